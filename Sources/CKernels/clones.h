@@ -1,0 +1,9 @@
+// One source, two machine codes: `SD_CLONES` compiles a function for Haswell (AVX2, FMA, F16C) and for the
+// baseline, and lets the loader choose. On other architectures it is the plain function.
+#pragma once
+#if defined(__x86_64__)
+#define SD_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define SD_CLONES
+#endif
+#define SD_INLINE static inline __attribute__((always_inline))

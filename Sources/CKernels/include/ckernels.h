@@ -1,0 +1,11 @@
+// The inner loops that clang vectorizes and Swift does not: see each file's first lines.
+// Every function works on plain arrays, allocates nothing and touches only what it is given.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+#include "elementwise.h"
+#include "half.h"
+#include "rows.h"
+#include "region.h"

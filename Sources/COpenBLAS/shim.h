@@ -1,0 +1,3 @@
+// The CBLAS interface of OpenBLAS, and its thread count.
+#pragma once
+#include <cblas.h>

@@ -1,0 +1,104 @@
+internal import CKernels
+package import Foundation
+
+/// A block of 32-bit floats that kernels read and write.
+///
+/// Memory is 64-byte aligned and comes from ``BufferPool``, because a training step asks for the same sizes again and
+/// again and fresh pages cost as much as the arithmetic on them. A buffer is written once, by the code that made it,
+/// and only read after it was shared: that discipline, not a lock, makes it `Sendable`.
+package final class Buffer: @unchecked Sendable {
+  package let count: Int
+  package let pointer: UnsafeMutablePointer<Float>
+
+  /// - Parameter count: number of floats; their values are unspecified.
+  package init(uninitialized count: Int) {
+    precondition(count >= 0, "Buffer: \(count) elements")
+    self.count = count
+    pointer = BufferPool.take(count)
+  }
+
+  deinit { BufferPool.give(pointer, count) }
+
+  package convenience init(repeating value: Float = 0, count: Int) {
+    self.init(uninitialized: count)
+    pointer.update(repeating: value, count: count)
+  }
+
+  package convenience init(_ elements: [Float]) {
+    self.init(uninitialized: elements.count)
+    elements.withUnsafeBufferPointer { source in
+      if let base = source.baseAddress { pointer.update(from: base, count: count) }
+    }
+  }
+
+  /// Makes a buffer whose elements the closure writes, before anyone else can see it.
+  package convenience init<Failure: Error>(
+    count: Int, initializingWith body: (inout MutableSpan<Float>) throws(Failure) -> Void
+  ) throws(Failure) {
+    self.init(uninitialized: count)
+    var span = MutableSpan(_unsafeStart: pointer, count: count)
+    try body(&span)
+  }
+
+  /// Lends the elements for reading.
+  package func withSpan<Result, Failure: Error>(
+    _ body: (Span<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(Span(_unsafeStart: UnsafePointer(pointer), count: count))
+  }
+
+  /// A copy of the elements.
+  package var elements: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+
+  package subscript(index: Int) -> Float {
+    precondition(index >= 0 && index < count, "Buffer: index \(index) of \(count)")
+    return pointer[index]
+  }
+
+  /// The elements as little-endian bytes.
+  package var bytes: Data { Data(bytes: pointer, count: count * MemoryLayout<Float>.stride) }
+}
+
+/// Keeps freed blocks by size for the next buffer of that size.
+///
+/// What it holds is bounded by `limit`; beyond that, memory goes back to the system.
+enum BufferPool {
+  private struct State {
+    var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
+    var heldBytes = 0
+  }
+
+  /// Bytes that may lie idle.
+  private static let limit = 2 << 30
+  private static let lock = NSLock()
+  nonisolated(unsafe) private static var state = State()
+
+  /// Sizes are rounded up to 64 bytes, the cache line and the widest vector.
+  private static func bytes(_ count: Int) -> Int { max(64, (count * 4 + 63) & ~63) }
+
+  static func take(_ count: Int) -> UnsafeMutablePointer<Float> {
+    let size = bytes(count)
+    if let reused = lock.withLock({ () -> UnsafeMutablePointer<Float>? in
+      guard let pointer = state.free[size]?.popLast() else { return nil }
+      state.heldBytes -= size
+      return pointer
+    }) {
+      return reused
+    }
+    guard let raw = aligned_alloc(64, size) else {
+      fatalError("out of memory: \(size) bytes for a buffer of \(count) floats")
+    }
+    return raw.bindMemory(to: Float.self, capacity: size / 4)
+  }
+
+  static func give(_ pointer: UnsafeMutablePointer<Float>, _ count: Int) {
+    let size = bytes(count)
+    let kept = lock.withLock {
+      guard state.heldBytes + size <= limit else { return false }
+      state.free[size, default: []].append(pointer)
+      state.heldBytes += size
+      return true
+    }
+    if !kept { free(pointer) }
+  }
+}

@@ -1,0 +1,43 @@
+internal import CKernels
+internal import Dispatch
+internal import Foundation
+
+/// Splits loops over the machine's cores.
+///
+/// The split never changes a result: each index is computed whole by one thread, and reductions are split into a fixed
+/// number of parts that are summed in order. A parallel loop inside another one runs in line.
+package enum Parallel {
+  /// Threads in use: `SDTUNE_THREADS`, or one for each processor.
+  package static let threads: Int = {
+    let asked = ProcessInfo.processInfo.environment["SDTUNE_THREADS"].flatMap { Int($0) }
+    return max(1, asked ?? ProcessInfo.processInfo.activeProcessorCount)
+  }()
+
+  /// Calls `body` for every index below `count`, some at the same time.
+  package static func forEach(_ count: Int, _ body: @Sendable (Int) -> Void) {
+    guard count > 1, threads > 1, sd_enter_region() else {
+      for index in 0..<max(0, count) { body(index) }
+      return
+    }
+    sd_leave_region()
+    DispatchQueue.concurrentPerform(iterations: count) { index in
+      let entered = sd_enter_region()
+      body(index)
+      if entered { sd_leave_region() }
+    }
+  }
+
+  /// Cuts `0..<count` into one contiguous range a thread, none shorter than `grain` unless there is only one.
+  ///
+  /// - Parameter multiple: every range but the last is a multiple of this long.
+  package static func ranges(
+    _ count: Int, grain: Int = 1, multiple: Int = 1, _ body: @Sendable (Range<Int>) -> Void
+  ) {
+    guard count > 0 else { return }
+    let parts = max(1, min(threads, count / max(1, grain)))
+    let length = ((count + parts - 1) / parts + multiple - 1) / multiple * multiple
+    forEach((count + length - 1) / length) { part in
+      body(part * length..<min(count, (part + 1) * length))
+    }
+  }
+}
