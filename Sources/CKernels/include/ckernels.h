@@ -9,3 +9,4 @@
 #include "half.h"
 #include "rows.h"
 #include "region.h"
+#include "unfold.h"
