@@ -32,7 +32,7 @@ package enum ElementType: String, Sendable, CaseIterable {
 /// The part of a safetensors file that says what is where; checked whole before anything is read.
 ///
 ///     8 bytes   length of the header, little-endian
-///     length    JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": …}
+///     length    JSON: {"name": {"dtype", "shape", "data_offsets": [begin, end]}, …}
 ///     the rest  the data section, which the tensors cover without gap or overlap
 struct SafetensorsHeader: Sendable {
   struct Entry: Sendable {

@@ -1,0 +1,77 @@
+import Checkpoints
+import Foundation
+import Kernels
+import Testing
+
+@Suite struct WeightFolderTests {
+  let scratch = Scratch()
+
+  @Test(arguments: [
+    ("whole", ElementType.float32), ("brain-float", .brainFloat16), ("variant", .float16),
+    ("both", .float32), ("sharded", .float32), ("sharded-variant", .float16),
+  ])
+  func layouts(name: String, elementType: ElementType) throws {
+    let folder = try WeightFolder(path: fixture(name))
+    let shapes = [
+      "conv_in.bias": [2], "conv_in.weight": [2, 3, 1, 1],
+      "mid_block.attentions.0.to_q.weight": [4, 3],
+    ]
+    #expect(folder.names == shapes.keys.sorted())
+    for (tensor, shape) in shapes {
+      #expect(folder.shape(of: tensor) == shape)
+      #expect(folder.elementType(of: tensor) == elementType)
+      let ramp = (0..<shape.reduce(1, *)).map { Float($0 - 3) / 4 }
+      #expect(try folder.floats(tensor).elements == ramp)
+    }
+    #expect(message { _ = try folder.floats("absent") } == "\(folder.path): no tensor absent")
+  }
+
+  @Test func emptyFolder() {
+    #expect(
+      message { _ = try WeightFolder(path: scratch.path) }
+        == "\(scratch.path): no weights; looked for diffusion_pytorch_model.safetensors, "
+        + "model.safetensors, diffusion_pytorch_model.safetensors.index.json, "
+        + "model.safetensors.index.json, diffusion_pytorch_model.fp16.safetensors, "
+        + "model.fp16.safetensors, diffusion_pytorch_model.safetensors.index.fp16.json, "
+        + "model.safetensors.index.fp16.json, "
+        + "diffusion_pytorch_model.fp16.safetensors.index.json, "
+        + "model.fp16.safetensors.index.json")
+  }
+
+  /// What an index with this map is refused with; the folder holds `s.safetensors` with `x`.
+  private func refusal(_ map: String) throws -> String? {
+    try SafetensorsWriter.write(
+      tensors: [("x", [1], Buffer([1]))], to: scratch.file("s.safetensors"))
+    scratch.write(Data(map.utf8), "model.safetensors.index.json")
+    return message { _ = try WeightFolder(path: scratch.path) }?
+      .replacingOccurrences(of: scratch.path, with: "F")
+  }
+
+  @Test func indexes() throws {
+    let index = "F/model.safetensors.index.json"
+    #expect(try refusal("{\"weight_map\":{\"x\":\"s.safetensors\"}}") == nil)
+    #expect(
+      try refusal("[]") == "\(index): expected an object with a weight_map, found an array")
+    #expect(
+      try refusal("{")
+        == "\(index): expected a key in quotes at byte 1, found text that is not JSON")
+    #expect(
+      try refusal("{\"weight_map\":{\"x\":7}}")
+        == "\(index): x: expected the name of a shard, found an integer")
+    for evil in ["../s.safetensors", "/etc/s.safetensors", "..", "a/s.safetensors", "s.bin"] {
+      #expect(
+        try refusal("{\"weight_map\":{\"x\":\"\(evil)\"}}")
+          == "\(index): x: expected a plain .safetensors file name in the same folder, "
+          + "found '\(evil)'")
+    }
+    #expect(
+      try refusal("{\"weight_map\":{\"x\":\"t.safetensors\"}}")
+        == "\(index): no shard t.safetensors in the folder")
+    #expect(
+      try refusal("{\"weight_map\":{\"x\":\"s.safetensors\",\"y\":\"s.safetensors\"}}")
+        == "F/s.safetensors: no tensor y, which model.safetensors.index.json places there")
+    #expect(
+      try refusal("{\"weight_map\":{\"y\":\"s.safetensors\"}}")
+        == "\(index): x: expected the shard that holds it, s.safetensors, found nothing")
+  }
+}
