@@ -16,7 +16,7 @@ import Training
 
   /// Bound 1e-4 a parameter, 2e-5 for inputs: torch's own worst are 7.6e-6 and 1.7e-6 from double precision.
   ///
-  /// Run with and without recomputation: the bits must be the same.
+  /// Run with and without recomputation, which sums what several blocks add to one gradient in another order.
   @Test(arguments: models)
   func gradientsMatchTorch(model: String) throws {
     let batch = try GoldenBatch(model)
@@ -29,7 +29,8 @@ import Training
     ]
     for name in store.names {
       let found = try #require(gradients[name]).elements
-      #expect(recomputed[name]?.elements == found, "\(name): recomputed gradient differs")
+      let again = relativeError(try #require(recomputed[name]).elements, found)
+      #expect(again < 1e-5, "\(name): recomputed gradient differs by \(again)")
       results.append(
         ParityCase(
           "gradients/\(model)/\(name)",
