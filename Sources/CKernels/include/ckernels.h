@@ -7,5 +7,8 @@
 
 #include "elementwise.h"
 #include "half.h"
+#include "optimal_partition.h"
 #include "rows.h"
 #include "region.h"
+#include "soft_assignment.h"
+#include "weight_codes.h"
