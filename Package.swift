@@ -42,7 +42,7 @@ let package = Package(
     .library("Layers", ["Tensors"]),
     .library("Clustering", ["Kernels"]),
     .library("StableDiffusion", ["Layers"]),
-    .library("Checkpoints", ["Tensors", "CHDF5"]),
+    .library("Checkpoints", ["Kernels", "CHDF5"]),
     .library("Recipes"),
     .library(
       "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes"]),
@@ -56,5 +56,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
+    .tests("RecipesTests", ["Recipes"]),
   ]
 )

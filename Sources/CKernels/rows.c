@@ -170,3 +170,23 @@ SD_CLONES void sd_add_to_rows(float *restrict x, const float *restrict bias, siz
   for (size_t r = 0; r < rows; r++)
     for (size_t c = 0; c < width; c++) x[r * width + c] += bias[c];
 }
+
+SD_CLONES void sd_channel_affine_silu(const float *restrict x, const float *restrict scale,
+                                      const float *restrict shift, float *restrict y, size_t rows, size_t channels) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t c = 0; c < channels; c++) {
+      float z = x[r * channels + c] * scale[c] + shift[c];
+      y[r * channels + c] = z * sd_sigmoidf(z);
+    }
+}
+
+SD_CLONES void sd_channel_silu_gradient(const float *restrict x, const float *restrict scale,
+                                        const float *restrict shift, const float *restrict dy, float *restrict dz,
+                                        size_t rows, size_t channels) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t c = 0; c < channels; c++) {
+      size_t at = r * channels + c;
+      float z = x[at] * scale[c] + shift[c], s = sd_sigmoidf(z);
+      dz[at] = dy[at] * s * (1.0f + z * (1.0f - s));
+    }
+}

@@ -12,3 +12,4 @@
 #include "region.h"
 #include "soft_assignment.h"
 #include "weight_codes.h"
+#include "unfold.h"

@@ -32,3 +32,9 @@ void sd_channel_combine(const float *x, const float *dy, const float *a, const f
 void sd_column_sums(const float *x, size_t rows, size_t width, double *y);
 /// Adds bias[i] to every row.
 void sd_add_to_rows(float *x, const float *bias, size_t rows, size_t width);
+/// y = silu(x * scale[channel] + shift[channel]).
+void sd_channel_affine_silu(const float *x, const float *scale, const float *shift, float *y, size_t rows,
+                            size_t channels);
+/// dz = dy silu'(x * scale[channel] + shift[channel]).
+void sd_channel_silu_gradient(const float *x, const float *scale, const float *shift, const float *dy, float *dz,
+                              size_t rows, size_t channels);

@@ -1,0 +1,75 @@
+internal import Foundation
+
+/// A file that appears under its name only when it is whole and on the disk.
+///
+/// It grows as `<name>.partial` beside its final place; a crash or an error at any instant leaves
+/// whatever stood under the name before.
+struct AtomicFile {
+  let path: String
+
+  var temporaryPath: String { path + ".partial" }
+
+  /// Lets the closure write the temporary file, then forces it to the disk and renames it.
+  func write(
+    _ body: (_ temporaryPath: String) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) {
+    do throws(CheckpointError) {
+      try body(temporaryPath)
+      try synchronize(temporaryPath, O_RDWR)
+      guard rename(temporaryPath, path) == 0 else { throw failure() }
+    } catch {
+      unlink(temporaryPath)
+      throw error
+    }
+    // The new name must survive a power failure too.
+    let folder = (path as NSString).deletingLastPathComponent
+    try synchronize(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY)
+  }
+
+  /// Takes the bytes of the temporary file one piece after the other.
+  struct Sink: ~Copyable {
+    fileprivate let file: AtomicFile
+    fileprivate let descriptor: Int32
+
+    deinit { close(descriptor) }
+
+    func append(_ piece: Data) throws(CheckpointError) {
+      let complete = piece.withUnsafeBytes { bytes in
+        var written = 0
+        // The system takes as much as it likes at a time.
+        while written < bytes.count {
+          let count = Foundation.write(
+            descriptor, bytes.baseAddress! + written, bytes.count - written)
+          if count < 0 && errno == EINTR { continue }
+          guard count > 0 else { return false }
+          written += count
+        }
+        return true
+      }
+      if !complete { throw file.failure() }
+    }
+  }
+
+  /// Lets the closure write the file piece by piece, as ``write(_:)`` does.
+  func writeBytes(
+    _ body: (borrowing Sink) throws(CheckpointError) -> Void
+  ) throws(CheckpointError) {
+    try write { (temporaryPath) throws(CheckpointError) in
+      let descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+      guard descriptor >= 0 else { throw failure() }
+      try body(Sink(file: self, descriptor: descriptor))
+    }
+  }
+
+  private func synchronize(_ path: String, _ flags: Int32) throws(CheckpointError) {
+    let descriptor = open(path, flags | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure() }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw failure() }
+  }
+
+  /// What the system said last about the file.
+  fileprivate func failure() -> CheckpointError {
+    .cannotWrite(file: path, reason: String(cString: strerror(errno)))
+  }
+}

@@ -1,0 +1,219 @@
+internal import CKernels
+internal import Foundation
+
+/// The geometry of a 2-D convolution over channels-last images.
+///
+/// `x` is `[batch, height, width, inputs]`, `y` is `[batch, outputHeight, outputWidth, outputs]`, the weight is
+/// `[outputs, inputs, kernelHeight, kernelWidth]`, as diffusers and Core ML store it.
+package struct ConvolutionGeometry: Sendable, Equatable {
+  package var batch: Int
+  package var height: Int
+  package var width: Int
+  package var inputs: Int
+  package var outputs: Int
+  package var kernelHeight: Int
+  package var kernelWidth: Int
+  package var stride: Int
+  /// Rows and columns of zeros around the image.
+  package var top: Int
+  package var left: Int
+  package var bottom: Int
+  package var right: Int
+
+  package init(
+    batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, kernelHeight: Int = 1,
+    kernelWidth: Int = 1, stride: Int = 1, top: Int = 0, left: Int = 0, bottom: Int = 0,
+    right: Int = 0
+  ) {
+    self.batch = batch
+    self.height = height
+    self.width = width
+    self.inputs = inputs
+    self.outputs = outputs
+    self.kernelHeight = kernelHeight
+    self.kernelWidth = kernelWidth
+    self.stride = stride
+    self.top = top
+    self.left = left
+    self.bottom = bottom
+    self.right = right
+  }
+
+  package var outputHeight: Int { (height + top + bottom - kernelHeight) / stride + 1 }
+  package var outputWidth: Int { (width + left + right - kernelWidth) / stride + 1 }
+  /// Positions of the output over the whole batch.
+  var rows: Int { batch * outputHeight * outputWidth }
+  var taps: Int { kernelHeight * kernelWidth }
+  /// Length of one unfolded patch.
+  var patch: Int { taps * inputs }
+  /// Whether the convolution is a product of matrices as it stands.
+  var isPointwise: Bool {
+    taps == 1 && stride == 1 && top == 0 && left == 0 && bottom == 0 && right == 0
+  }
+  /// Multiplications and additions of the direct algorithm.
+  package var operations: Int { 2 * rows * outputs * patch }
+
+  /// The convolution that carries `dy` back to `dx`; only for stride 1.
+  var transposed: ConvolutionGeometry {
+    ConvolutionGeometry(
+      batch: batch, height: outputHeight, width: outputWidth, inputs: outputs, outputs: inputs,
+      kernelHeight: kernelHeight, kernelWidth: kernelWidth, top: kernelHeight - 1 - top,
+      left: kernelWidth - 1 - left, bottom: kernelHeight - 1 - bottom,
+      right: kernelWidth - 1 - right)
+  }
+}
+
+/// 2-D convolution by unfolding tiles of output rows and one matrix product each (`performance.md`, section 3).
+package enum Convolution {
+  /// Rows unfolded at a time: the tile stays in the last-level cache while OpenBLAS reuses its packed weights.
+  private static let tileRows = 512
+
+  /// `y = x * weight + bias`.
+  ///
+  /// - Complexity: 2 · rows · outputs · inputs · taps FLOPs.
+  package static func forward(
+    _ x: Buffer, weight: Buffer, bias: Buffer?, into y: Buffer, _ g: ConvolutionGeometry
+  ) {
+    check(x, weight, y, g)
+    let packed = packedWeight(weight, g)
+    multiply(x, packed, into: y, g)
+    guard let bias else { return }
+    Rows.add(bias, toRowsOf: y, width: g.outputs)
+  }
+
+  /// The gradient with respect to `x`.
+  package static func inputGradient(
+    _ dy: Buffer, weight: Buffer, into dx: Buffer, _ g: ConvolutionGeometry
+  ) {
+    check(dx, weight, dy, g)
+    if g.isPointwise {
+      MatrixProduct.multiply(
+        Matrix(dy, stride: g.outputs), Matrix(weight, stride: g.inputs),
+        into: Matrix(dx, stride: g.inputs), m: g.rows, n: g.inputs, k: g.outputs)
+    } else if g.stride == 1 && g.transposed.top >= 0 && g.transposed.left >= 0
+      && g.transposed.bottom >= 0 && g.transposed.right >= 0
+    {
+      let flipped = Buffer(uninitialized: weight.count)
+      sd_flip_weight(
+        weight.pointer, flipped.pointer, g.outputs, g.inputs, g.kernelHeight, g.kernelWidth)
+      multiply(dy, flipped, into: dx, g.transposed)
+    } else {
+      scatterInputGradient(dy, packedWeight(weight, g), into: dx, g)
+    }
+  }
+
+  /// The gradient with respect to the weight.
+  ///
+  /// Every core sums its own rows; the parts are added in order, so that the bits depend only on the thread count.
+  package static func weightGradient(
+    _ x: Buffer, dy: Buffer, into dw: Buffer, _ g: ConvolutionGeometry
+  ) {
+    check(x, dw, dy, g)
+    let parts = max(1, min(Parallel.threads, g.rows / 64))
+    let length = (g.rows + parts - 1) / parts
+    let sums = (0..<parts).map { _ in Buffer(uninitialized: g.outputs * g.patch) }
+    Parallel.forEach(parts) { part in
+      let rows = part * length..<min(g.rows, (part + 1) * length)
+      let tile = min(tileRows, max(1, rows.count))
+      let unfolded = g.isPointwise ? nil : Buffer(uninitialized: tile * g.patch)
+      var beta: Float = 0
+      for start in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: tile) {
+        let count = min(tile, rows.upperBound - start)
+        let patches: Matrix
+        if let unfolded {
+          unfold(x, rows: start..<start + count, into: unfolded, g)
+          patches = Matrix(unfolded, stride: g.patch)
+        } else {
+          patches = Matrix(x, offset: start * g.inputs, stride: g.inputs)
+        }
+        MatrixProduct.multiplyInline(
+          Matrix(dy, offset: start * g.outputs, stride: g.outputs, transposed: true), patches,
+          into: Matrix(sums[part], stride: g.patch), m: g.outputs, n: g.patch, k: count,
+          beta: beta)
+        beta = 1
+      }
+      if rows.isEmpty { memset(sums[part].pointer, 0, sums[part].count * 4) }
+    }
+    for part in sums.dropFirst() { Elementwise.accumulate(part, into: sums[0]) }
+    if g.taps == 1 {
+      dw.pointer.update(from: sums[0].pointer, count: dw.count)
+    } else {
+      sd_unpack_weight(sums[0].pointer, dw.pointer, g.outputs, g.inputs, g.taps)
+    }
+  }
+
+  /// `[outputs, inputs, taps]` to `[outputs, taps, inputs]`, the order of an unfolded patch.
+  private static func packedWeight(_ weight: Buffer, _ g: ConvolutionGeometry) -> Buffer {
+    guard g.taps > 1 else { return weight }
+    let packed = Buffer(uninitialized: weight.count)
+    sd_pack_weight(weight.pointer, packed.pointer, g.outputs, g.inputs, g.taps)
+    return packed
+  }
+
+  private static func multiply(
+    _ x: Buffer, _ packed: Buffer, into y: Buffer, _ g: ConvolutionGeometry
+  ) {
+    let weights = Matrix(packed, stride: g.patch, transposed: true)
+    if g.isPointwise {
+      MatrixProduct.multiply(
+        Matrix(x, stride: g.inputs), weights, into: Matrix(y, stride: g.outputs), m: g.rows,
+        n: g.outputs, k: g.patch)
+      return
+    }
+    let grain = max(16, 1_000_000 / max(1, g.outputs * g.patch))
+    Parallel.ranges(g.rows, grain: grain, multiple: 16) { rows in
+      let tile = min(tileRows, rows.count)
+      let unfolded = Buffer(uninitialized: tile * g.patch)
+      for start in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: tile) {
+        let count = min(tile, rows.upperBound - start)
+        unfold(x, rows: start..<start + count, into: unfolded, g)
+        MatrixProduct.multiplyInline(
+          Matrix(unfolded, stride: g.patch), weights,
+          into: Matrix(y, offset: start * g.outputs, stride: g.outputs), m: count, n: g.outputs,
+          k: g.patch)
+      }
+    }
+  }
+
+  /// The general way back, patch by patch: strides above 1 and unusual padding.
+  private static func scatterInputGradient(
+    _ dy: Buffer, _ packed: Buffer, into dx: Buffer, _ g: ConvolutionGeometry
+  ) {
+    let perImage = g.outputHeight * g.outputWidth
+    let pixels = g.height * g.width * g.inputs
+    Parallel.forEach(g.batch) { image in
+      memset(dx.pointer + image * pixels, 0, pixels * 4)
+      let tile = min(tileRows, perImage)
+      let patches = Buffer(uninitialized: tile * g.patch)
+      for start in Swift.stride(from: 0, to: perImage, by: tile) {
+        let count = min(tile, perImage - start)
+        let row = image * perImage + start
+        MatrixProduct.multiplyInline(
+          Matrix(dy, offset: row * g.outputs, stride: g.outputs), Matrix(packed, stride: g.patch),
+          into: Matrix(patches, stride: g.patch), m: count, n: g.patch, k: g.outputs)
+        sd_fold(patches.pointer, dx.pointer, row, count, shape(g))
+      }
+    }
+  }
+
+  private static func unfold(
+    _ x: Buffer, rows: Range<Int>, into patches: Buffer, _ g: ConvolutionGeometry
+  ) {
+    sd_unfold(x.pointer, patches.pointer, rows.lowerBound, rows.count, shape(g))
+  }
+
+  private static func shape(_ g: ConvolutionGeometry) -> sd_convolution {
+    sd_convolution(
+      height: g.height, width: g.width, channels: g.inputs, output_height: g.outputHeight,
+      output_width: g.outputWidth, kernel_height: g.kernelHeight, kernel_width: g.kernelWidth,
+      stride: g.stride, top: g.top, left: g.left)
+  }
+
+  private static func check(_ x: Buffer, _ weight: Buffer, _ y: Buffer, _ g: ConvolutionGeometry) {
+    precondition(
+      g.outputHeight > 0 && g.outputWidth > 0
+        && x.count == g.batch * g.height * g.width * g.inputs
+        && weight.count == g.outputs * g.patch && y.count == g.rows * g.outputs,
+      "convolution \(g): buffers of \(x.count), \(weight.count) and \(y.count) floats do not fit")
+  }
+}

@@ -1,0 +1,156 @@
+internal import CKernels
+internal import Foundation
+
+/// Multi-head attention over token-major tensors, tile by tile: the score matrix never exists as a whole.
+///
+///     o = softmax(scale q kᵀ) v        for each sample and head
+///
+/// `q` and `o` are `[batch, queries, heads · features]`, `k` and `v` are `[batch, keys, heads · features]`.
+package struct ScaledDotProductAttention: Sendable {
+  package let batch: Int
+  package let queries: Int
+  package let keys: Int
+  package let heads: Int
+  /// Features of one head.
+  package let features: Int
+  package let scale: Float
+  /// Whether query `i` sees keys `0...i` only.
+  package let causal: Bool
+
+  package init(
+    batch: Int, queries: Int, keys: Int, heads: Int, features: Int, scale: Float,
+    causal: Bool = false
+  ) {
+    self.batch = batch
+    self.queries = queries
+    self.keys = keys
+    self.heads = heads
+    self.features = features
+    self.scale = scale
+    self.causal = causal
+  }
+
+  private var width: Int { heads * features }
+  /// Rows of scores at a time: about a megabyte, so that a tile stays in the cache.
+  private var tile: Int { min(queries, max(32, min(256, 262_144 / max(1, keys)))) }
+  private var tiles: Int { (queries + tile - 1) / tile }
+
+  /// - Returns: the logarithm of each row's sum of exponentials, `[batch, heads, queries]`, from which the gradient
+  ///   recomputes the probabilities.
+  package func forward(_ q: Buffer, _ k: Buffer, _ v: Buffer, into o: Buffer) -> Buffer {
+    check(q, k, v, o)
+    let logarithms = Buffer(uninitialized: batch * heads * queries)
+    Parallel.ranges(batch * heads * tiles, grain: grain) { range in
+      let scores = Buffer(uninitialized: tile * keys)
+      for index in range {
+        let pair = index / tiles
+        let first = index % tiles * tile
+        let count = min(tile, queries - first)
+        computeScores(q, k, pair: pair, first: first, count: count, into: scores)
+        sd_softmax(
+          scores.pointer, count, keys, keys, scale,
+          logarithms.pointer + pair * queries + first)
+        MatrixProduct.multiplyInline(
+          Matrix(scores, stride: keys), matrix(v, pair, tokens: keys),
+          into: matrix(o, pair, tokens: queries, first: first), m: count, n: features, k: keys)
+      }
+    }
+    return logarithms
+  }
+
+  /// Gradients with respect to `q`, `k` and `v`.
+  ///
+  /// One head of one sample is one thread's work, so that its sums over queries need no other thread.
+  package func gradient(
+    _ q: Buffer, _ k: Buffer, _ v: Buffer, o: Buffer, logarithms: Buffer, dy: Buffer
+  ) -> (dq: Buffer, dk: Buffer, dv: Buffer) {
+    check(q, k, v, o)
+    precondition(dy.count == o.count && logarithms.count == batch * heads * queries, "attention dy")
+    let dq = Buffer(uninitialized: q.count)
+    let dk = Buffer(uninitialized: k.count)
+    let dv = Buffer(uninitialized: v.count)
+    Parallel.ranges(batch * heads, grain: max(1, grain / tiles / 2)) { range in
+      let p = Buffer(uninitialized: tile * keys)
+      let dp = Buffer(uninitialized: tile * keys)
+      let delta = Buffer(uninitialized: tile)
+      for pair in range {
+        for index in 0..<tiles {
+          let first = index * tile
+          let count = min(tile, queries - first)
+          let beta: Float = index == 0 ? 0 : 1
+          let dyTile = matrix(dy, pair, tokens: queries, first: first)
+          computeScores(q, k, pair: pair, first: first, count: count, into: p)
+          sd_softmax_again(
+            p.pointer, count, keys, keys, scale, logarithms.pointer + pair * queries + first)
+          rowProducts(dyTile, matrix(o, pair, tokens: queries, first: first), count, into: delta)
+          MatrixProduct.multiplyInline(
+            Matrix(p, stride: keys, transposed: true), dyTile,
+            into: matrix(dv, pair, tokens: keys), m: keys, n: features, k: count, beta: beta)
+          MatrixProduct.multiplyInline(
+            dyTile, matrix(v, pair, tokens: keys, transposed: true), into: Matrix(dp, stride: keys),
+            m: count, n: keys, k: features)
+          sd_softmax_gradient_with(p.pointer, dp.pointer, count, keys, scale, delta.pointer)
+          MatrixProduct.multiplyInline(
+            Matrix(dp, stride: keys), matrix(k, pair, tokens: keys),
+            into: matrix(dq, pair, tokens: queries, first: first), m: count, n: features, k: keys)
+          MatrixProduct.multiplyInline(
+            Matrix(dp, stride: keys, transposed: true),
+            matrix(q, pair, tokens: queries, first: first),
+            into: matrix(dk, pair, tokens: keys), m: keys, n: features, k: count, beta: beta)
+        }
+      }
+    }
+    return (dq, dk, dv)
+  }
+
+  /// Tiles below which a second thread costs more than it saves.
+  private var grain: Int { max(1, 500_000 / max(1, tile * keys * features)) }
+
+  private func computeScores(
+    _ q: Buffer, _ k: Buffer, pair: Int, first: Int, count: Int, into scores: Buffer
+  ) {
+    MatrixProduct.multiplyInline(
+      matrix(q, pair, tokens: queries, first: first),
+      matrix(k, pair, tokens: keys, transposed: true), into: Matrix(scores, stride: keys),
+      m: count, n: keys, k: features)
+    guard causal else { return }
+    for row in 0..<count where first + row + 1 < keys {
+      let start = row * keys + first + row + 1
+      for at in start..<(row + 1) * keys { scores.pointer[at] = -.infinity }
+    }
+  }
+
+  private func rowProducts(_ x: Matrix, _ y: Matrix, _ count: Int, into sums: Buffer) {
+    for row in 0..<count {
+      let a = x.buffer.pointer + x.offset + row * x.stride
+      let b = y.buffer.pointer + y.offset + row * y.stride
+      var sum = SIMD8<Float>.zero
+      var rest: Float = 0
+      let whole = features & ~7
+      for i in stride(from: 0, to: whole, by: 8) {
+        let u = UnsafeRawPointer(a + i).loadUnaligned(as: SIMD8<Float>.self)
+        let w = UnsafeRawPointer(b + i).loadUnaligned(as: SIMD8<Float>.self)
+        sum += u * w
+      }
+      for i in whole..<features { rest += a[i] * b[i] }
+      sums.pointer[row] = sum.sum() + rest
+    }
+  }
+
+  /// One head of one sample: `[tokens, features]` inside `[batch, tokens, heads · features]`.
+  private func matrix(
+    _ x: Buffer, _ pair: Int, tokens: Int, first: Int = 0, transposed: Bool = false
+  ) -> Matrix {
+    Matrix(
+      x, offset: (pair / heads * tokens + first) * width + pair % heads * features,
+      stride: width, transposed: transposed)
+  }
+
+  private func check(_ q: Buffer, _ k: Buffer, _ v: Buffer, _ o: Buffer) {
+    precondition(
+      q.count == batch * queries * width && k.count == batch * keys * width
+        && v.count == k.count && o.count == q.count,
+      "attention \(batch)×\(heads) heads of \(features): \(queries) queries, \(keys) keys: buffers differ"
+    )
+  }
+}

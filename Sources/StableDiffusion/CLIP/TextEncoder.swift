@@ -1,0 +1,166 @@
+package import Layers
+package import Tensors
+
+/// `config.json` of a CLIP text encoder.
+public struct TextEncoderConfiguration: Sendable, Equatable {
+  public enum Activation: String, Sendable {
+    case gelu, quickGELU = "quick_gelu", geluTanh = "gelu_new"
+  }
+
+  public let vocabulary: Int
+  public let features: Int
+  public let intermediateFeatures: Int
+  public let layers: Int
+  public let heads: Int
+  /// Tokens of the longest prompt.
+  public let positions: Int
+  public let epsilon: Float
+  public let activation: Activation
+  /// Features of the projected pooled text; nil if the model has no projection.
+  public let projection: Int?
+  /// The token whose state is the pooled text.
+  public let endOfText: Int
+
+  public init(folder: String) throws(ConfigurationError) {
+    let json = try JSONConfiguration(file: folder + "/config.json")
+    vocabulary = try json.integer("vocab_size")
+    features = try json.integer("hidden_size")
+    intermediateFeatures = try json.integer("intermediate_size")
+    layers = try json.integer("num_hidden_layers")
+    heads = try json.integer("num_attention_heads")
+    positions = try json.integer("max_position_embeddings")
+    epsilon = try Float(json.number("layer_norm_eps", default: 1e-5))
+    let name = try json.string("hidden_act")
+    guard let activation = Activation(rawValue: name) else {
+      throw .unsupported(
+        json.file, key: "hidden_act", value: "'\(name)'", expected: "gelu, quick_gelu or gelu_new")
+    }
+    self.activation = activation
+    let architectures = json.has("architectures") ? try json.strings("architectures") : []
+    projection =
+      architectures.contains("CLIPTextModelWithProjection")
+      ? try json.integer("projection_dim") : nil
+    endOfText = Int(try json.number("eos_token_id", default: 2))
+    guard features % heads == 0 else {
+      throw .unsupported(
+        json.file, key: "num_attention_heads", value: "\(heads)",
+        expected: "a divisor of hidden_size \(features)")
+    }
+  }
+}
+
+/// The text half of CLIP (Radford et al. 2021).
+///
+/// Known to transformers as `CLIPTextModel` and `CLIPTextModelWithProjection`.
+package struct TextEncoder: Sendable {
+  package let configuration: TextEncoderConfiguration
+  private let tokens, positions: Parameter
+  private let layers: [TextEncoderLayer]
+  private let finalNorm: LayerNormLayer
+  private let projection: LinearLayer?
+
+  package init(
+    _ source: any ParameterSource, _ configuration: TextEncoderConfiguration
+  ) throws(ParameterError) {
+    let scope = ParameterScope(source)["text_model"]
+    self.configuration = configuration
+    let embeddings = scope["embeddings"]
+    tokens = try embeddings["token_embedding"].parameter(
+      "weight", [configuration.vocabulary, configuration.features])
+    positions = try embeddings["position_embedding"].parameter(
+      "weight", [configuration.positions, configuration.features])
+    var layers: [TextEncoderLayer] = []
+    for index in 0..<configuration.layers {
+      layers.append(try TextEncoderLayer(scope["encoder.layers"][index], configuration))
+    }
+    self.layers = layers
+    finalNorm = try LayerNormLayer(
+      scope["final_layer_norm"], features: configuration.features, epsilon: configuration.epsilon)
+    if let outputs = configuration.projection {
+      projection = try LinearLayer(
+        ParameterScope(source)["text_projection"], inputs: configuration.features,
+        outputs: outputs, bias: false)
+    } else {
+      projection = nil
+    }
+  }
+
+  package struct Output: Sendable {
+    /// The embeddings, then the states behind each layer, without the final norm: `[batch, tokens, features]` each.
+    package let hiddenStates: [Tensor]
+    /// The last of them, normalized.
+    package let lastHiddenState: Tensor
+    /// The normalized state of each prompt's end-of-text token, `[batch, features]`.
+    package let pooled: Tensor
+    /// The pooled state projected, `[batch, projection]`; nil if the model has no projection.
+    package let embeddings: Tensor?
+  }
+
+  /// - Parameter identifiers: token numbers of each prompt, all of one length.
+  package func callAsFunction(_ identifiers: [[Int]]) -> Output {
+    let (batch, length) = (identifiers.count, identifiers[0].count)
+    precondition(
+      length <= configuration.positions && identifiers.allSatisfy { $0.count == length },
+      "text encoder: prompts of \(identifiers.map(\.count)) tokens, at most \(configuration.positions)")
+    let shape: Shape = [batch, length, configuration.features]
+    let words = Embedding(rows: identifiers.flatMap { $0 })(tokens.value).reshaped(shape)
+    let places = Embedding(rows: Array(0..<length))(positions.value)
+    var states = [words + places.reshaped([1, length, configuration.features])]
+    for layer in layers { states.append(layer(states[states.count - 1])) }
+    let last = finalNorm(states[states.count - 1])
+    let ends = identifiers.enumerated().map { row, tokens in
+      row * length + endOfText(tokens)
+    }
+    let pooled = Embedding(rows: ends)(last.reshaped([batch * length, configuration.features]))
+    return Output(
+      hiddenStates: states, lastHiddenState: last, pooled: pooled,
+      embeddings: projection?(pooled))
+  }
+
+  /// Position of the pooled token. Configurations from before transformers 4.24 say 2 for the end-of-text token and
+  /// mean the largest number, which it is in CLIP's vocabulary.
+  private func endOfText(_ tokens: [Int]) -> Int {
+    if configuration.endOfText == 2 {
+      return tokens.firstIndex(of: tokens.max() ?? 0) ?? 0
+    }
+    return tokens.firstIndex(of: configuration.endOfText) ?? 0
+  }
+}
+
+/// Causal self-attention and a feed-forward, each on a normalized copy and added back (`CLIPEncoderLayer`).
+private struct TextEncoderLayer: Sendable {
+  let norm1, norm2: LayerNormLayer
+  let attention: AttentionLayer
+  let feedForward1, feedForward2: LinearLayer
+  let activation: TextEncoderConfiguration.Activation
+
+  init(
+    _ scope: ParameterScope, _ configuration: TextEncoderConfiguration
+  ) throws(ParameterError) {
+    let features = configuration.features
+    norm1 = try LayerNormLayer(
+      scope["layer_norm1"], features: features, epsilon: configuration.epsilon)
+    attention = try AttentionLayer(
+      scope["self_attn"], names: .transformers, features: features, heads: configuration.heads,
+      inputBias: true, causal: true)
+    norm2 = try LayerNormLayer(
+      scope["layer_norm2"], features: features, epsilon: configuration.epsilon)
+    feedForward1 = try LinearLayer(
+      scope["mlp.fc1"], inputs: features, outputs: configuration.intermediateFeatures)
+    feedForward2 = try LinearLayer(
+      scope["mlp.fc2"], inputs: configuration.intermediateFeatures, outputs: features)
+    activation = configuration.activation
+  }
+
+  func callAsFunction(_ x: Tensor) -> Tensor {
+    let h = attention(norm1(x)) + x
+    let inner = feedForward1(norm2(h))
+    let activated =
+      switch activation {
+      case .gelu: inner.gelu()
+      case .quickGELU: inner.quickGELU()
+      case .geluTanh: inner.geluTanh()
+      }
+    return feedForward2(activated) + h
+  }
+}

@@ -1,0 +1,73 @@
+internal import Layers
+internal import Tensors
+
+/// Transformer layers over the pixels of an image, attending to the text.
+///
+/// Known to diffusers as `Transformer2DModel`.
+struct SpatialTransformer: Sendable {
+  private let norm: GroupNormLayer
+  private let projectIn, projectOut: TokenProjection
+  private let layers: [TransformerLayer]
+
+  init(
+    _ scope: ParameterScope, channels: Int, level: Int, in unet: UNetConfiguration
+  ) throws(ParameterError) {
+    norm = try GroupNormLayer(
+      scope["norm"], channels: channels, groups: unet.groups, epsilon: 1e-6)
+    let convolution = !unet.usesLinearProjection
+    projectIn = try TokenProjection(
+      scope["proj_in"], inputs: channels, outputs: channels, convolution: convolution)
+    var layers: [TransformerLayer] = []
+    for index in 0..<unet.transformerLayers[level] {
+      layers.append(
+        try TransformerLayer(
+          scope["transformer_blocks"][index], features: channels,
+          context: unet.contextFeatures[level], heads: unet.heads[level]))
+    }
+    self.layers = layers
+    projectOut = try TokenProjection(
+      scope["proj_out"], inputs: channels, outputs: channels, convolution: convolution)
+  }
+
+  /// - Parameters:
+  ///   - x: `[batch, height, width, channels]`
+  ///   - context: the text states, `[batch, tokens, context]`
+  func callAsFunction(_ x: Tensor, context: Tensor) -> Tensor {
+    let tokens: Shape = [x.shape[0], x.shape[1] * x.shape[2], x.shape[3]]
+    var h = projectIn(norm(x).reshaped(tokens))
+    for layer in layers { h = layer(h, context: context) }
+    return projectOut(h).reshaped(x.shape) + x
+  }
+}
+
+/// Self-attention, cross-attention and a gated feed-forward, each on a normalized copy and added back.
+///
+/// Known to diffusers as `BasicTransformerBlock`.
+struct TransformerLayer: Sendable {
+  private let norm1, norm2, norm3: LayerNormLayer
+  private let selfAttention, crossAttention: AttentionLayer
+  private let gate, output: LinearLayer
+
+  init(
+    _ scope: ParameterScope, features: Int, context: Int, heads: Int
+  ) throws(ParameterError) {
+    norm1 = try LayerNormLayer(scope["norm1"], features: features)
+    selfAttention = try AttentionLayer(scope["attn1"], features: features, heads: heads)
+    norm2 = try LayerNormLayer(scope["norm2"], features: features)
+    crossAttention = try AttentionLayer(
+      scope["attn2"], features: features, context: context, heads: heads)
+    norm3 = try LayerNormLayer(scope["norm3"], features: features)
+    gate = try LinearLayer(
+      scope["ff.net.0.proj"], inputs: features, outputs: 8 * features)
+    output = try LinearLayer(scope["ff.net.2"], inputs: 4 * features, outputs: features)
+  }
+
+  /// - Parameters:
+  ///   - x: `[batch, tokens, features]`
+  ///   - context: `[batch, keys, context]`
+  func callAsFunction(_ x: Tensor, context: Tensor) -> Tensor {
+    var h = selfAttention(norm1(x)) + x
+    h = crossAttention(norm2(h), context: context) + h
+    return output(gate(norm3(h)).geglu()) + h
+  }
+}

@@ -1,0 +1,74 @@
+package import Kernels
+
+/// An immutable array of 32-bit floats that remembers how it was computed.
+///
+/// Images are channels-last, `[batch, height, width, channels]`, and sequences `[batch, tokens, features]`: 1×1
+/// convolutions, linears and attention are matrix products on that layout as it stands (`performance.md`).
+public struct Tensor: Sendable {
+  public let shape: Shape
+  /// Nil while only shapes are traced (``Execution/tracing(_:)``).
+  let storage: Buffer?
+  /// How it was computed; nil for constants and outside of recordings.
+  package let node: Node?
+
+  package init(_ shape: Shape, _ buffer: Buffer) {
+    precondition(
+      buffer.count == shape.count, "tensor \(shape): \(buffer.count) elements in its buffer")
+    self.shape = shape
+    storage = buffer
+    node = nil
+  }
+
+  init(shape: Shape, storage: Buffer?, node: Node?) {
+    self.shape = shape
+    self.storage = storage
+    self.node = node
+  }
+
+  /// - Precondition: as many elements as the shape has.
+  public init(_ shape: Shape, _ elements: [Float]) { self.init(shape, Buffer(elements)) }
+
+  public init(_ scalar: Float) { self.init([], [scalar]) }
+
+  public init(repeating value: Float, shape: Shape) {
+    self.init(shape, Buffer(repeating: value, count: shape.count))
+  }
+
+  /// The elements, outermost axis slowest.
+  ///
+  /// - Precondition: not a tensor of a trace without data.
+  package var buffer: Buffer {
+    guard let storage else { preconditionFailure("tensor \(shape) of a trace has no elements") }
+    return storage
+  }
+
+  /// A copy of the elements.
+  public var elements: [Float] { buffer.elements }
+
+  /// The only element.
+  ///
+  /// - Precondition: one element.
+  public var scalar: Float {
+    precondition(shape.count == 1, "scalar: \(shape) has \(shape.count) elements")
+    return buffer[0]
+  }
+
+  /// The same elements as the start of a new history: gradients are asked for it by `name`.
+  public func leaf(named name: String) -> Tensor {
+    Tensor(shape: shape, storage: storage, node: Node(leaf: name, shape: shape))
+  }
+
+  /// The same elements with the identity of an existing leaf.
+  package func leaf(_ node: Node) -> Tensor {
+    precondition(node.shape == shape, "leaf \(node.name): \(shape) for \(node.shape)")
+    return Tensor(shape: shape, storage: storage, node: node)
+  }
+
+  /// A named leaf without elements, for traces.
+  package static func placeholder(named name: String, shape: Shape) -> Tensor {
+    Tensor(shape: shape, storage: nil, node: Node(leaf: name, shape: shape))
+  }
+
+  /// The same elements without a history.
+  public var detached: Tensor { Tensor(shape: shape, storage: storage, node: nil) }
+}
