@@ -1,5 +1,5 @@
 package import Checkpoints
-package import Kernels
+internal import Kernels
 package import Tensors
 
 /// Pictures as latents, with the token numbers of their captions.

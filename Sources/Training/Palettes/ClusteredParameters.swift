@@ -1,5 +1,5 @@
 internal import Kernels
-package import Layers
+internal import Layers
 internal import Tensors
 
 /// Weights as layers see them in one step: palettized where the step has a palette, as they are otherwise.

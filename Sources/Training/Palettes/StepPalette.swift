@@ -1,5 +1,5 @@
 internal import Clustering
-package import Kernels
+internal import Kernels
 
 /// One weight's palette in one step of training.
 enum StepPalette: Sendable {

@@ -1,5 +1,5 @@
 internal import Checkpoints
-internal import Foundation
+package import Foundation
 internal import Kernels
 package import Layers
 package import Recipes

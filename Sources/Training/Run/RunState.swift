@@ -1,4 +1,4 @@
-package import Clustering
+internal import Clustering
 package import Kernels
 package import Tensors
 
@@ -18,6 +18,19 @@ package struct RunState: Sendable {
   /// Once indices are frozen: the trained entries and every weight's index.
   package var frozen: [String: FrozenPalette]
   package var losses: [StepLoss]
+
+  package init(
+    step: Int, parameters: [String: (shape: Shape, buffer: Buffer)],
+    moments: [String: AdamW.Moments], centroids: [String: [Float]],
+    frozen: [String: FrozenPalette], losses: [StepLoss]
+  ) {
+    self.step = step
+    self.parameters = parameters
+    self.moments = moments
+    self.centroids = centroids
+    self.frozen = frozen
+    self.losses = losses
+  }
 
   package struct FrozenPalette: Sendable {
     package let table: Buffer

@@ -1,9 +1,9 @@
 internal import Clustering
-package import Kernels
-package import Layers
+internal import Kernels
+internal import Layers
 package import Recipes
-package import StableDiffusion
-package import Tensors
+internal import StableDiffusion
+internal import Tensors
 
 /// Fine-tunes a UNet whose weights are being palettized.
 package struct Trainer: Sendable {
