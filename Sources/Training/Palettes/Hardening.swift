@@ -1,33 +1,10 @@
 package import Clustering
-package import Kernels
+internal import Kernels
 package import Layers
 package import Recipes
-package import Tensors
+internal import Tensors
 
-/// A network's weights as they are exported: palettes, and half precision where there is none.
-package struct HardWeights: Sendable {
-  package enum Weight: Sendable {
-    case palettized(PalettizedTensor)
-    /// Every element is a binary16 number.
-    case half(Buffer)
-
-    /// The elements in 32 bits, exactly.
-    package var decoded: Buffer {
-      switch self {
-      case .palettized(let tensor): tensor.decoded()
-      case .half(let buffer): buffer
-      }
-    }
-  }
-
-  package let shapes: [String: Shape]
-  package let weights: [String: Weight]
-
-  package init(shapes: [String: Shape], weights: [String: Weight]) {
-    self.shapes = shapes
-    self.weights = weights
-  }
-
+extension HardWeights {
   /// Optimal post-training palettes: exact one-dimensional k-means of every weight (no training).
   package init(
     postTraining weights: ParameterStore, _ clustering: ClusteringRecipe
@@ -64,10 +41,10 @@ package struct HardWeights: Sendable {
     _ names: [String], _ tensors: [Result<Weight, any Error>], shape: (String) -> Shape?
   ) throws {
     var weights: [String: Weight] = [:]
-    var shapes: [String: Shape] = [:]
+    var shapes: [String: [Int]] = [:]
     for (name, tensor) in zip(names, tensors) {
       weights[name] = try tensor.get()
-      shapes[name] = shape(name)
+      shapes[name] = shape(name)?.axes ?? []
     }
     self.init(shapes: shapes, weights: weights)
   }
@@ -101,22 +78,7 @@ package struct HardWeights: Sendable {
     ParameterStore(
       Dictionary(
         uniqueKeysWithValues: weights.map { name, weight in
-          (name, (shape: shapes[name] ?? [], buffer: weight.decoded))
+          (name, (shape: Shape(shapes[name] ?? []), buffer: weight.decoded))
         }), origin: origin)
   }
-
-  /// Bits that the weights take when stored, tables included.
-  package var storedBits: Int {
-    weights.values.reduce(0) { bits, weight in
-      switch weight {
-      case .palettized(let tensor):
-        bits + tensor.indices.count * tensor.bits + tensor.table.count * 16
-      case .half(let buffer): bits + buffer.count * 16
-      }
-    }
-  }
-
-  package var elementCount: Int { shapes.values.reduce(0) { $0 + $1.count } }
-  /// Average over all weights, palettized or not.
-  package var bitsPerWeight: Double { Double(storedBits) / Double(max(1, elementCount)) }
 }
