@@ -1,3 +1,4 @@
+internal import Foundation
 package import Kernels
 
 /// Where differentiable k-means comes to rest: c = F(c), found by Newton's method (clustering.md 2d)
@@ -16,13 +17,16 @@ package struct FixedPoint: Sendable {
   ///
   /// - Parameters:
   ///   - scale: variance of the weights; the tolerance is relative to its root.
+  ///   - limit: 300 in single precision, where a step of training waits for it, or 20,000.
   ///   - newton: whether to accelerate.
   package init?(
-    _ attention: SoftAttention, masses: [Double], scale: Double, limit: Int = 500,
+    _ attention: SoftAttention, masses: [Double], scale: Double, limit: Int? = nil,
     newton: Bool = true
   ) {
     // Single precision blocks leave noise of about 1e-7 in a moment.
-    let tolerance = (attention.precision == .single ? 1e-6 : 2e-14) * scale.squareRoot()
+    let deviation = scale.squareRoot()
+    let tolerance = (attention.precision == .single ? 1e-6 : 2e-14) * deviation
+    let limit = limit ?? (attention.precision == .single ? 300 : 20_000)
     var attention = attention
     var moments = attention.moments(masses: masses)
     var evaluations = 1
@@ -30,18 +34,10 @@ package struct FixedPoint: Sendable {
       guard evaluations < limit else { return nil }
       // The first steps from a far start go to where Newton's method means something.
       if newton, evaluations > 2,
-        let step = Self.newtonStep(attention, masses: masses, moments: moments)
+        let closer = Self.newton(attention, masses: masses, moments, radius: 0.1 * deviation, &evaluations)
       {
-        var trial = attention
-        trial.centroids = zip(attention.centroids, step).map(+)
-        if Self.ascends(trial.centroids) {
-          let there = trial.moments(masses: masses)
-          evaluations += 1
-          if Self.residual(there) < Self.residual(moments) {
-            (attention, moments) = (trial, there)
-            continue
-          }
-        }
+        (attention, moments) = closer
+        continue
       }
       attention.centroids = moments.updated(attention.centroids)
       moments = attention.moments(masses: masses)
@@ -57,17 +53,53 @@ package struct FixedPoint: Sendable {
     SoftAttention.slopes(moments.moments, moments.sums).reduce(0) { max($0, abs($1)) }
   }
 
-  private static func ascends(_ x: [Double]) -> Bool {
-    zip(x, x.dropFirst()).allSatisfy { $0 <= $1 } && x.allSatisfy(\.isFinite)
+  /// The longest of a few Newton steps that brings the centroids closer to rest; `nil` if none does or, for squared
+  /// distances, if they are not near a stable fixed point.
+  ///
+  /// Steps stay within `radius`, so that the fixed point is the one that iterating would find.
+  private static func newton(
+    _ attention: SoftAttention, masses: [Double], _ moments: SoftAttention.Moments,
+    radius: Double, _ evaluations: inout Int
+  ) -> (SoftAttention, SoftAttention.Moments)? {
+    let system = system(attention, masses: masses, sums: moments.sums)
+    guard attention.distance == .squared || isContraction(system, sums: moments.sums),
+      let step = attention.distance == .squared
+        ? DenseSystem.solvePositiveDefinite(system, moments.moments)
+        : DenseSystem.solve(system, moments.moments),
+      step.allSatisfy(\.isFinite)
+    else { return nil }
+    let length = step.reduce(0) { max($0, abs($1)) }
+    let whole = min(1, radius / max(length, .leastNormalMagnitude))
+    var trial = attention
+    for share in [1, 0.5, 0.25] {
+      // Centroids that merge may overtake one another; which is which does not matter.
+      trial.centroids = zip(attention.centroids, step).map { $0 + share * whole * $1 }.sorted()
+      let there = trial.moments(masses: masses)
+      evaluations += 1
+      if residual(there) < residual(moments) { return (trial, there) }
+    }
+    return nil
   }
 
-  private static func newtonStep(
-    _ attention: SoftAttention, masses: [Double], moments: SoftAttention.Moments
-  ) -> [Double]? {
-    let system = system(attention, masses: masses, sums: moments.sums)
-    return attention.distance == .squared
-      ? DenseSystem.solvePositiveDefinite(system, moments.moments)
-      : DenseSystem.solve(system, moments.moments)
+  /// Whether the map's Jacobian J = D⁻¹ K shrinks a vector in the long run; for absolute distances, where J is not
+  /// symmetric and no factorization tells.
+  private static func isContraction(_ system: [Double], sums: [Double]) -> Bool {
+    let k = sums.count
+    // Any start without special symmetry; 100 products leave the largest eigenvalues.
+    var v = (0..<k).map { 1 + Double($0 * 7 % 11) / 11 }
+    var growth = 0.0
+    for step in 0..<200 {
+      v = (0..<k).map { j in
+        var product = 0.0
+        for m in 0..<k { product += system[j * k + m] * v[m] }
+        return v[j] - product / sums[j]
+      }
+      let norm = v.reduce(0) { max($0, abs($1)) }
+      guard norm > 0, norm.isFinite else { return norm == 0 }
+      if step >= 100 { growth += log(norm) }
+      for j in 0..<k { v[j] /= norm }
+    }
+    return growth < 0
   }
 
   /// D - K, row-major `[k, k]`.

@@ -48,21 +48,15 @@ package struct WeightHistogram: Sendable {
     let exponent = if case .exponent(let given) = prescale { given } else { 0 }
     let first = try WeightHistogram(
       WeightKeys(weights, range: range, scale: Self.power(exponent)))
-    let deviation = first.variance.squareRoot()
-    guard prescale == .automatic, deviation < 0x1p-10 else {
+    guard prescale == .automatic, first.variance < 0x1p-20 else {
       self = first
       return
     }
-    // All values rounded to zero leave no deviation to go by; the largest subnormal step is 2⁻²⁴.
-    let wanted = -5 - (deviation > 0x1p-24 ? Int(deviation.exponent) : -24)
-    let largest = max(abs(first.values.first!), abs(first.values.last!))
-    let limit = largest > 0 ? 14 - Int(largest.exponent) : wanted
-    guard min(wanted, limit) > 0, first.values.count > 1 || largest < 0x1p-14 else {
-      self = first
-      return
-    }
-    self = try WeightHistogram(
-      WeightKeys(weights, range: range, scale: Self.power(min(wanted, limit))))
+    // Not from the histogram, where weights below 2⁻²⁵ have already become zeros.
+    let size = first.passes("prescale").weights.magnitudes()
+    let wanted = min(-5 - size.rootMeanSquare.exponentOrZero, 14 - size.largest.exponentOrZero, 100)
+    self = wanted > 0
+      ? try WeightHistogram(WeightKeys(weights, range: range, scale: Self.power(wanted))) : first
   }
 
   private static func power(_ exponent: Int) -> Float {
@@ -153,4 +147,9 @@ package struct WeightHistogram: Sendable {
     let source = passes("affine")
     source.weights.affine(gain: gain, shared: shared, keys: source.keys, dy: dy, into: dx)
   }
+}
+
+extension Double {
+  /// The binary exponent, 0 for zero.
+  fileprivate var exponentOrZero: Int { self > 0 ? Int(exponent) : 0 }
 }

@@ -148,6 +148,18 @@ package struct WeightKeys: Sendable {
     }
   }
 
+  /// Of the weights themselves, before any rounding.
+  package func magnitudes() -> (rootMeanSquare: Double, largest: Double) {
+    var squares = 0.0
+    var largest: Float = 0
+    for index in range {
+      let weight = weights.pointer[index]
+      squares += Double(weight) * Double(weight)
+      largest = max(largest, abs(weight))
+    }
+    return ((squares / Double(max(1, range.count))).squareRoot(), Double(largest))
+  }
+
   private func eachRange(_ body: @Sendable (Range<Int>) -> Void) {
     Parallel.ranges(range.count, grain: 1 << 18, multiple: 16) { part in
       body(range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound)
