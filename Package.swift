@@ -29,7 +29,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
@@ -49,10 +48,11 @@ let package = Package(
     .library("MIL", [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"]),
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
+    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime"]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
-        "Training", "CoreMLExport", "MILRuntime",
+        "Jobs",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
