@@ -41,7 +41,7 @@ let package = Package(
     .library("Tensors", ["Kernels"]),
     .library("Layers", ["Tensors"]),
     .library("Clustering", ["Kernels"]),
-    .library("StableDiffusion", ["Layers"]),
+    .library("StableDiffusion", ["Layers", "Checkpoints"]),
     .library("Checkpoints", ["Kernels", "CHDF5"]),
     .library("Recipes"),
     .library(
@@ -56,6 +56,11 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    .target(
+      name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
+      swiftSettings: settings),
+    .tests("ParityTests", ["TestSupport", "Training"]),
+    .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),
   ]

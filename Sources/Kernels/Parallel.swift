@@ -41,3 +41,19 @@ package enum Parallel {
     }
   }
 }
+
+extension Parallel {
+  /// The results of `body` for every index below `count`, in order, some computed at the same time.
+  package static func map<Result: Sendable>(
+    _ count: Int, _ body: @Sendable (Int) -> Result
+  ) -> [Result] {
+    [Result](unsafeUninitializedCapacity: count) { results, initialized in
+      nonisolated(unsafe) let base = results.baseAddress
+      forEach(count) { index in
+        guard let base else { return }
+        (base + index).initialize(to: body(index))
+      }
+      initialized = count
+    }
+  }
+}

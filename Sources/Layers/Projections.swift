@@ -62,7 +62,7 @@ package struct TokenProjection: Sendable {
   /// `[batch, tokens, inputs]` to `[batch, tokens, outputs]`.
   package func callAsFunction(_ x: Tensor) -> Tensor {
     guard isConvolution else { return Linear()(x, weight.value, bias.value) }
-    let image = x.reshaped([x.shape[0], x.shape[1], 1, x.shape[2]])
+    let image = x.reshaped([x.shape[0], 1, x.shape[1], x.shape[2]])
     let y = Convolution2D(stride: 1, padding: .init(0))(image, weight.value, bias.value)
     return y.reshaped([x.shape[0], x.shape[1], y.shape[3]])
   }

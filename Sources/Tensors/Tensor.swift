@@ -69,6 +69,11 @@ public struct Tensor: Sendable {
     Tensor(shape: shape, storage: nil, node: Node(leaf: name, shape: shape))
   }
 
+  /// A use of a leaf without elements, for traces.
+  package static func placeholder(_ leaf: Node) -> Tensor {
+    Tensor(shape: leaf.shape, storage: nil, node: leaf)
+  }
+
   /// The same elements without a history.
   public var detached: Tensor { Tensor(shape: shape, storage: storage, node: nil) }
 }

@@ -7,6 +7,9 @@
 
 #include "elementwise.h"
 #include "half.h"
+#include "optimal_partition.h"
 #include "rows.h"
 #include "region.h"
+#include "soft_assignment.h"
+#include "weight_codes.h"
 #include "unfold.h"

@@ -21,7 +21,8 @@ package struct TimestepEmbedding: Operation {
   package var frequencies: [Float] {
     let half = features / 2
     return (0..<half).map { i in
-      expf(-logf(10_000) * Float(i) / (Float(half) - frequencyShift))
+      // A step of 999 multiplies the last bit of a frequency a thousandfold: round as torch does, at each operation.
+      Float(exp(Double(-Float(log(10_000.0)) * Float(i) / (Float(half) - frequencyShift))))
     }
   }
 

@@ -1,0 +1,15 @@
+// Weights as 16-bit keys: IEEE binary16 of `scale * x`, bits rearranged so that keys ascend with the value.
+// Keys are recomputed wherever they are needed (0.4 ns a weight) instead of being kept (2 bytes a weight).
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/// counts[key of x[i]] += 1, 65,536 counts.
+void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count);
+/// y[i] = table[key of x[i]].
+void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count);
+void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t *table, uint8_t *y, size_t count);
+/// sums[key of x[i]] += dy[i].
+void sd_scatter_by_key(const float *x, float scale, const float *dy, double *sums, size_t count);
+/// dx[i] = gain * dy[i] + shared, (gain, shared) = pairs[key of x[i]].
+void sd_affine_by_key(const float *x, float scale, const float *pairs, const float *dy, float *dx, size_t count);

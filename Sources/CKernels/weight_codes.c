@@ -1,0 +1,45 @@
+#include "weight_codes.h"
+#include "clones.h"
+#include <string.h>
+
+enum { CHUNK = 2048 };
+
+// Negative codes are complemented, positive ones moved above them; -0 becomes +0.
+SD_INLINE void keys(const float *x, float scale, uint16_t *key, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    _Float16 h = (_Float16)(x[i] * scale);
+    uint16_t code;
+    memcpy(&code, &h, sizeof code);
+    code = code == 0x8000 ? 0 : code;
+    key[i] = code ^ (uint16_t)((code & 0x8000) ? 0xFFFF : 0x8000);
+  }
+}
+
+#define EACH_CHUNK(...)                                                    \
+  uint16_t key[CHUNK];                                                     \
+  for (size_t start = 0; start < count; start += CHUNK) {                  \
+    size_t length = count - start < CHUNK ? count - start : CHUNK;         \
+    keys(x + start, scale, key, length);                                   \
+    for (size_t i = 0; i < length; i++) { __VA_ARGS__; }                   \
+  }
+
+SD_CLONES void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count) {
+  EACH_CHUNK(counts[key[i]]++)
+}
+
+SD_CLONES void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count) {
+  EACH_CHUNK(y[start + i] = table[key[i]])
+}
+
+SD_CLONES void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t *table, uint8_t *y, size_t count) {
+  EACH_CHUNK(y[start + i] = table[key[i]])
+}
+
+SD_CLONES void sd_scatter_by_key(const float *x, float scale, const float *dy, double *sums, size_t count) {
+  EACH_CHUNK(sums[key[i]] += dy[start + i])
+}
+
+SD_CLONES void sd_affine_by_key(const float *x, float scale, const float *pairs, const float *dy, float *dx,
+                                size_t count) {
+  EACH_CHUNK(dx[start + i] = pairs[2 * key[i]] * dy[start + i] + pairs[2 * key[i] + 1])
+}

@@ -1,0 +1,155 @@
+package import Kernels
+
+/// The distinct half-precision values of a weight tensor and how often each occurs.
+///
+/// A tensor of a million weights has about 20,000 distinct values, and all that clustering computes about a weight
+/// depends on its value alone (clustering.md, 2d), so this is what the algorithms work on.
+package struct WeightHistogram: Sendable {
+  /// How weights are scaled by a power of two before they are rounded to half precision. Tiny weights would otherwise
+  /// fall on the coarse grid of subnormal numbers (clustering.md, pitfall 6).
+  package enum Prescale: Sendable, Equatable {
+    case none
+    /// By enough to bring a standard deviation below 2⁻¹⁰ near 2⁻⁵.
+    case automatic
+    case exponent(Int)
+  }
+
+  /// Distinct values, ascending. `[rows]`
+  package let values: [Double]
+  /// Weights with each value; any positive masses in a direct histogram. `[rows]`
+  package let masses: [Double]
+  /// Sum of the masses.
+  package let total: Double
+  package let mean: Double
+  /// Population variance, in squared units of the weights.
+  package let variance: Double
+
+  /// Rows by key, for passes over all weights; `nil` for a direct histogram.
+  private let source: (weights: WeightKeys, keys: [UInt16])?
+
+  /// Values and masses as given, with no weights behind them.
+  ///
+  /// - Precondition: values ascend strictly, masses are positive.
+  package init(values: [Double], masses: [Double]) {
+    precondition(
+      values.count == masses.count && !values.isEmpty,
+      "WeightHistogram: \(values.count) values, \(masses.count) masses")
+    precondition(
+      zip(values, values.dropFirst()).allSatisfy { $0 < $1 } && masses.allSatisfy { $0 > 0 },
+      "WeightHistogram: values must ascend and masses be positive")
+    self.init(values: values, masses: masses, source: nil)
+  }
+
+  /// The histogram of the weights in `range` of a buffer.
+  package init(
+    _ weights: Buffer, range: Range<Int>? = nil, prescale: Prescale = .automatic
+  ) throws(ClusteringError) {
+    guard !(range?.isEmpty ?? (weights.count == 0)) else { throw .emptyTensor }
+    let exponent = if case .exponent(let given) = prescale { given } else { 0 }
+    let first = try WeightHistogram(
+      WeightKeys(weights, range: range, scale: Self.power(exponent)))
+    guard prescale == .automatic, first.variance < 0x1p-20 else {
+      self = first
+      return
+    }
+    // Not from the histogram, where weights below 2⁻²⁵ have already become zeros.
+    let size = first.passes("prescale").weights.magnitudes()
+    let wanted = min(-5 - size.rootMeanSquare.exponentOrZero, 14 - size.largest.exponentOrZero, 100)
+    self = wanted > 0
+      ? try WeightHistogram(WeightKeys(weights, range: range, scale: Self.power(wanted))) : first
+  }
+
+  private static func power(_ exponent: Int) -> Float {
+    Float(sign: .plus, exponent: exponent, significand: 1)
+  }
+
+  private init(_ weights: WeightKeys) throws(ClusteringError) {
+    let counts = weights.counts()
+    var values: [Double] = []
+    var masses: [Double] = []
+    var keys: [UInt16] = []
+    var invalid = 0
+    for key in 0..<WeightKeys.count where counts[key] != 0 {
+      guard WeightKeys.isFinite(key) else {
+        invalid += Int(counts[key])
+        continue
+      }
+      keys.append(UInt16(key))
+      masses.append(Double(counts[key]))
+    }
+    if invalid > 0 {
+      throw .nonFiniteWeights(count: invalid, firstIndex: Self.firstInvalid(weights))
+    }
+    values = keys.map { weights.value(Int($0)) }
+    self.init(values: values, masses: masses, source: (weights, keys))
+  }
+
+  private init(values: [Double], masses: [Double], source: (WeightKeys, [UInt16])?) {
+    self.values = values
+    self.masses = masses
+    self.source = source
+    var total = 0.0
+    var moment = 0.0
+    for row in values.indices {
+      total += masses[row]
+      moment += masses[row] * values[row]
+    }
+    let mean = moment / total
+    var square = 0.0
+    for row in values.indices {
+      square += masses[row] * (values[row] - mean) * (values[row] - mean)
+    }
+    self.total = total
+    self.mean = mean
+    variance = square / total
+  }
+
+  private static func firstInvalid(_ weights: WeightKeys) -> Int {
+    for index in weights.range
+    where !HalfPrecision.round(weights.weights[index] * weights.scale).isFinite {
+      return index
+    }
+    preconditionFailure("WeightHistogram: no invalid weight")
+  }
+
+  /// The power of two that weights were multiplied with before rounding.
+  package var scale: Float { source?.weights.scale ?? 1 }
+
+  // MARK: Passes over all weights
+
+  private func passes(_ name: StaticString) -> (weights: WeightKeys, keys: [UInt16]) {
+    guard let source else {
+      preconditionFailure("\(name): a direct histogram has no weights behind it")
+    }
+    return source
+  }
+
+  /// Writes each weight's entry of `table`, a number for each row, at the weight's place in `y`.
+  package func gather(_ table: [Double], into y: Buffer) {
+    let source = passes("gather")
+    source.weights.gather(table, keys: source.keys, into: y)
+  }
+
+  /// Each weight's byte, in the order of the weights.
+  package func gather(_ bytes: [UInt8]) -> [UInt8] {
+    let source = passes("gather")
+    return source.weights.gather(bytes, keys: source.keys)
+  }
+
+  /// For each row the sum over its weights: G_u = Σ_{i∈u} dy_i.
+  package func scatter(_ dy: Buffer) -> [Double] {
+    let source = passes("scatter")
+    return source.weights.scatter(dy, keys: source.keys)
+  }
+
+  /// dx_i = gain_{u(i)} dy_i + shared_{u(i)}.
+  package func affine(gain: [Double], shared: [Double], dy: Buffer, into dx: Buffer) {
+    let source = passes("affine")
+    source.weights.affine(gain: gain, shared: shared, keys: source.keys, dy: dy, into: dx)
+  }
+}
+
+extension Double {
+  /// The binary exponent, 0 for zero.
+  fileprivate var exponentOrZero: Int { self > 0 ? Int(exponent) : 0 }
+}

@@ -1,0 +1,22 @@
+/// Why a network cannot become a package; each one line.
+package enum ExportError: Error, CustomStringConvertible, Equatable {
+  /// The latent size cannot be halved as often as the network does.
+  case size(height: Int, width: Int, multiple: Int)
+  /// The deployment target has no form for a palette of so many bits.
+  case unsupportedBits(Int, weight: String, target: String)
+  /// Weights of another network.
+  case missingWeight(String)
+  /// An operation without a lowering.
+  case unsupportedOperation(String)
+
+  package var description: String {
+    switch self {
+    case .size(let height, let width, let multiple):
+      "latents of \(height)×\(width): height and width must be multiples of \(multiple) for this network"
+    case .unsupportedBits(let bits, let weight, let target):
+      "weight '\(weight)': \(target) has no \(bits)-bit palettes; use 1, 2, 4, 6 or 8 bits, or target iOS18"
+    case .missingWeight(let name): "weight '\(name)' is not among the weights to export"
+    case .unsupportedOperation(let name): "operation '\(name)' has no Core ML form"
+    }
+  }
+}

@@ -1,0 +1,168 @@
+internal import CKernels
+
+/// Weights seen through 16-bit keys: IEEE binary16 of `scale · weight`, numbered so that keys ascend with the value.
+///
+/// Everything per weight in clustering is a look-up by key. Keys are recomputed from the weights in each pass, which
+/// costs less than the memory to keep them.
+package struct WeightKeys: Sendable {
+  package static let count = 65_536
+
+  package let weights: Buffer
+  /// The part of the buffer in use.
+  package let range: Range<Int>
+  /// Power of two that weights are multiplied with before rounding.
+  package let scale: Float
+
+  package init(_ weights: Buffer, range: Range<Int>? = nil, scale: Float = 1) {
+    let range = range ?? 0..<weights.count
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= weights.count,
+      "WeightKeys: \(range) of \(weights.count) weights")
+    precondition(
+      scale > 0 && scale.isNormal && scale.significand == 1,
+      "WeightKeys: scale \(scale) is no power of two")
+    self.weights = weights
+    self.range = range
+    self.scale = scale
+  }
+
+  /// The value that a key stands for, in units of the weights.
+  package func value(_ key: Int) -> Double {
+    Double(HalfPrecision.decode(Self.code(key))) / Double(scale)
+  }
+
+  /// The binary16 code of a key.
+  package static func code(_ key: Int) -> UInt16 {
+    key >= 0x8000 ? UInt16(key) ^ 0x8000 : ~UInt16(key)
+  }
+
+  /// Whether the key is of an infinity or not a number.
+  package static func isFinite(_ key: Int) -> Bool { code(key) & 0x7C00 != 0x7C00 }
+
+  /// Weights in one part of a reduction; few, because each part has its own 65,536 sums.
+  private static let part = 1 << 20
+
+  private var parts: [Range<Int>] {
+    let count = min(8, max(1, range.count / Self.part))
+    return (0..<count).map { index in
+      range.lowerBound + range.count * index / count
+        ..< range.lowerBound + range.count * (index + 1) / count
+    }
+  }
+
+  /// How many weights have each key.
+  package func counts() -> [UInt32] {
+    let parts = parts
+    // Two 32-bit counters fit where a double does; the pool's blocks are reused from call to call.
+    let tables = parts.map { _ in Buffer(uninitialized: Self.count) }
+    Parallel.forEach(parts.count) { index in
+      tables[index].pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { counts in
+        counts.update(repeating: 0, count: Self.count)
+        let part = parts[index]
+        sd_count_keys(weights.pointer + part.lowerBound, scale, counts, part.count)
+      }
+    }
+    return [UInt32](unsafeUninitializedCapacity: Self.count) { total, count in
+      for (index, table) in tables.enumerated() {
+        table.pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { counts in
+          if index == 0 {
+            total.baseAddress!.update(from: counts, count: Self.count)
+          } else {
+            for key in 0..<Self.count { total[key] += counts[key] }
+          }
+        }
+      }
+      count = Self.count
+    }
+  }
+
+  /// `y[i] = values[row]` for the row of `keys` that weight `i` has.
+  package func gather(_ values: [Double], keys: [UInt16], into y: Buffer) {
+    precondition(values.count == keys.count, "gather: \(values.count) values, \(keys.count) keys")
+    precondition(y.count == weights.count, "gather: \(y.count) of \(weights.count) weights")
+    let table = Buffer(uninitialized: Self.count)
+    for row in keys.indices { table.pointer[Int(keys[row])] = Float(values[row]) }
+    eachRange { part in
+      sd_gather_by_key(
+        weights.pointer + part.lowerBound, scale, table.pointer, y.pointer + part.lowerBound,
+        part.count)
+    }
+  }
+
+  /// The byte of every weight in `range`.
+  package func gather(_ bytes: [UInt8], keys: [UInt16]) -> [UInt8] {
+    precondition(bytes.count == keys.count, "gather: \(bytes.count) bytes, \(keys.count) keys")
+    var table = [UInt8](repeating: 0, count: Self.count)
+    for row in keys.indices { table[Int(keys[row])] = bytes[row] }
+    return [UInt8](unsafeUninitializedCapacity: range.count) { y, count in
+      nonisolated(unsafe) let y = y.baseAddress!
+      let table = table
+      eachRange { part in
+        sd_gather_bytes_by_key(
+          weights.pointer + part.lowerBound, scale, table, y + (part.lowerBound - range.lowerBound),
+          part.count)
+      }
+      count = range.count
+    }
+  }
+
+  /// The sum of `dy` over the weights of each row, in double precision.
+  package func scatter(_ dy: Buffer, keys: [UInt16]) -> [Double] {
+    precondition(dy.count == weights.count, "scatter: \(dy.count) of \(weights.count) weights")
+    let parts = parts
+    let tables = parts.map { _ in Buffer(uninitialized: 2 * Self.count) }
+    Parallel.forEach(parts.count) { index in
+      tables[index].pointer.withMemoryRebound(to: Double.self, capacity: Self.count) { sums in
+        for key in keys { sums[Int(key)] = 0 }
+        let part = parts[index]
+        sd_scatter_by_key(
+          weights.pointer + part.lowerBound, scale, dy.pointer + part.lowerBound, sums, part.count)
+      }
+    }
+    var totals = [Double](repeating: 0, count: keys.count)
+    for table in tables {
+      table.pointer.withMemoryRebound(to: Double.self, capacity: Self.count) { sums in
+        for row in keys.indices { totals[row] += sums[Int(keys[row])] }
+      }
+    }
+    return totals
+  }
+
+  /// `dx[i] = gain[row] · dy[i] + shared[row]`.
+  package func affine(
+    gain: [Double], shared: [Double], keys: [UInt16], dy: Buffer, into dx: Buffer
+  ) {
+    precondition(gain.count == keys.count && shared.count == keys.count, "affine: rows differ")
+    precondition(
+      dy.count == weights.count && dx.count == weights.count,
+      "affine: \(dy.count) and \(dx.count) of \(weights.count) weights")
+    let pairs = Buffer(uninitialized: 2 * Self.count)
+    for row in keys.indices {
+      pairs.pointer[2 * Int(keys[row])] = Float(gain[row])
+      pairs.pointer[2 * Int(keys[row]) + 1] = Float(shared[row])
+    }
+    eachRange { part in
+      sd_affine_by_key(
+        weights.pointer + part.lowerBound, scale, pairs.pointer, dy.pointer + part.lowerBound,
+        dx.pointer + part.lowerBound, part.count)
+    }
+  }
+
+  /// Of the weights themselves, before any rounding.
+  package func magnitudes() -> (rootMeanSquare: Double, largest: Double) {
+    var squares = 0.0
+    var largest: Float = 0
+    for index in range {
+      let weight = weights.pointer[index]
+      squares += Double(weight) * Double(weight)
+      largest = max(largest, abs(weight))
+    }
+    return ((squares / Double(max(1, range.count))).squareRoot(), Double(largest))
+  }
+
+  private func eachRange(_ body: @Sendable (Range<Int>) -> Void) {
+    Parallel.ranges(range.count, grain: 1 << 18, multiple: 16) { part in
+      body(range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound)
+    }
+  }
+}

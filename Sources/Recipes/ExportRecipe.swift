@@ -1,0 +1,35 @@
+/// What package the result becomes.
+public struct ExportRecipe: Codable, Sendable, Equatable {
+  public enum Target: String, Codable, Sendable, CaseIterable {
+    case iOS16, iOS17, iOS18
+
+    /// Whether a palette of so many bits can be written for this system: 3 bits need iOS 18.
+    public func supports(bits: Int) -> Bool { self == .iOS18 || bits != 3 }
+  }
+
+  public enum AttentionForm: String, Codable, Sendable, CaseIterable {
+    /// Batched matrix products, best on GPUs.
+    case original
+    /// One product a head, best on the Neural Engine.
+    case splitEinsum = "split-einsum"
+  }
+
+  public var target: Target
+  public var attention: AttentionForm
+  /// Samples in a call; 2 serves guidance in one pass, as Apple's packages do.
+  public var batch: Int
+
+  init() {
+    target = .iOS16
+    attention = .splitEinsum
+    batch = 2
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    let defaults = ExportRecipe()
+    target = try values.value(.target, defaults.target)
+    attention = try values.value(.attention, defaults.attention)
+    batch = try values.value(.batch, defaults.batch)
+  }
+}

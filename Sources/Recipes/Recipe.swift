@@ -1,0 +1,73 @@
+public import Foundation
+
+/// Everything that determines a run: model, data, palettes, training, export and evaluation.
+///
+/// Paths are relative to the recipe's folder. The fully resolved recipe is stored in every checkpoint and report.
+public struct Recipe: Codable, Sendable, Equatable {
+  /// Names the run: results go to `checkpoints/<name>/` unless told otherwise.
+  public var name: String
+  /// A Stable Diffusion model in diffusers' folder layout.
+  public var model: String
+  /// An HDF5 file of latents and token numbers (`docs/data-format.md`).
+  public var data: String
+  /// Of all random numbers.
+  public var seed: UInt64
+  public var clustering: ClusteringRecipe
+  public var training: TrainingRecipe
+  public var export: ExportRecipe
+  public var evaluation: EvaluationRecipe
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    name = try values.decode(String.self, forKey: .name)
+    model = try values.decode(String.self, forKey: .model)
+    data = try values.decode(String.self, forKey: .data)
+    seed = try values.value(.seed, 0)
+    clustering = try values.decode(ClusteringRecipe.self, forKey: .clustering)
+    training = try values.decode(TrainingRecipe.self, forKey: .training)
+    export = try values.value(.export, ExportRecipe())
+    evaluation = try values.value(.evaluation, EvaluationRecipe())
+  }
+
+  /// - Throws: for the first value that makes no sense, naming it.
+  public func validate() throws(RecipeError) {
+    guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
+      throw .invalid(
+        path: "name", expected: "a plain folder name", found: "'\(name)'")
+    }
+    try clustering.validate()
+    try training.validate()
+    try evaluation.validate()
+    guard clustering.allBits.allSatisfy({ $0 == 16 || export.target.supports(bits: $0) }) else {
+      throw .invalid(
+        path: "export.target", expected: "iOS18 for 3-bit palettes",
+        found: "'\(export.target.rawValue)'")
+    }
+  }
+
+  /// Indented, keys sorted.
+  public func encoded() -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(self) else {
+      preconditionFailure("recipe \(name) does not encode")
+    }
+    return data
+  }
+}
+
+extension KeyedDecodingContainer {
+  /// The value of a key, or what it means to leave it out.
+  func value<Value: Decodable>(_ key: Key, _ fallback: Value) throws -> Value {
+    try decodeIfPresent(Value.self, forKey: key) ?? fallback
+  }
+}
+
+/// Checks of single values, with the message a user needs.
+enum Check {
+  static func that(
+    _ holds: Bool, _ path: String, _ expected: String, _ found: some CustomStringConvertible
+  ) throws(RecipeError) {
+    guard holds else { throw .invalid(path: path, expected: expected, found: "\(found)") }
+  }
+}

@@ -1,0 +1,78 @@
+/// How the weights are trained.
+public struct TrainingRecipe: Codable, Sendable, Equatable {
+  public enum Loss: String, Codable, Sendable {
+    /// The squared distance to the output of the full-precision model.
+    case distillation
+    /// The squared distance to the noise (or velocity) that the model is to predict.
+    case diffusion
+  }
+
+  public var loss: Loss
+  public var steps: Int
+  /// Pictures in a step.
+  public var batchSize: Int
+  /// Of AdamW, after the warm-up.
+  public var learningRate: Double
+  /// The learning rate at the end, as a share of ``learningRate``; a cosine leads there.
+  public var finalShare: Double
+  /// Steps in which the learning rate rises from zero.
+  public var warmupSteps: Int
+  /// Learning rate of palette entries while indices are frozen.
+  public var polishLearningRate: Double
+  public var beta1: Double
+  public var beta2: Double
+  public var epsilon: Double
+  public var weightDecay: Double
+  /// Largest global L2 norm of a step's gradient; 0 for no limit.
+  public var gradientNorm: Double
+  /// The share of samples that see the empty prompt, for classifier-free guidance.
+  public var emptyPrompts: Double
+  /// Steps between checkpoints.
+  public var checkpointEvery: Int
+  /// Whether blocks are computed again in the backward pass instead of kept: less memory, a third more time.
+  public var recompute: Bool
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    loss = try values.value(.loss, .distillation)
+    steps = try values.decode(Int.self, forKey: .steps)
+    batchSize = try values.value(.batchSize, 16)
+    learningRate = try values.value(.learningRate, 3e-4)
+    finalShare = try values.value(.finalShare, 0.02)
+    warmupSteps = try values.value(.warmupSteps, 10)
+    polishLearningRate = try values.value(.polishLearningRate, 1e-4)
+    beta1 = try values.value(.beta1, 0.9)
+    beta2 = try values.value(.beta2, 0.99)
+    epsilon = try values.value(.epsilon, 1e-8)
+    weightDecay = try values.value(.weightDecay, 0)
+    gradientNorm = try values.value(.gradientNorm, 1)
+    emptyPrompts = try values.value(.emptyPrompts, 0.1)
+    checkpointEvery = try values.value(.checkpointEvery, 100)
+    recompute = try values.value(.recompute, false)
+  }
+
+  func validate() throws(RecipeError) {
+    try Check.that((0...10_000_000).contains(steps), "training.steps", "0 to 10000000", steps)
+    try Check.that((1...4096).contains(batchSize), "training.batchSize", "1 to 4096", batchSize)
+    try Check.that(
+      learningRate > 0 && learningRate < 1, "training.learningRate", "between 0 and 1",
+      learningRate)
+    try Check.that(
+      (0...1).contains(finalShare), "training.finalShare", "between 0 and 1", finalShare)
+    try Check.that(warmupSteps >= 0, "training.warmupSteps", "0 or more", warmupSteps)
+    try Check.that(
+      polishLearningRate > 0 && polishLearningRate < 1, "training.polishLearningRate",
+      "between 0 and 1", polishLearningRate)
+    for (key, value) in [("beta1", beta1), ("beta2", beta2)] {
+      try Check.that(value >= 0 && value < 1, "training.\(key)", "0 or more and below 1", value)
+    }
+    try Check.that(epsilon > 0, "training.epsilon", "above 0", epsilon)
+    try Check.that(
+      weightDecay >= 0 && weightDecay < 1, "training.weightDecay", "0 or more and below 1",
+      weightDecay)
+    try Check.that(gradientNorm >= 0, "training.gradientNorm", "0 or more", gradientNorm)
+    try Check.that(
+      (0...1).contains(emptyPrompts), "training.emptyPrompts", "between 0 and 1", emptyPrompts)
+    try Check.that(checkpointEvery > 0, "training.checkpointEvery", "1 or more", checkpointEvery)
+  }
+}

@@ -1,0 +1,45 @@
+package import Checkpoints
+internal import Foundation
+internal import Kernels
+package import Layers
+internal import Tensors
+
+/// A Stable Diffusion model in diffusers' folder layout, or one component of it.
+package enum DiffusersFolder {
+  /// The weights of a component folder, widened to 32 bits.
+  ///
+  /// - Parameter ignoring: suffixes of names that are no weights of the model, such as `position_ids`.
+  package static func weights(
+    _ folder: String, ignoring: [String] = []
+  ) throws(CheckpointError) -> ParameterStore {
+    let files = try WeightFolder(path: folder)
+    var weights: [String: (shape: Shape, buffer: Buffer)] = [:]
+    for name in files.names where !ignoring.contains(where: { name.hasSuffix($0) }) {
+      weights[name] = (Shape(files.shape(of: name) ?? []), try files.floats(name))
+    }
+    return ParameterStore(weights, origin: folder)
+  }
+
+  /// The UNet in `folder`, which holds `config.json` and the weights.
+  ///
+  /// - Throws: ``ConfigurationError``, ``ParameterError`` or a `CheckpointError`: a missing, misshapen or never-used
+  ///   weight is named.
+  package static func unet(_ folder: String) throws -> (model: UNet, store: ParameterStore) {
+    let configuration = try UNetConfiguration(folder: folder)
+    let store = try weights(folder)
+    let model = try UNet(store, configuration)
+    try store.checkAllUsed()
+    return (model, store)
+  }
+
+  /// The CLIP text encoder in `folder`.
+  package static func textEncoder(
+    _ folder: String
+  ) throws -> (model: TextEncoder, store: ParameterStore) {
+    let configuration = try TextEncoderConfiguration(folder: folder)
+    let store = try weights(folder, ignoring: ["embeddings.position_ids"])
+    let model = try TextEncoder(store, configuration)
+    try store.checkAllUsed()
+    return (model, store)
+  }
+}

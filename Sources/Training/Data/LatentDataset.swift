@@ -1,0 +1,56 @@
+package import Checkpoints
+internal import Kernels
+package import Tensors
+
+/// Pictures as latents, with the token numbers of their captions.
+///
+/// Read from an HDF5 file: a group for each split with `latents` `[pictures, channels, height, width]`, already scaled
+/// by the VAE's factor, and `input_ids` `[pictures, tokens]`; beside them `empty_input_ids` `[tokens]`.
+package struct LatentDataset: Sendable {
+  package enum Split: String, Sendable { case train, validation = "val" }
+
+  /// `[pictures, channels, height, width]`
+  package let latents: Tensor
+  /// Token numbers of each caption.
+  package let captions: [[Int]]
+  /// Token numbers of the empty prompt.
+  package let emptyCaption: [Int]
+
+  package var count: Int { captions.count }
+
+  /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
+  package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
+    let file = try HDF5File(reading: path)
+    let images = try file.floats("\(split.rawValue)/latents")
+    let tokens = try file.integers("\(split.rawValue)/input_ids")
+    guard images.shape.count == 4, tokens.shape.count == 2, images.shape[0] == tokens.shape[0],
+      images.shape[0] > 0, tokens.shape[1] > 0
+    else {
+      throw .malformedItem(
+        file: path, item: "group '\(split.rawValue)'",
+        expected: "latents [pictures, channels, height, width] and input_ids [pictures, tokens]",
+        found: "\(images.shape) and \(tokens.shape)")
+    }
+    let width = tokens.shape[1]
+    let count = limit > 0 ? min(limit, images.shape[0]) : images.shape[0]
+    captions = (0..<count).map { Array(tokens.values[$0 * width..<($0 + 1) * width]) }
+    let all = Tensor(Shape(images.shape), images.buffer)
+    latents = all.rows(Array(0..<count))
+    emptyCaption = try file.integers("empty_input_ids").values
+    guard emptyCaption.count == width else {
+      throw .malformedItem(
+        file: path, item: "empty_input_ids", expected: "\(width) tokens",
+        found: "\(emptyCaption.count)")
+    }
+  }
+}
+
+extension Tensor {
+  /// Samples by number along the first axis.
+  package func rows(_ numbers: [Int]) -> Tensor {
+    let width = shape.count / max(1, shape[0])
+    let y = Buffer(uninitialized: numbers.count * width)
+    Shaping.gather(buffer, rows: numbers, width: width, into: y)
+    return Tensor(shape.replacing(0, with: numbers.count), y)
+  }
+}

@@ -1,0 +1,13 @@
+internal import Layers
+package import StableDiffusion
+internal import Tensors
+
+extension UNet {
+  /// This network as the evaluation asks it.
+  package var denoiser: DenoisingEvaluation.Denoiser {
+    { noisy, timestep, context in
+      let timesteps = Tensor(repeating: timestep, shape: [noisy.shape[0]])
+      return self(noisy, timestep: timesteps, context: context)
+    }
+  }
+}

@@ -1,0 +1,141 @@
+internal import Clustering
+internal import Kernels
+internal import Layers
+package import Recipes
+internal import StableDiffusion
+internal import Tensors
+
+/// Fine-tunes a UNet whose weights are being palettized.
+package struct Trainer: Sendable {
+  package let recipe: Recipe
+  let configuration: UNetConfiguration
+  let teacher: UNet
+  let dataset: LatentDataset
+  let states: TextStates
+  let schedule: NoiseSchedule
+
+  package init(_ recipe: Recipe, _ inputs: RunInputs) {
+    self.recipe = recipe
+    configuration = inputs.unet.configuration
+    teacher = inputs.unet
+    dataset = inputs.training
+    states = inputs.trainingStates
+    schedule = inputs.schedule
+  }
+
+  /// What a step did, for the log.
+  package struct StepReport: Sendable {
+    package let loss: RunState.StepLoss
+    package let phase: TrainingPhase
+    /// Seconds that palettes took: their preparation and their gradients.
+    package let clusteringSeconds: Double
+    package let seconds: Double
+  }
+
+  /// One step, in place.
+  ///
+  /// - Throws: `ClusteringError` with the weight's name when training has diverged.
+  package func step(_ state: inout RunState) throws -> StepReport {
+    let clock = ContinuousClock()
+    let started = clock.now
+    let phase = recipe.phase(at: state.step)
+    if phase == .polish, state.frozen.isEmpty { try freeze(&state) }
+    let palettes = try palettes(of: state, in: phase)
+    var clustering = clock.now - started
+
+    let batch = TrainingBatch(step: state.step, recipe, dataset, states, schedule)
+    let store = ParameterStore(state.parameters, origin: recipe.model)
+    let (loss, gradients) = try gradients(
+      batch, ClusteredParameters(store: store, palettes: palettes))
+
+    let pulling = clock.now
+    let names = state.trainable
+    let trained = Parallel.map(names.count) { index in
+      let name = names[index]
+      return palettes[name].flatMap { palette in gradients[name].map { palette.pullback($0) } }
+        ?? gradients[name]
+    }
+    clustering += clock.now - pulling
+    let norm = update(state, phase, names, trained)
+    for (name, palette) in palettes {
+      state.centroids[name] = palette.nextCentroids(after: state.centroids[name] ?? [])
+    }
+    let measured = RunState.StepLoss(loss: Double(loss), gradientNorm: norm)
+    state.losses.append(measured)
+    state.step += 1
+    return StepReport(
+      loss: measured, phase: phase, clusteringSeconds: clustering.seconds,
+      seconds: (clock.now - started).seconds)
+  }
+
+  /// The loss of a batch with the given weights, and its gradients.
+  private func gradients(
+    _ batch: TrainingBatch, _ source: any ParameterSource
+  ) throws -> (Float, Gradients) {
+    try Execution.recomputing(recipe.training.recompute) {
+      let loss = try loss(batch, source)
+      return (loss.scalar, loss.gradients())
+    }
+  }
+
+  private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
+    let student = try UNet(source, configuration)
+    let prediction = student(batch.noisy, timestep: batch.timesteps, context: batch.context)
+    return prediction.meanSquaredError(to: target(batch))
+  }
+
+  private func target(_ batch: TrainingBatch) -> Tensor {
+    switch recipe.training.loss {
+    case .diffusion: batch.target
+    case .distillation:
+      Execution.withoutGradients {
+        teacher(batch.noisy, timestep: batch.timesteps, context: batch.context)
+      }
+    }
+  }
+
+  /// The loss of the batch of the last step with every weight its nearest entry.
+  package func hardLoss(_ state: RunState) throws -> Double {
+    let palettes = try self.palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
+    let store = ParameterStore(state.parameters, origin: recipe.model)
+    let batch = TrainingBatch(step: max(0, state.step - 1), recipe, dataset, states, schedule)
+    return try Execution.withoutGradients {
+      Double(try loss(batch, ClusteredParameters(store: store, palettes: palettes)).scalar)
+    }
+  }
+
+  /// Clips by the global norm and steps the optimizer; threads share the weights out.
+  ///
+  /// - Returns: the norm before clipping.
+  private func update(
+    _ state: RunState, _ phase: TrainingPhase, _ names: [String], _ gradients: [Buffer?]
+  ) -> Double {
+    let norm = gradients.reduce(0.0) { $0 + ($1.map { Elementwise.sumOfSquares($0) } ?? 0) }
+      .squareRoot()
+    let limit = recipe.training.gradientNorm
+    let scale = limit > 0 && norm > limit ? Float(limit / (norm + 1e-6)) : 1
+    let training = recipe.training
+    let optimizer = AdamW(
+      beta1: Float(training.beta1), beta2: Float(training.beta2),
+      epsilon: Float(training.epsilon), weightDecay: Float(training.weightDecay))
+    let rate = Float(recipe.learningRate(at: state.step))
+    let targets = names.enumerated().compactMap { index, name in
+      gradients[index].map { (gradient: $0, target: state.target(of: name)) }
+    }
+    let step = phase == .polish ? state.step - recipe.softSteps - recipe.hardSteps : state.step
+    Parallel.forEach(targets.count) { index in
+      let (gradient, target) = targets[index]
+      optimizer.update(
+        target.parameter, target.moments, gradient: gradient, learningRate: rate, step: step + 1,
+        gradientScale: scale)
+    }
+    return norm
+  }
+}
+
+extension Duration {
+  /// The duration in seconds.
+  package var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

@@ -1,0 +1,49 @@
+internal import Clustering
+package import Recipes
+
+/// What a step trains, and how hard the palettes are in it.
+package enum TrainingPhase: Equatable, Sendable {
+  /// Soft palettes; the number is the temperature as a multiple of each tensor's variance.
+  case soft(temperature: Double)
+  /// Every weight is its nearest entry, and entries follow the means of their cells.
+  case hard
+  /// Indices are frozen; entries, biases and norms are trained.
+  case polish
+
+  /// A short name for logs.
+  package var name: String {
+    switch self {
+    case .soft: "soft"
+    case .hard: "hard"
+    case .polish: "polish"
+    }
+  }
+}
+
+extension Recipe {
+  /// Steps with soft palettes.
+  var softSteps: Int { training.steps - hardSteps - polishSteps }
+  var hardSteps: Int { Int(clustering.hardShare * Double(training.steps)) }
+  var polishSteps: Int { Int(clustering.polishShare * Double(training.steps)) }
+
+  /// The phase of a step, counted from 0.
+  package func phase(at step: Int) -> TrainingPhase {
+    if step >= softSteps + hardSteps { return .polish }
+    if step >= softSteps { return .hard }
+    let temperature = clustering.temperature
+    return .soft(
+      temperature: Temperature.annealed(
+        from: temperature.start, to: temperature.end, step: step, steps: softSteps))
+  }
+
+  /// The learning rate of a step: a warm-up, then a cosine; polishing has a cosine of its own.
+  package func learningRate(at step: Int) -> Double {
+    if phase(at: step) == .polish {
+      let done = Double(step - softSteps - hardSteps) / Double(max(1, polishSteps))
+      return training.polishLearningRate * Schedule.cosine(done, floor: training.finalShare)
+    }
+    let warm = min(1, Double(step + 1) / Double(max(1, training.warmupSteps)))
+    let done = Double(step) / Double(max(1, softSteps + hardSteps))
+    return training.learningRate * warm * Schedule.cosine(done, floor: training.finalShare)
+  }
+}

@@ -1,0 +1,28 @@
+/// What can stop a run; each one line.
+package enum TrainingError: Error, CustomStringConvertible, Equatable {
+  /// A weight is no longer finite.
+  case diverged(weight: String, step: Int, reason: String)
+  /// The data does not fit the model.
+  case mismatch(what: String, expected: String, found: String)
+  /// The checkpoint belongs to another recipe.
+  case otherRecipe(file: String, difference: String)
+  /// There is no checkpoint to continue from.
+  case nothingToResume(file: String)
+  /// The run was asked to stop; the checkpoint holds all steps done.
+  case interrupted(step: Int, checkpoint: String)
+
+  package var description: String {
+    switch self {
+    case .diverged(let weight, let step, let reason):
+      "step \(step): weight '\(weight)': \(reason); lower training.learningRate and resume from an earlier checkpoint"
+    case .mismatch(let what, let expected, let found):
+      "\(what): expected \(expected), found \(found)"
+    case .otherRecipe(let file, let difference):
+      "\(file): the checkpoint is of another recipe (\(difference)): use the same one, or another --output"
+    case .nothingToResume(let file):
+      "\(file): no checkpoint to resume from: run without --resume first"
+    case .interrupted(let step, let checkpoint):
+      "interrupted after step \(step); continue with --resume (checkpoint \(checkpoint))"
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import Checkpoints
+import Clustering
+import Testing
+
+@Suite struct OptimalKMeansTests {
+  /// Against a float64 dynamic programme. Bound 1e-9 of the error, and 1e-15 of Σw² because the reference's prefix
+  /// sums lose that much; ours may be lower by it, never higher.
+  @Test func references() throws {
+    let file = try References.tensors("optimal_kmeans1d.safetensors")
+    let tensors = try References.tensors("tensors.safetensors")
+    var cases = 0
+    for name in file.names where name.hasSuffix("/sse_f64") {
+      let parts = name.split(separator: "/")
+      guard parts.count == 3, let bits = Int(parts[1].dropFirst()) else { continue }
+      cases += 1
+      let tensor = String(parts[0])
+      let weights =
+        file.shape(of: "\(tensor)/w") != nil
+        ? try file.doubles("\(tensor)/w") : try tensors.doubles(tensor)
+      let elements = Elements(weights)
+      let result = OptimalKMeans(elements.histogram, clusters: 1 << bits)
+      let expected = try file.doubles(name)[0]
+      let centroids = try file.doubles("\(tensor)/\(parts[1])/centroids_f64")
+      let power = weights.reduce(0) { $0 + $1 * $1 }
+      let lost = 1e-15 * power
+      References.report(
+        "dkm/optimal_kmeans1d \(tensor)/b\(bits) sse",
+        error: max(0, abs(result.squaredError - expected) - lost) / max(expected, 1e-300),
+        bound: 1e-9)
+      // Several partitions may be as good; then centroids differ and the error does not.
+      if abs(result.squaredError - expected) <= lost, result.centroids.count == centroids.count,
+        relativeError(result.centroids, centroids) > 1e-9
+      {
+        print("dkm/optimal_kmeans1d \(tensor)/b\(bits): another partition, same error")
+        continue
+      }
+      References.report(
+        "dkm/optimal_kmeans1d \(tensor)/b\(bits) centroids",
+        error: relativeError(result.centroids, centroids), bound: 1e-9)
+    }
+    #expect(cases > 0)
+  }
+
+  @Test func bruteForce() {
+    for seed in 1...30 as ClosedRange<UInt64> {
+      let count = 2 + Int(seed % 9)
+      let values = Set(normalNumbers(count, seed: seed)).sorted()
+      let masses = normalNumbers(count, seed: seed + 100).map { abs($0) + 0.1 }
+      for clusters in 1...count {
+        let result = OptimalKMeans(values: values, masses: masses, clusters: clusters)
+        let best = least(values, masses, from: 0, cells: clusters)
+        #expect(abs(result.squaredError - best) <= 1e-12 * (1 + best))
+        #expect(result.starts.count == clusters && result.starts[0] == 0)
+      }
+    }
+  }
+
+  /// Rows without mass change nothing.
+  @Test func masslessRows() {
+    let values: [Double] = [-2, -1, 0, 1, 2, 7]
+    let result = OptimalKMeans(values: values, masses: [0, 2, 0, 2, 0, 1], clusters: 2)
+    #expect(result.centroids == [0, 7] && result.starts == [0, 5] && result.squaredError == 4)
+  }
+
+  private func least(_ x: [Double], _ mass: [Double], from start: Int, cells: Int) -> Double {
+    func error(_ range: Range<Int>) -> Double {
+      let total = range.reduce(0) { $0 + mass[$1] }
+      let mean = range.reduce(0) { $0 + mass[$1] * x[$1] } / total
+      return range.reduce(0) { $0 + mass[$1] * (x[$1] - mean) * (x[$1] - mean) }
+    }
+    if cells == 1 { return error(start..<x.count) }
+    return (start + 1...x.count - cells + 1).map {
+      error(start..<$0) + least(x, mass, from: $0, cells: cells - 1)
+    }.min()!
+  }
+}
