@@ -61,6 +61,13 @@ struct AtomicFile {
     }
   }
 
+  /// Replaces the first bytes of the temporary file.
+  func overwriteStart(with piece: Data) throws(CheckpointError) {
+    let descriptor = open(temporaryPath, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure() }
+    try Sink(file: self, descriptor: descriptor).append(piece)
+  }
+
   private func synchronize(_ path: String, _ flags: Int32) throws(CheckpointError) {
     let descriptor = open(path, flags | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure() }

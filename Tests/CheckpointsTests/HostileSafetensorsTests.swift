@@ -115,7 +115,7 @@ import Testing
     let original = bytes(of: fixture("types.safetensors"))
     var random = FixedRandom(state: 42)
     var refused = 0
-    for _ in 0..<4000 {
+    for _ in 0..<2000 {
       var mutant = original
       for _ in 0..<Int.random(in: 1...4, using: &random) {
         let index = Int.random(in: 0..<mutant.count, using: &random)
@@ -133,7 +133,7 @@ import Testing
       }
       for name in file.names { _ = try file.doubles(name) }
     }
-    #expect(refused > 1000 && refused < 4000)
+    #expect(refused > 500 && refused < 2000)
   }
 
   @Test func notAFile() {

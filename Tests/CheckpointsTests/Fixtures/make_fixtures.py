@@ -1,4 +1,4 @@
-"""Writes the safetensors fixtures beside this script with the reference implementation.
+"""Writes the fixtures beside this script with the reference implementations.
 
     /opt/venv/bin/python Tests/CheckpointsTests/Fixtures/make_fixtures.py
 
@@ -9,6 +9,8 @@ import json
 import pathlib
 import shutil
 
+import h5py
+import numpy
 import torch
 from safetensors.torch import save_file
 
@@ -76,3 +78,16 @@ save(both / "model.safetensors", weights(torch.float32))
 save(both / "model.fp16.safetensors", weights(torch.float16))
 shards(folder("sharded"), torch.float32, "")
 shards(folder("sharded-variant"), torch.float16, ".fp16")
+
+# Laid out as the latents of a data set; big-endian, compressed and half-precision on purpose.
+with h5py.File(HERE / "plain.h5", "w") as file:
+    file.attrs.update(model="emoji-sd", resolution=64, scaling_factor=0.43492)
+    file.attrs["fixed"] = numpy.bytes_("text")
+    file.attrs["several"] = [1, 2]
+    latents = ramp(2, 4, 3, 3).numpy()
+    stored = file.create_dataset("train/latents", data=latents.astype(">f4"), compression="gzip")
+    stored.attrs["unit"] = "latent"
+    file["train/input_ids"] = numpy.array([[0, 1, 2], [3, 4, -5]], "i4")
+    file["train/file_name"] = ["a.png", "b.png"]
+    file["val/latents"] = latents[:1].astype("f2")
+    file["empty_input_ids"] = numpy.full(3, 9, ">i8")
