@@ -5,7 +5,11 @@
 #include <stdint.h>
 #include <stdbool.h>
 
+#include "axis.h"
 #include "elementwise.h"
 #include "half.h"
+#include "palette.h"
+#include "planes.h"
+#include "pointwise.h"
 #include "rows.h"
 #include "region.h"
