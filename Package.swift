@@ -46,7 +46,10 @@ let package = Package(
     .library("Recipes"),
     .library(
       "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes"]),
-    .library("MIL", [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"]),
+    .target(
+      name: "MIL",
+      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"],
+      exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
     .executableTarget(
@@ -56,5 +59,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    .tests("MILTests", ["MIL", "Kernels"]),
+    .tests("MILRuntimeTests", ["MILRuntime", "MIL", "Kernels"], resources: [.copy("Packages")]),
   ]
 )
