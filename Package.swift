@@ -45,7 +45,10 @@ let package = Package(
     .library("Recipes"),
     .library(
       "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes"]),
-    .library("MIL", [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"]),
+    .target(
+      name: "MIL",
+      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"],
+      exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
     .library("Jobs", ["Training", "CoreMLExport", "MILRuntime"]),
@@ -63,5 +66,7 @@ let package = Package(
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),
+    .tests("MILTests", ["MIL", "Kernels"]),
+    .tests("MILRuntimeTests", ["MILRuntime", "MIL", "Kernels"], resources: [.copy("Packages")]),
   ]
 )
