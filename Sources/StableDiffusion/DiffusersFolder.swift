@@ -20,6 +20,16 @@ package enum DiffusersFolder {
     return ParameterStore(weights, origin: folder)
   }
 
+  /// What a component folder holds: diffusers' `_class_name` or the first of transformers' `architectures`.
+  package static func componentClass(_ folder: String) throws(ConfigurationError) -> String {
+    let json = try JSONConfiguration(file: folder + "/config.json")
+    if json.has("_class_name") { return try json.string("_class_name") }
+    guard let name = try json.strings("architectures").first else {
+      throw .missing(json.file, key: "_class_name")
+    }
+    return name
+  }
+
   /// The UNet in `folder`, which holds `config.json` and the weights.
   ///
   /// - Throws: ``ConfigurationError``, ``ParameterError`` or a `CheckpointError`: a missing, misshapen or never-used

@@ -1,0 +1,36 @@
+internal import Clustering
+internal import CoreMLExport
+internal import MIL
+package import Recipes
+internal import StableDiffusion
+internal import Training
+
+/// Optimal post-training palettes of a UNet, without any training.
+package struct PalettizeJob: Sendable {
+  private let model: String
+  private let clustering: ClusteringRecipe
+  private let export: ExportRecipe
+
+  package init(model: String, clustering: ClusteringRecipe, export: ExportRecipe) {
+    self.model = model
+    self.clustering = clustering
+    self.export = export
+  }
+
+  /// - Parameter tokens: of a prompt; the text encoder's longest if nil.
+  /// - Returns: average bits a weight.
+  package func callAsFunction(output: String, tokens: Int?) throws -> Double {
+    let (unet, store) = try DiffusersFolder.unet(model + "/unet")
+    let longest = try TextEncoderConfiguration(folder: model + "/text_encoder").positions
+    let weights = try HardWeights(postTraining: store, clustering)
+    let size = unet.configuration.sampleSize
+    let exporter = UNetExporter(
+      unet.configuration, options: export.options, batch: export.batch, height: size, width: size,
+      tokens: tokens ?? longest)
+    var metadata = Metadata()
+    metadata.shortDescription = "Stable Diffusion UNet with optimal post-training palettes"
+    metadata.author = "sdtune"
+    try exporter.write(weights, to: output, metadata: metadata)
+    return weights.bitsPerWeight
+  }
+}

@@ -1,0 +1,21 @@
+package import Foundation
+package import Recipes
+
+/// A recipe as a user names it: a file, with values replaced.
+package enum RecipeFile {
+  /// - Parameter assignments: `key.path=value` of `--set`.
+  package static func read(_ path: String, settings assignments: [String]) throws -> Recipe {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw RecipeError.cannotRead(file: path, reason: "no such file")
+    }
+    let json = try StrictDecoding.setting(assignments, in: data)
+    let recipe = try StrictDecoding.decode(Recipe.self, from: json, file: path)
+    try recipe.validate()
+    return recipe
+  }
+
+  /// What a recipe's paths are relative to.
+  package static func folder(of path: String) -> URL {
+    URL(filePath: path).deletingLastPathComponent()
+  }
+}

@@ -1,0 +1,148 @@
+internal import Checkpoints
+internal import Foundation
+internal import Kernels
+internal import Layers
+internal import MILRuntime
+internal import StableDiffusion
+internal import Tensors
+
+/// What `sdtune run` runs: a package, or a component of a diffusers folder, on named tensors.
+package struct RunTarget {
+  private let path: String
+
+  package init(_ path: String) { self.path = path }
+
+  /// Reads inputs, runs, writes outputs; safetensors both.
+  ///
+  /// - Returns: names and shapes of the outputs.
+  package func callAsFunction(
+    inputs: String, outputs: String
+  ) throws -> [(name: String, shape: [Int])] {
+    let file = try SafetensorsFile(path: inputs)
+    let results = try run(file)
+    let tensors = results.map { ($0.name, $0.tensor.shape.axes, $0.tensor.buffer) }
+    try SafetensorsWriter.write(tensors: tensors, metadata: [:], to: outputs)
+    return results.map { ($0.name, $0.tensor.shape.axes) }
+  }
+
+  private typealias Results = [(name: String, tensor: Tensor)]
+
+  private func run(_ file: SafetensorsFile) throws -> Results {
+    if path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/") { return try package(file) }
+    let parts = path.split(separator: "#", maxSplits: 1).map(String.init)
+    let folder = parts.first ?? path
+    guard FileManager.default.fileExists(atPath: folder + "/config.json") else {
+      throw JobError.notATarget(
+        path: path, expected: "an .mlpackage or a diffusers component folder with config.json")
+    }
+    switch try DiffusersFolder.componentClass(folder) {
+    case "UNet2DConditionModel": return try unet(folder, file)
+    case "CLIPTextModel", "CLIPTextModelWithProjection": return try textEncoder(folder, file)
+    case let other:
+      throw JobError.notATarget(
+        path: path, expected: "a UNet2DConditionModel or CLIPTextModel, found \(other)")
+    }
+  }
+
+  private func tensor(_ name: String, _ file: SafetensorsFile) throws -> Tensor {
+    guard let shape = file.shape(of: name) else {
+      throw JobError.input(
+        target: path, name: name, expected: "a tensor in \(file.path)",
+        found: "only \(file.names.joined(separator: ", "))")
+    }
+    let type = file.elementType(of: name)
+    let elements =
+      type?.isFloat ?? false
+      ? try file.floats(name) : Buffer(try file.integers(name).map(Float.init))
+    return Tensor(Shape(shape), elements)
+  }
+
+  private func expect(
+    _ holds: Bool, _ name: String, _ expected: String, _ found: Shape
+  ) throws(JobError) {
+    guard holds else {
+      throw .input(target: path, name: name, expected: expected, found: "\(found)")
+    }
+  }
+
+  private func unet(_ folder: String, _ file: SafetensorsFile) throws -> Results {
+    let (unet, _) = try DiffusersFolder.unet(folder)
+    let configuration = unet.configuration
+    let sample = try tensor("sample", file)
+    let context = try tensor("encoder_hidden_states", file)
+    let timestep = try tensor("timestep", file)
+    let (channels, text) = (configuration.inputChannels, configuration.contextFeatures[0])
+    try expect(
+      sample.shape.rank == 4 && sample.shape[1] == channels && sample.shape.count > 0, "sample",
+      "[batch, \(channels), height, width]", sample.shape)
+    let batch = sample.shape[0]
+    try expect(
+      context.shape.rank == 3 && context.shape[0] == batch && context.shape[2] == text
+        && context.shape[1] > 0, "encoder_hidden_states", "[\(batch), tokens, \(text)]",
+      context.shape)
+    try expect(
+      timestep.shape.count == batch || timestep.shape.count == 1, "timestep", "[\(batch)]",
+      timestep.shape)
+    let steps = (0..<batch).map { timestep.elements[timestep.shape.count == 1 ? 0 : $0] }
+    let addition = try addition(configuration, batch, file)
+    let y = Execution.withoutGradients {
+      unet(
+        sample.channelsLast(), timestep: Tensor([batch], steps), context: context,
+        addition: addition
+      ).channelsFirst()
+    }
+    return [("noise_pred", y)]
+  }
+
+  private func addition(
+    _ configuration: UNetConfiguration, _ batch: Int, _ file: SafetensorsFile
+  ) throws -> UNet.Addition? {
+    guard let textTime = configuration.textTime else { return nil }
+    let pooled = try tensor("text_embeds", file)
+    let ids = try tensor("time_ids", file)
+    try expect(ids.shape.rank == 2 && ids.shape[0] == batch, "time_ids", "[\(batch), 6]", ids.shape)
+    let features = textTime.projectionInputs - ids.shape[1] * textTime.timeFeatures
+    try expect(
+      pooled.shape == [batch, features], "text_embeds", "[\(batch), \(features)]", pooled.shape)
+    return UNet.Addition(textEmbeddings: pooled, timeIdentifiers: ids)
+  }
+
+  private func textEncoder(_ folder: String, _ file: SafetensorsFile) throws -> Results {
+    let (encoder, _) = try DiffusersFolder.textEncoder(folder)
+    let ids = try tensor("input_ids", file)
+    let configuration = encoder.configuration
+    try expect(
+      ids.shape.rank == 2 && ids.shape.count > 0 && ids.shape[1] <= configuration.positions,
+      "input_ids", "[batch, tokens], at most \(configuration.positions) tokens", ids.shape)
+    let numbers = ids.elements.map { Int($0) }
+    guard numbers.allSatisfy({ $0 >= 0 && $0 < configuration.vocabulary }) else {
+      throw JobError.input(
+        target: path, name: "input_ids", expected: "numbers below \(configuration.vocabulary)",
+        found: "\(numbers.min() ?? 0) to \(numbers.max() ?? 0)")
+    }
+    let width = ids.shape[1]
+    let rows = stride(from: 0, to: numbers.count, by: width).map {
+      Array(numbers[$0..<$0 + width])
+    }
+    let output = Execution.withoutGradients { encoder(rows) }
+    var results: Results = [
+      ("last_hidden_state", output.lastHiddenState), ("pooled_outputs", output.pooled),
+      ("hidden_embeds", output.hiddenStates[output.hiddenStates.count - 2]),
+    ]
+    if let embeddings = output.embeddings { results.append(("text_embeds", embeddings)) }
+    return results
+  }
+
+  private func package(_ file: SafetensorsFile) throws -> Results {
+    let model = try PackageModel(path: path)
+    var inputs: [String: NamedTensor] = [:]
+    for feature in model.inputs {
+      let x = try tensor(feature.name, file)
+      inputs[feature.name] = NamedTensor(shape: x.shape.axes, elements: x.buffer)
+    }
+    let outputs = try model.run(inputs: inputs)
+    return outputs.sorted { $0.key < $1.key }.map { name, value in
+      (name, Tensor(Shape(value.shape), value.elements))
+    }
+  }
+}

@@ -1,0 +1,29 @@
+internal import ArgumentParser
+internal import Jobs
+
+/// `sdtune export`: a checkpoint as a package or as a diffusers folder.
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a checkpoint's weights as a Core ML package or a diffusers folder.")
+
+  @Option(help: "A checkpoint, state.h5.", completion: .file(extensions: ["h5"]))
+  var checkpoint: String
+
+  @Option(help: "The package or folder to write.")
+  var output: String
+
+  @Option(help: "mlpackage or diffusers.")
+  var format: ExportJob.Format = .mlpackage
+
+  @Option(help: "The model the run started from (default: the recipe's, from recipes/).")
+  var model: String?
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    try ExportJob(checkpoint: checkpoint, modelFolder: model)(format: format, output: output)
+    try options.show(["output": output], text: output)
+  }
+}
+
+extension ExportJob.Format: ExpressibleByArgument {}

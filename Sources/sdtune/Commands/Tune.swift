@@ -1,0 +1,58 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Jobs
+internal import Training
+
+/// `sdtune [tune] --recipe R.json`: the main job.
+struct Tune: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Fine-tune a UNet while it is palettized, export it, run the package and report.")
+
+  @Option(help: "The recipe, a JSON file.", completion: .file(extensions: ["json"]))
+  var recipe: String
+
+  @Flag(help: "Continue from the output folder's checkpoint.")
+  var resume = false
+
+  @Option(help: "Where results go (default: checkpoints/<recipe name>).")
+  var output: String?
+
+  @Option(
+    name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
+  var settings: [String] = []
+
+  @Flag(help: "Only say what the run would need: memory, operations, time per step.")
+  var dryRun = false
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    let recipe = try RecipeFile.read(recipe, settings: settings)
+    let folder = RecipeFile.folder(of: self.recipe)
+    if dryRun {
+      let needs = try DryRun(recipe, recipeFolder: folder)
+      return try options.show(needs, text: needs.text)
+    }
+    let job = TuneJob(recipe, recipeFolder: folder, output: output)
+    let report = try job(resume: resume, isInterrupted: { Interruption.isRequested }) { event in
+      switch event {
+      case .stage(let text): Terminal.note(text)
+      case .step(let progress): Terminal.note(progress.line)
+      }
+    }
+    try options.show(report, text: report.table)
+  }
+}
+
+extension TrainingRun.Progress {
+  /// One line of progress.
+  fileprivate var line: String {
+    let left = Int(secondsLeft)
+    let figures = String(
+      format: "step %5d/%d  %-6@  loss %.3e  hard %.3e  flips %5.2f %%  %.2f s/step  %d:%02d left",
+      step, steps, phase as NSString, loss, hardLoss, 100 * flipRate, secondsPerStep, left / 60,
+      left % 60)
+    guard let first = collapsed.first else { return figures }
+    return figures + "\nwarning: \(collapsed.count) palettes have lost entries, first '\(first)'"
+  }
+}

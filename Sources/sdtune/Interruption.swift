@@ -1,0 +1,17 @@
+internal import Foundation
+internal import Synchronization
+
+/// Ctrl-C and a polite kill: the first asks the run to stop after its step, the second stops it at once.
+enum Interruption {
+  private static let requested = Atomic<Bool>(false)
+
+  static var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+  static func install() {
+    for signal in [SIGINT, SIGTERM] {
+      Foundation.signal(signal) { number in
+        if requested.exchange(true, ordering: .relaxed) { _exit(128 + number) }
+      }
+    }
+  }
+}

@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import Foundation
+
+/// `sdtune`: fine-tunes Stable Diffusion UNets while their weights are palettized, and more.
+struct SDTune: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sdtune",
+    abstract: "Fine-tune Stable Diffusion while its weights are palettized; export and run Core ML packages.",
+    version: "0.1.0",
+    subcommands: [
+      Tune.self, Palettize.self, Export.self, Run.self, Inspect.self, Verify.self,
+    ],
+    defaultSubcommand: Tune.self)
+}
+
+@main
+enum Main {
+  static func main() {
+    Interruption.install()
+    do {
+      var command = try SDTune.parseAsRoot()
+      try command.run()
+    } catch {
+      leave(error)
+    }
+  }
+
+  /// Help and the like as ArgumentParser has them; everything else is one line and a status that is not 0.
+  private static func leave(_ error: any Error) -> Never {
+    let code = SDTune.exitCode(for: error)
+    if code == .success { SDTune.exit(withError: error) }
+    let message = SDTune.message(for: error).split(separator: "\n").first.map(String.init)
+    Terminal.note("error: \(message ?? "\(error)")")
+    exit(Interruption.isRequested ? 130 : code.rawValue)
+  }
+}
