@@ -29,7 +29,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
@@ -46,13 +45,17 @@ let package = Package(
     .library("Recipes"),
     .library(
       "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes"]),
-    .library("MIL", [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"]),
+    .target(
+      name: "MIL",
+      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"],
+      exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
+    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime"]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
-        "Training", "CoreMLExport", "MILRuntime",
+        "Jobs",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -63,5 +66,7 @@ let package = Package(
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),
+    .tests("MILTests", ["MIL", "Kernels"]),
+    .tests("MILRuntimeTests", ["MILRuntime", "MIL", "Kernels"], resources: [.copy("Packages")]),
   ]
 )

@@ -17,7 +17,8 @@ package struct FixedPoint: Sendable {
   ///
   /// - Parameters:
   ///   - scale: variance of the weights; the tolerance is relative to its root.
-  ///   - limit: 300 in single precision, where a step of training waits for it, or 20,000.
+  ///   - limit: 40 in single precision, where a step of training waits for it (warm starts need 2 to 10, and what is not
+  ///     there by then is passing a saddle, which takes hundreds), or 20,000.
   ///   - newton: whether to accelerate.
   package init?(
     _ attention: SoftAttention, masses: [Double], scale: Double, limit: Int? = nil,
@@ -26,7 +27,7 @@ package struct FixedPoint: Sendable {
     // Single precision blocks leave noise of about 1e-7 in a moment.
     let deviation = scale.squareRoot()
     let tolerance = (attention.precision == .single ? 1e-6 : 2e-14) * deviation
-    let limit = limit ?? (attention.precision == .single ? 300 : 20_000)
+    let limit = limit ?? (attention.precision == .single ? 40 : 20_000)
     var attention = attention
     var moments = attention.moments(masses: masses)
     var evaluations = 1

@@ -18,7 +18,7 @@ package final class ParameterStore: ParameterSource {
     buffers = weights.mapValues(\.buffer)
     leaves = Dictionary(
       uniqueKeysWithValues: weights.map { name, weight in
-        (name, Tensor.placeholder(named: name, shape: weight.shape).node!)
+        (name, Node(leaf: name, shape: weight.shape))
       })
   }
 

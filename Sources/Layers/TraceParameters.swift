@@ -11,12 +11,10 @@ package final class TraceParameters: ParameterSource {
 
   package func parameter(_ name: String, _ shape: Shape) throws(ParameterError) -> Parameter {
     let leaf = leaves.withLock { leaves in
-      if let known = leaves[name] { return known }
-      let made = Tensor.placeholder(named: name, shape: shape).node
-      leaves[name] = made
-      return made
+      let leaf = leaves[name] ?? Node(leaf: name, shape: shape)
+      leaves[name] = leaf
+      return leaf
     }
-    guard let leaf else { preconditionFailure("placeholder \(name) without a node") }
     return Parameter(name: name, shape: shape) { .placeholder(leaf) }
   }
 

@@ -22,7 +22,7 @@ package final class Node: Sendable {
   let scope: RecomputationScope?
   private let record: Mutex<History?>
 
-  init(leaf name: String, shape: Shape) {
+  package init(leaf name: String, shape: Shape) {
     self.name = name
     self.shape = shape
     scope = nil

@@ -5,9 +5,13 @@
 #include <stdint.h>
 #include <stdbool.h>
 
+#include "axis.h"
 #include "elementwise.h"
 #include "half.h"
 #include "optimal_partition.h"
+#include "palette.h"
+#include "planes.h"
+#include "pointwise.h"
 #include "rows.h"
 #include "region.h"
 #include "soft_assignment.h"

@@ -1,6 +1,8 @@
 internal import Clustering
 internal import Kernels
+internal import Layers
 internal import Recipes
+package import StableDiffusion
 internal import Tensors
 
 extension Trainer {
@@ -42,6 +44,16 @@ extension Trainer {
       iterations: clustering.iterations, gradient: clustering.gradient.method,
       maximumGain: clustering.maximumGain)
     return .soft(try SoftClustering(weights: weights, centroids: centroids, options: options))
+  }
+
+  /// The network of a state with its palettes as soft as at the end of their annealing.
+  package func softNetwork(_ state: RunState) throws -> UNet {
+    var state = state
+    state.frozen = [:]
+    let palettes = try palettes(
+      of: state, in: .soft(temperature: recipe.clustering.temperature.end))
+    let store = ParameterStore(state.parameters, origin: recipe.model)
+    return try UNet(ClusteredParameters(store: store, palettes: palettes), configuration)
   }
 
   /// Fixes every weight's index, and makes the entries what is trained.

@@ -1,0 +1,94 @@
+package import CoreMLExport
+internal import Clustering
+package import Foundation
+internal import Kernels
+internal import Layers
+internal import MIL
+package import Recipes
+internal import StableDiffusion
+package import Training
+
+/// The main job: fine-tune while palettizing, export, run the package, report.
+package struct TuneJob: Sendable {
+  package let recipe: Recipe
+  /// What the recipe's paths are relative to.
+  package let recipeFolder: URL
+  package let folder: RunFolder
+
+  package init(_ recipe: Recipe, recipeFolder: URL, output: String?) {
+    self.recipe = recipe
+    self.recipeFolder = recipeFolder
+    folder = RunFolder(output ?? "checkpoints/\(recipe.name)")
+  }
+
+  /// What the job is at, for the terminal.
+  package enum Event: Sendable {
+    case stage(String)
+    case step(TrainingRun.Progress)
+  }
+
+  package func callAsFunction(
+    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, notify: (Event) -> Void
+  ) throws -> Report {
+    notify(.stage("loading \(recipe.model)"))
+    let inputs = try RunInputs(recipe, folder: recipeFolder)
+    let run = TrainingRun(recipe, inputs, in: folder)
+    notify(.stage("tuning to \(folder.checkpoint)"))
+    let outcome = try run(resume: resume, isInterrupted: isInterrupted) { notify(.step($0)) }
+    notify(.stage("exporting \(folder.package)"))
+    try PackageExport(recipe, inputs).write(outcome.hard, to: folder.package)
+    notify(.stage("evaluating \(folder.package) with the runner"))
+    let report = try Evaluator(recipe, inputs).report(outcome, folder)
+    try report.encoded().write(to: URL(filePath: folder.report), options: .atomic)
+    try Data(report.page.utf8).write(to: URL(filePath: folder.page), options: .atomic)
+    return report
+  }
+}
+
+/// A recipe's wishes about the package, as the exporter takes them.
+struct PackageExport {
+  private let recipe: Recipe
+  private let exporter: UNetExporter
+
+  init(_ recipe: Recipe, _ inputs: RunInputs) {
+    self.recipe = recipe
+    let latents = inputs.training.latents.shape
+    exporter = UNetExporter(
+      inputs.unet.configuration, options: recipe.export.options, batch: recipe.export.batch,
+      height: latents[2], width: latents[3], tokens: inputs.training.emptyCaption.count)
+    prediction = inputs.schedule.prediction.rawValue
+  }
+
+  private let prediction: String
+
+  func write(_ weights: HardWeights, to path: String) throws {
+    var metadata = Metadata()
+    metadata.shortDescription =
+      "Stable Diffusion UNet, fine-tuned with its weights palettized (recipe \(recipe.name))"
+    metadata.author = "sdtune"
+    metadata.version = recipe.name
+    metadata.license = "That of the model it was made from"
+    metadata.userDefined = [
+      "sdtune.prediction_type": prediction,
+      "sdtune.bits_per_weight": String(format: "%.4f", weights.bitsPerWeight),
+    ]
+    try exporter.write(weights, to: path, metadata: metadata)
+  }
+}
+
+extension ExportRecipe {
+  var options: ExportOptions {
+    let target: DeploymentTarget =
+      switch target {
+      case .iOS16: .iOS16
+      case .iOS17: .iOS17
+      case .iOS18: .iOS18
+      }
+    let form: ExportOptions.AttentionForm =
+      switch attention {
+      case .original: .original
+      case .splitEinsum: .splitEinsum
+      }
+    return ExportOptions(target: target, attention: form)
+  }
+}

@@ -1,0 +1,72 @@
+internal import Foundation
+internal import SwiftProtobuf
+
+/// Writes an `.mlpackage`: everything into a temporary folder beside the destination, then one rename.
+///
+/// Equal models give equal bytes: identifiers are fixed and maps are sorted. A writer that is dropped unfinished
+/// leaves nothing behind.
+package final class ModelPackageWriter {
+  package let path: String
+  /// Constants go here while the program is built.
+  package let weights: WeightFileWriter
+  private let temporary: String
+  private var finished = false
+
+  package init(_ path: String) throws(MILError) {
+    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    self.path = path
+    temporary = path + ".partial-\(ProcessInfo.processInfo.processIdentifier)"
+    do {
+      try? FileManager.default.removeItem(atPath: temporary)
+      try FileManager.default.createDirectory(
+        atPath: temporary + "/Data/com.apple.CoreML/weights", withIntermediateDirectories: true)
+    } catch {
+      throw .file(path: temporary, reason: "cannot be created: \(error.localizedDescription)")
+    }
+    weights = try WeightFileWriter(temporary + "/Data/com.apple.CoreML/weights/weight.bin")
+  }
+
+  deinit {
+    if !finished { try? FileManager.default.removeItem(atPath: temporary) }
+  }
+
+  /// Writes the model and moves the package to its place, replacing what was there.
+  package func finish(_ model: Model) throws(MILError) {
+    precondition(!finished, "\(path): written twice")
+    try weights.finish()
+    let hasWeights = weights.recordCount > 0
+    let files = FileManager.default
+    do {
+      var options = BinaryEncodingOptions()
+      options.useDeterministicOrdering = true
+      let data: Data = try WireModel(model).serializedBytes(options: options)
+      if !hasWeights {
+        try files.removeItem(atPath: temporary + "/Data/com.apple.CoreML/weights")
+      }
+      try data.write(to: URL(filePath: temporary + "/Data/com.apple.CoreML/model.mlmodel"))
+      try Manifest(hasWeights: hasWeights).encoded()
+        .write(to: URL(filePath: temporary + "/" + Manifest.fileName))
+      try replace()
+      finished = true
+    } catch {
+      throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// A folder cannot be renamed over another: the old one steps aside, and comes back if the new one cannot move in.
+  private func replace() throws {
+    let files = FileManager.default
+    guard files.fileExists(atPath: path) else {
+      return try files.moveItem(atPath: temporary, toPath: path)
+    }
+    let old = temporary + "-old"
+    try files.moveItem(atPath: path, toPath: old)
+    do {
+      try files.moveItem(atPath: temporary, toPath: path)
+    } catch {
+      try files.moveItem(atPath: old, toPath: path)
+      throw error
+    }
+    try files.removeItem(atPath: old)
+  }
+}

@@ -1,0 +1,113 @@
+package import Foundation
+
+/// Writes a `weight.bin` record by record; a constant that was written before is stored once.
+package final class WeightFileWriter {
+  package let path: String
+  private let handle: FileHandle
+  private var end: UInt64 = 64
+  private(set) package var recordCount: UInt32 = 0
+  /// Offsets of the records with the same type, size and checksum.
+  private var known: [Key: [UInt64]] = [:]
+
+  private struct Key: Hashable {
+    let type: DataType
+    let size: Int
+    let checksum: UInt64
+  }
+
+  package init(_ path: String) throws(MILError) {
+    self.path = path
+    guard FileManager.default.createFile(atPath: path, contents: nil),
+      let handle = FileHandle(forUpdatingAtPath: path)
+    else {
+      throw .file(path: path, reason: "cannot be created")
+    }
+    self.handle = handle
+    try write(Self.header(count: 0), at: 0)
+  }
+
+  /// Stores a constant.
+  ///
+  /// - Parameters:
+  ///   - bytes: the elements, little-endian and, below a byte, packed least significant bits first
+  ///   - count: how many elements they are
+  /// - Returns: the record's offset, which a program names.
+  package func append(_ type: DataType, _ bytes: Data, count: Int) throws(MILError) -> UInt64 {
+    guard let code = type.blobCode else {
+      preconditionFailure("\(type) cannot be stored in a weight file")
+    }
+    precondition(
+      bytes.count == (count * type.bits + 7) / 8, "\(bytes.count) bytes for \(count) × \(type)")
+    let key = Key(type: type, size: bytes.count, checksum: Self.checksum(bytes))
+    for offset in known[key, default: []] where try read(offset + 64, bytes.count) == bytes {
+      return offset
+    }
+    let offset = (end + 63) & ~63
+    var record = Data(count: Int(offset - end))
+    record.append(littleEndian: WeightFile.sentinel)
+    record.append(littleEndian: code)
+    record.append(littleEndian: UInt64(bytes.count))
+    record.append(littleEndian: offset + 64)
+    record.append(littleEndian: UInt64(type.bits < 8 ? bytes.count * 8 - count * type.bits : 0))
+    record.append(Data(count: 32))
+    try write(record, at: end)
+    try write(bytes, at: offset + 64)
+    end = offset + 64 + UInt64(bytes.count)
+    recordCount += 1
+    known[key, default: []].append(offset)
+    return offset
+  }
+
+  /// Writes the number of records and closes the file.
+  package func finish() throws(MILError) {
+    try write(Self.header(count: recordCount), at: 0)
+    do {
+      try handle.synchronize()
+      try handle.close()
+    } catch {
+      throw .file(path: path, reason: "cannot be closed: \(error)")
+    }
+  }
+
+  private static func header(count: UInt32) -> Data {
+    var header = Data()
+    header.append(littleEndian: count)
+    header.append(littleEndian: UInt32(2))
+    return header + Data(count: 56)
+  }
+
+  private func write(_ bytes: Data, at offset: UInt64) throws(MILError) {
+    do {
+      try handle.seek(toOffset: offset)
+      try handle.write(contentsOf: bytes)
+    } catch {
+      throw .file(path: path, reason: "cannot be written: \(error)")
+    }
+  }
+
+  private func read(_ offset: UInt64, _ count: Int) throws(MILError) -> Data {
+    do {
+      try handle.seek(toOffset: offset)
+      return try handle.read(upToCount: count) ?? Data()
+    } catch {
+      throw .file(path: path, reason: "cannot be read back: \(error)")
+    }
+  }
+
+  /// FNV-1a over eight bytes at a time: only a first sieve, equal bytes are compared.
+  private static func checksum(_ bytes: Data) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    bytes.withUnsafeBytes { bytes in
+      let words = bytes.count / 8
+      for word in 0..<words {
+        hash ^= bytes.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
+        hash &*= 0x100_0000_01B3
+      }
+      for byte in bytes[(words * 8)...] {
+        hash ^= UInt64(byte)
+        hash &*= 0x100_0000_01B3
+      }
+    }
+    return hash
+  }
+}

@@ -1,0 +1,132 @@
+extension WireModel {
+  init(_ model: Model) {
+    self.init()
+    specificationVersion = model.specificationVersion
+    description_p.input = model.inputs.map(WireFeatureDescription.init)
+    description_p.output = model.outputs.map(WireFeatureDescription.init)
+    description_p.metadata.shortDescription = model.metadata.shortDescription
+    description_p.metadata.versionString = model.metadata.version
+    description_p.metadata.author = model.metadata.author
+    description_p.metadata.license = model.metadata.license
+    description_p.metadata.userDefined = model.metadata.userDefined
+    mlProgram.version = 1
+    mlProgram.functions = model.functions.mapValues(WireFunction.init)
+  }
+}
+
+extension WireFeatureDescription {
+  init(_ feature: Feature) {
+    self.init()
+    name = feature.name
+    shortDescription = feature.shortDescription
+    type.isOptional = feature.isOptional
+    guard let tensor = feature.type else { return }
+    guard let code = tensor.dataType.arrayCode else {
+      preconditionFailure("feature \(feature.name): an application cannot see \(tensor.dataType)")
+    }
+    type.multiArrayType.dataType = code
+    // A scalar is an array of one element to an application.
+    type.multiArrayType.shape =
+      tensor.dimensions.isEmpty ? [1] : tensor.dimensions.map { Int64($0 ?? -1) }
+  }
+}
+
+extension DataType {
+  /// The number that a feature description uses.
+  var arrayCode: Int32? {
+    switch self {
+    case .float16: 65552
+    case .float32: 65568
+    case .float64: 65600
+    case .int32: 131104
+    case .int8: 131080
+    default: nil
+    }
+  }
+}
+
+extension WireFunction {
+  init(_ function: Function) {
+    self.init()
+    inputs = function.inputs.map(WireNamedValueType.init)
+    opset = function.opset
+    var block = WireBlock()
+    block.outputs = function.block.outputs
+    block.operations = function.block.operations.map(WireOperation.init)
+    blockSpecializations = [function.opset: block]
+  }
+}
+
+extension WireOperation {
+  init(_ operation: ProgramOperation) {
+    precondition(operation.blockCount == 0, "\(operation.type): nested blocks are not written")
+    self.init()
+    type = operation.type
+    inputs = operation.inputs.mapValues { bindings in
+      var argument = WireArgument()
+      argument.arguments = bindings.map { binding in
+        var message = WireBinding()
+        switch binding {
+        case .name(let name): message.name = name
+        case .value(let value): message.value = WireValue(value)
+        }
+        return message
+      }
+      return argument
+    }
+    outputs = operation.outputs.map(WireNamedValueType.init)
+    attributes = operation.attributes.mapValues(WireValue.init)
+  }
+}
+
+extension WireNamedValueType {
+  init(_ value: NamedType) {
+    self.init()
+    name = value.name
+    type = WireValueType(value.type)
+  }
+}
+
+extension WireValueType {
+  init(_ type: ValueType) {
+    self.init()
+    switch type {
+    case .tensor(let tensor):
+      tensorType.dataType = tensor.dataType.rawValue
+      tensorType.rank = Int64(tensor.dimensions.count)
+      tensorType.dimensions = tensor.dimensions.map { dimension in
+        var message = WireDimension()
+        if let dimension {
+          message.constant.size = UInt64(dimension)
+        } else {
+          message.unknown.variadic = false
+        }
+        return message
+      }
+    case .list(let element):
+      listType.type = WireValueType(element)
+      listType.length.unknown.variadic = false
+    case .other(let name): preconditionFailure("a value of type \(name) is not written")
+    }
+  }
+}
+
+extension WireValue {
+  init(_ value: Value) {
+    self.init()
+    type = WireValueType(value.type)
+    switch value.content {
+    case .floats(let values): immediateValue.tensor.floats.values = values
+    case .doubles(let values): immediateValue.tensor.doubles.values = values
+    case .ints(let values): immediateValue.tensor.ints.values = values
+    case .longInts(let values): immediateValue.tensor.longInts.values = values
+    case .bools(let values): immediateValue.tensor.bools.values = values
+    case .strings(let values): immediateValue.tensor.strings.values = values
+    case .bytes(let values): immediateValue.tensor.bytes.values = values
+    case .list(let values): immediateValue.list.values = values.map(WireValue.init)
+    case .blob(let file, let offset):
+      blobFileValue.fileName = file
+      blobFileValue.offset = offset
+    }
+  }
+}

@@ -1,0 +1,186 @@
+internal import Kernels
+internal import MIL
+
+/// `cond ? a : b`, broadcast.
+struct Selection: MILOperation {
+  static let kinds = [
+    OperationKind(
+      "select",
+      [.required("cond", .booleanTensor), .required("a", .any), .required("b", .any)],
+      Selection.self)
+  ]
+
+  let results: [TensorType]
+  private let broadcast: Broadcast
+
+  init(_ call: Call) throws(MILError) {
+    let values = try Broadcast(try call.shape("a"), try call.shape("b"), call)
+    broadcast = try Broadcast(try call.shape("cond"), values.shape, call)
+    guard try call.type("a") == call.type("b") else {
+      throw call.refuse("b", "\(try call.type("a"))", "\(try call.type("b"))")
+    }
+    results = [TensorType(try call.type("a"), broadcast.shape)]
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+    let (a, b) = (try call.value("a"), try call.value("b"))
+    let cond = try call.booleans("cond", or: [])
+    let picks = broadcast.positions(try call.shape("cond")).map { cond[$0] }
+    let (fromA, fromB) = (broadcast.positions(a.shape), broadcast.positions(b.shape))
+    func choose<Element>(_ a: [Element], _ b: [Element]) -> [Element] {
+      picks.indices.map { picks[$0] ? a[fromA[$0]] : b[fromB[$0]] }
+    }
+    let storage: RuntimeValue.Storage
+    switch (a.storage, b.storage) {
+    case (.integers(let a), .integers(let b)): storage = .integers(choose(a, b))
+    case (.booleans(let a), .booleans(let b)): storage = .booleans(choose(a, b))
+    default:
+      storage = .floats(Buffer(choose(a.floats?.elements ?? [], b.floats?.elements ?? [])))
+    }
+    return [RuntimeValue(a.type, broadcast.shape, storage)]
+  }
+}
+
+/// Coordinates of the elements that are not zero: `[N, rank]`, N as the data have it.
+struct NonZero: MILOperation {
+  static let kinds = [OperationKind("non_zero", [.required("x", .any)], NonZero.self)]
+
+  let results: [TensorType]
+  private let shape: [Int]
+
+  init(_ call: Call) throws(MILError) {
+    shape = try call.shape("x")
+    results = [TensorType(.int32, [nil, shape.count])]
+    guard let count = Shape.count(shape), Shape.count([count, shape.count]) != nil else {
+      throw .tooLarge(call.place, what: "coordinates of \(shape)", limit: "\(Shape.limit)")
+    }
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+    let x = try call.value("x")
+    let truths = x.wholeNumbers?.map { $0 != 0 } ?? (x.floats?.elements ?? []).map { $0 != 0 }
+    let strides = Shape.strides(shape)
+    var coordinates: [Int32] = []
+    for (at, truth) in truths.enumerated() where truth {
+      for axis in shape.indices {
+        coordinates.append(Int32(at / strides[axis] % shape[axis]))
+      }
+    }
+    let count = truths.count { $0 }
+    return [RuntimeValue(.int32, [count, shape.count], .integers(coordinates))]
+  }
+}
+
+/// The dimensions of a tensor.
+struct ShapeOf: MILOperation {
+  static let kinds = [OperationKind("shape", [.required("x", .any)], ShapeOf.self)]
+
+  let results: [TensorType]
+  private let dimensions: [Int32]
+
+  init(_ call: Call) throws(MILError) {
+    dimensions = try call.shape("x").map { Int32(clamping: $0) }
+    results = [TensorType(.int32, [dimensions.count])]
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+    [RuntimeValue(.int32, [dimensions.count], .integers(dimensions))]
+  }
+}
+
+/// One value everywhere, and runs of numbers.
+struct Filling: MILOperation {
+  static let kinds = [
+    OperationKind(
+      "fill", [.required("shape", .integers), .optional("value", .number)], Filling.self),
+    OperationKind(
+      "fill_like", [.required("ref_tensor", .any), .optional("value", .number)], Filling.self),
+    OperationKind(
+      "range_1d",
+      [.required("end", .number), .required("start", .number), .required("step", .number)],
+      Filling.self),
+  ]
+
+  let results: [TensorType]
+  private let shape: [Int]
+  private let start, step: Float
+
+  init(_ call: Call) throws(MILError) {
+    let type: DataType
+    if call.operation == "range_1d" {
+      type = try call.type("start")
+      start = try call.number("start", or: 0)
+      step = try call.number("step", or: 1)
+      let count = ((try call.number("end", or: 0) - start) / step).rounded(.up)
+      guard count.isFinite, step != 0, count <= Float(1 << 24) else {
+        throw call.refuse("step", "at most 2²⁴ steps", "\(count)")
+      }
+      shape = [max(0, Int(count))]
+    } else {
+      type = call.has("value") ? try call.type("value") : .float32
+      start = try call.number("value", or: 0)
+      step = 0
+      shape =
+        call.operation == "fill" ? try call.integers("shape") : try call.shape("ref_tensor")
+    }
+    guard Shape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    }
+    results = [TensorType(type, shape)]
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+    let count = shape.reduce(1, *)
+    let type = results[0].dataType
+    if type.isFloat {
+      let y =
+        step == 0
+        ? Buffer(repeating: start, count: count)
+        : Buffer((0..<count).map { start + step * Float($0) })
+      return [RuntimeValue(type, shape, y)]
+    }
+    let values = (0..<count).map { Cast.truncated(start + step * Float($0)) }
+    return [RuntimeValue(type, shape, .integers(values))]
+  }
+}
+
+/// Running sums along an axis.
+struct CumulativeSum: MILOperation {
+  static let kinds = [
+    OperationKind(
+      "cumsum",
+      [
+        .required("x", .floats), .optional("axis", .integers), .optional("exclusive", .boolean),
+        .optional("reverse", .boolean),
+      ], CumulativeSum.self)
+  ]
+
+  let results: [TensorType]
+  private let layout: AxisLayout
+  private let exclusive, reverse: Bool
+
+  init(_ call: Call) throws(MILError) {
+    let x = try call.shape("x")
+    layout = AxisGroup(x, [try call.axis("axis", rank: x.count, or: 0)]).layout
+    exclusive = try call.boolean("exclusive", or: false)
+    reverse = try call.boolean("reverse", or: false)
+    results = [TensorType(try call.type("x"), x)]
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+    let x = try call.value("x")
+    guard let floats = x.floats else { throw call.refuse("x", "floats", "\(x.type)") }
+    var y = floats.elements
+    for column in 0..<layout.outer * layout.inner {
+      let first = column / layout.inner * layout.width * layout.inner + column % layout.inner
+      var sum: Float = 0
+      for place in 0..<layout.width {
+        let at = first + (reverse ? layout.width - 1 - place : place) * layout.inner
+        let before = sum
+        sum += floats[at]
+        y[at] = exclusive ? before : sum
+      }
+    }
+    return [RuntimeValue(x.type, x.shape, Buffer(y))]
+  }
+}

@@ -1,0 +1,124 @@
+package import Kernels
+package import MIL
+
+/// Values that go into a package or come out of it: 32-bit floats in row-major order.
+package struct NamedTensor: Sendable {
+  package let shape: [Int]
+  package let elements: Buffer
+
+  /// - Precondition: as many elements as the shape says.
+  package init(shape: [Int], elements: Buffer) {
+    precondition(
+      shape.allSatisfy { $0 >= 0 } && shape.reduce(1, *) == elements.count,
+      "\(elements.count) elements of shape \(shape)")
+    self.shape = shape
+    self.elements = elements
+  }
+}
+
+/// An input or output of a package.
+package struct PackageFeature: Sendable, Equatable {
+  package let name: String
+  package let type: DataType
+  /// A dimension that is only known when the program runs is `nil`.
+  package let shape: [Int?]
+}
+
+/// A package, ready to run: every operation, argument, type and weight record has been checked.
+///
+/// Arithmetic is in 32-bit floats, whatever widths the program declares. Weights stay as the package stores them and are
+/// decoded a few rows at a time where they are used. A model does not change after loading; it may run on several
+/// threads at once.
+package final class PackageModel: Sendable {
+  package let path: String
+  package let inputs: [PackageFeature]
+  package let outputs: [PackageFeature]
+  /// Descriptions, author, licence and what a converter left.
+  package let metadata: Metadata
+  package let specificationVersion: Int
+  /// How many operations of each type the program has.
+  package let operationCounts: [String: Int]
+  private let plan: Plan
+
+  /// Loads a package and checks its program.
+  ///
+  /// - Parameter function: the function to run; the package's own choice if not given.
+  package init(path: String, function: String? = nil) throws(MILError) {
+    let package = try ModelPackage(path)
+    let model = package.model
+    let name = function ?? model.defaultFunction
+    guard let program = model.functions[name] else {
+      throw .model(
+        package: package.path, expected: "a function '\(name)'",
+        found: "\(model.functions.keys.sorted())")
+    }
+    var verifier = Verifier(package: package, function: program)
+    plan = try verifier.plan()
+    self.path = package.path
+    metadata = model.metadata
+    specificationVersion = Int(model.specificationVersion)
+    inputs = plan.inputs.map {
+      PackageFeature(name: $0.name, type: $0.type.dataType, shape: $0.type.dimensions)
+    }
+    outputs = plan.outputs.map {
+      PackageFeature(name: $0.name, type: $0.type.dataType, shape: $0.type.dimensions)
+    }
+    operationCounts = program.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
+  }
+
+  /// Bytes of values that are alive at once while the program runs, as far as its shapes are known beforehand.
+  package var peakMemoryBytes: Int { plan.peakBytes }
+
+  /// Runs the program.
+  ///
+  /// Values for fp16 inputs are rounded to half precision, those for integer inputs are cut to whole numbers.
+  package func run(
+    inputs: [String: NamedTensor]
+  ) throws(MILError) -> [String: NamedTensor] {
+    var values = plan.constants
+    for name in inputs.keys.sorted() where !plan.inputs.contains(where: { $0.name == name }) {
+      throw .input(
+        package: path, name: name, expected: "one of \(plan.inputs.map(\.name))", found: name)
+    }
+    for input in plan.inputs {
+      guard let given = inputs[input.name] else {
+        throw .input(package: path, name: input.name, expected: "a tensor", found: "none")
+      }
+      values[input.slot] = try value(given, for: input)
+    }
+    for step in plan.steps {
+      for (slot, result) in zip(step.outputs, try step.run(values)) { values[slot] = result }
+      for slot in step.released { values[slot] = nil }
+    }
+    var results: [String: NamedTensor] = [:]
+    for output in plan.outputs {
+      guard let value = values[output.slot] else {
+        preconditionFailure("\(path): output \(output.name) was released")
+      }
+      let floats = value.floats ?? Buffer((value.wholeNumbers ?? []).map { Float($0) })
+      results[output.name] = NamedTensor(shape: value.shape, elements: floats)
+    }
+    return results
+  }
+
+  private func value(
+    _ given: NamedTensor, for input: Plan.Port
+  ) throws(MILError) -> RuntimeValue {
+    let type = input.type
+    let fits =
+      given.shape.count == type.dimensions.count
+      && zip(given.shape, type.dimensions).allSatisfy { $1 == nil || $0 == $1 }
+    guard fits else {
+      throw .input(
+        package: path, name: input.name, expected: "\(type)", found: "shape \(given.shape)")
+    }
+    switch type.dataType {
+    case .float16:
+      return RuntimeValue(.float16, given.shape, HalfPrecision.rounded(given.elements))
+    case .float32, .float64: return RuntimeValue(type.dataType, given.shape, given.elements)
+    default:
+      let integers = given.elements.elements.map(Cast.truncated)
+      return RuntimeValue(type.dataType, given.shape, .integers(integers))
+    }
+  }
+}

@@ -1,0 +1,92 @@
+internal import MIL
+
+/// A checked program: values are numbered slots, constants are filled in, operations are prepared.
+struct Plan: Sendable {
+  /// An input or output and its slot.
+  struct Port: Sendable {
+    let name: String
+    let type: TensorType
+    let slot: Int
+  }
+
+  struct Step: Sendable {
+    let kind: OperationKind
+    let place: Place
+    /// Slots of every argument.
+    let arguments: [String: [Int]]
+    let outputs: [Int]
+    let declared: [TensorType]
+    /// `nil` when shapes or deciding values are only known while running.
+    let operation: (any MILOperation)?
+    /// Slots that nothing reads after this step.
+    var released: [Int] = []
+  }
+
+  var inputs: [Port] = []
+  var outputs: [Port] = []
+  var steps: [Step] = []
+  /// One entry a slot; `nil` for what is computed.
+  var constants: [RuntimeValue?] = []
+  var peakBytes = 0
+}
+
+extension Plan.Step {
+  func run(_ values: [RuntimeValue?]) throws(MILError) -> [RuntimeValue] {
+    let call = Call(
+      place: place, operation: kind.name,
+      arguments: arguments.mapValues { slots in
+        slots.map { slot in
+          guard let value = values[slot] else {
+            preconditionFailure("\(place): a value is used before it is there")
+          }
+          return Argument(value)
+        }
+      }, declared: declared)
+    let operation: any MILOperation
+    if let prepared = self.operation {
+      operation = prepared
+    } else {
+      operation = try kind.prepare(call)
+      _ = try Plan.matched(operation.results, declared, place)
+    }
+    let results = try operation.run(call)
+    // Only what the data decided is new here; the rest was checked before.
+    _ = try Plan.matched(results.map(\.tensorType), declared, place)
+    return results
+  }
+}
+
+extension Plan {
+  /// The declared types with unknown dimensions filled in from the inferred ones.
+  ///
+  /// - Throws: when they contradict each other.
+  static func matched(
+    _ inferred: [TensorType], _ declared: [TensorType], _ place: Place
+  ) throws(MILError) -> [TensorType] {
+    func refusal() -> MILError {
+      .declaration(
+        place, declared: declared.map(\.description).joined(separator: ", "),
+        inferred: inferred.map(\.description).joined(separator: ", "))
+    }
+    guard inferred.count == declared.count else { throw refusal() }
+    var types: [TensorType] = []
+    for (inferred, declared) in zip(inferred, declared) {
+      guard inferred.dataType == declared.dataType,
+        inferred.dimensions.count == declared.dimensions.count
+      else { throw refusal() }
+      var type = declared
+      for axis in declared.dimensions.indices {
+        guard let size = inferred.dimensions[axis] else { continue }
+        guard declared.dimensions[axis] == nil || declared.dimensions[axis] == size else {
+          throw refusal()
+        }
+        type.dimensions[axis] = size
+      }
+      guard Shape.count(type.dimensions.map { $0 ?? 0 }) != nil else {
+        throw .tooLarge(place, what: "\(type)", limit: "\(Shape.limit) elements")
+      }
+      types.append(type)
+    }
+    return types
+  }
+}

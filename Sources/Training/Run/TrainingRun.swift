@@ -1,0 +1,120 @@
+package import Clustering
+internal import Foundation
+internal import Kernels
+package import Recipes
+internal import Tensors
+
+/// A run from its recipe, or from its last checkpoint, to the hard weights: steps, checkpoints, log.
+package struct TrainingRun: Sendable {
+  package let recipe: Recipe
+  package let inputs: RunInputs
+  package let folder: RunFolder
+
+  package init(_ recipe: Recipe, _ inputs: RunInputs, in folder: RunFolder) {
+    self.recipe = recipe
+    self.inputs = inputs
+    self.folder = folder
+  }
+
+  /// What the log shows of a step.
+  package struct Progress: Sendable, Codable {
+    package let step: Int
+    package let steps: Int
+    package let phase: String
+    /// With palettes as soft as they are in this step, averaged since the last line.
+    package let loss: Double
+    /// With every weight its nearest entry.
+    package let hardLoss: Double
+    package let gradientNorm: Double
+    /// Share of weights whose index changed since the last line.
+    package let flipRate: Double
+    package let secondsPerStep: Double
+    /// Seconds to the end at this pace.
+    package let secondsLeft: Double
+    /// Weights whose palettes lost entries, or whose entries merged.
+    package let collapsed: [String]
+  }
+
+  /// How a run ended.
+  package struct Outcome: Sendable {
+    package let state: RunState
+    package let hard: HardWeights
+    /// Of the steps this process made.
+    package let seconds: Double
+    package let steps: Int
+    package let clusteringSeconds: Double
+  }
+
+  /// - Parameters:
+  ///   - resume: continue from the folder's checkpoint.
+  ///   - isInterrupted: asked after every step; the run then writes a checkpoint and throws.
+  package func callAsFunction(
+    resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
+  ) throws -> Outcome {
+    try folder.create()
+    var state = try start(resume: resume)
+    let trainer = Trainer(recipe, inputs)
+    var monitor = RunMonitor(trainer, from: state.step)
+    while state.step < recipe.training.steps {
+      let report = try trainer.step(&state)
+      if let line = try monitor.record(report, state) {
+        try log(line)
+        progress(line)
+      }
+      let stopped = isInterrupted()
+      if stopped || state.step % recipe.training.checkpointEvery == 0 {
+        try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: nil), to: folder.checkpoint)
+      }
+      if stopped {
+        throw TrainingError.interrupted(step: state.step, checkpoint: folder.checkpoint)
+      }
+    }
+    let hard = try HardWeights(state, recipe.clustering)
+    try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: hard), to: folder.checkpoint)
+    return Outcome(
+      state: state, hard: hard, seconds: monitor.seconds, steps: monitor.steps,
+      clusteringSeconds: monitor.clusteringSeconds)
+  }
+
+  private func start(resume: Bool) throws -> RunState {
+    guard resume else { return try RunState(inputs.weights, recipe) }
+    guard folder.hasCheckpoint else {
+      throw TrainingError.nothingToResume(file: folder.checkpoint)
+    }
+    let contents = try RunCheckpoint.read(folder.checkpoint)
+    guard contents.recipe == recipe else {
+      throw TrainingError.otherRecipe(
+        file: folder.checkpoint, difference: contents.recipe.difference(from: recipe))
+    }
+    return contents.state
+  }
+
+  /// Appends a line to the log, which outlives restarts.
+  private func log(_ line: Progress) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let data = try encoder.encode(line) + Data("\n".utf8)
+    if let handle = FileHandle(forWritingAtPath: folder.log) {
+      defer { try? handle.close() }
+      try handle.seekToEnd()
+      try handle.write(contentsOf: data)
+    } else {
+      try data.write(to: URL(filePath: folder.log))
+    }
+  }
+}
+
+extension Recipe {
+  /// The first line in which two recipes' JSON differ.
+  fileprivate func difference(from other: Recipe) -> String {
+    let (mine, theirs) = (lines, other.lines)
+    for (a, b) in zip(mine, theirs) where a != b { return "\(a) there, \(b) here" }
+    return "\(mine.count) lines there, \(theirs.count) here"
+  }
+
+  private var lines: [String] {
+    String(decoding: encoded(), as: UTF8.self).split(separator: "\n").map {
+      $0.trimmingCharacters(in: .whitespaces)
+    }
+  }
+}

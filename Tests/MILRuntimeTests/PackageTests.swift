@@ -1,0 +1,46 @@
+import Foundation
+import MIL
+import MILRuntime
+import Testing
+
+/// Every package of a folder against its expected results.
+@Suite(.serialized) struct PackageTests {
+  /// Arithmetic in 32-bit floats reaches 87 dB at the least and 110 dB mostly: what is lost comes from the order of
+  /// sums. A wrong operation or weight lies far below.
+  static let bound = 80.0
+
+  @Test(arguments: PackageSet.cases) func matchesReference(_ item: PackageSet.Case) throws {
+    let file = try TensorFile(item.references)
+    let start = Date()
+    let model = try PackageModel(path: item.package)
+    let loaded = Date()
+    let results = try model.run(inputs: file.group("in."))
+    let end = Date()
+    var worst = Double.infinity
+    for (name, reference) in file.group("out.") {
+      let result = try #require(results[name], "\(item): no result '\(name)'")
+      worst = min(worst, PackageSet.decibels(result, reference: reference))
+    }
+    print(
+      String(
+        format: "%@: PSNR %.1f dB, bound %.0f dB, load %.3f s, run %.3f s, %@", item.name, worst,
+        Self.bound, loaded.timeIntervalSince(start), end.timeIntervalSince(loaded),
+        worst >= Self.bound ? "pass" : "FAIL"))
+    #expect(worst >= Self.bound)
+  }
+
+  @Test(arguments: PackageSet.broken) func refusesDamage(_ path: String) {
+    do {
+      _ = try PackageModel(path: path)
+      print("\(path): accepted, FAIL")
+      Issue.record("\(path) was accepted")
+    } catch {
+      #expect(!"\(error)".contains("\n"))
+      print("\((path as NSString).lastPathComponent): refused, pass: \(error)")
+    }
+  }
+
+  @Test func thereArePackages() {
+    #expect(!PackageSet.cases.isEmpty, "no packages in \(PackageSet.folder)")
+  }
+}
