@@ -1,7 +1,7 @@
 #include "unfold.h"
 #include <string.h>
 
-void sd_unfold(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, sd_convolution g) {
+void sd_unfold_patches(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, sd_convolution g) {
   const size_t channels = (size_t)g.channels * sizeof(float);
   for (ptrdiff_t r = row; r < row + count; r++) {
     ptrdiff_t ox = r % g.output_width, oy = r / g.output_width % g.output_height;
@@ -25,7 +25,7 @@ void sd_unfold(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, s
   }
 }
 
-void sd_fold(const float *patches, float *dx, ptrdiff_t row, ptrdiff_t count, sd_convolution g) {
+void sd_fold_patches(const float *patches, float *dx, ptrdiff_t row, ptrdiff_t count, sd_convolution g) {
   for (ptrdiff_t r = row; r < row + count; r++) {
     ptrdiff_t ox = r % g.output_width, oy = r / g.output_width % g.output_height;
     float *image = dx + r / (g.output_width * g.output_height) * g.height * g.width * g.channels;

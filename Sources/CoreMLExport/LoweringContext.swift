@@ -1,7 +1,7 @@
-package import Clustering
+internal import Clustering
 internal import Foundation
 internal import Kernels
-package import MIL
+internal import MIL
 
 /// What a package is written for.
 package struct ExportOptions: Sendable {
@@ -38,7 +38,7 @@ struct LoweringContext {
   let options: ExportOptions
   let weights: HardWeights
   private let file: WeightFileWriter
-  private(set) var operations: [MIL.Operation] = []
+  private(set) var operations: [ProgramOperation] = []
   private var used: Set<String> = []
   private var constants: [String: String] = [:]
 
@@ -87,7 +87,7 @@ struct LoweringContext {
     }
     let names = [result] + shapes.dropFirst().map { _ in name(wanted) }
     operations.append(
-      MIL.Operation(
+      ProgramOperation(
         type, inputs: inputs,
         outputs: zip(names, shapes).map { NamedType($0, .tensor(TensorType(dataType, $1))) },
         attributes: ["name": Value(result)]))
@@ -123,7 +123,7 @@ struct LoweringContext {
     let result = name(wanted)
     let type = ValueType.tensor(TensorType(type, shape))
     operations.append(
-      MIL.Operation(
+      ProgramOperation(
         "const", outputs: [NamedType(result, type)],
         attributes: ["name": Value(result), "val": Value(type, content)]))
     return result
@@ -173,7 +173,7 @@ struct LoweringContext {
         .float16, shape: axes + [tensor.table.count, 1], table, count: tensor.table.count)
       let indices = try blob(type, shape: shape, Data(packed.bytes), count: tensor.indices.count)
       operations.append(
-        MIL.Operation(
+        ProgramOperation(
           "constexpr_lut_to_dense", inputs: ["indices": [.value(indices)], "lut": [.value(lut)]],
           outputs: [output], attributes: ["name": Value(result)]))
     } else {
@@ -184,7 +184,7 @@ struct LoweringContext {
       let dimensions = shape.map { UInt32($0).littleEndian }.withUnsafeBytes { Data($0) }
       let axes = Value(.tensor(TensorType(.uint32, [shape.count])), .bytes(dimensions))
       operations.append(
-        MIL.Operation(
+        ProgramOperation(
           "constexpr_lut_to_dense", outputs: [output],
           attributes: [
             "name": Value(result), "indices": indices, "lut": lut, "shape": axes,

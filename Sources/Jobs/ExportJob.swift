@@ -1,10 +1,10 @@
 internal import Checkpoints
 internal import Clustering
 internal import CoreMLExport
-package import Foundation
+internal import Foundation
 internal import Layers
 internal import MIL
-package import Recipes
+internal import Recipes
 internal import StableDiffusion
 internal import Training
 

@@ -1,6 +1,6 @@
 internal import Foundation
 package import Recipes
-package import Training
+internal import Training
 
 /// `report.json`: what a run reached, on the exported package.
 package struct Report: Codable, Sendable {

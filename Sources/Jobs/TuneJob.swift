@@ -1,4 +1,4 @@
-package import CoreMLExport
+internal import CoreMLExport
 internal import Clustering
 package import Foundation
 internal import Kernels

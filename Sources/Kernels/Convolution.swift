@@ -191,7 +191,7 @@ package enum Convolution {
         MatrixProduct.multiplyInline(
           Matrix(dy, offset: row * g.outputs, stride: g.outputs), Matrix(packed, stride: g.patch),
           into: Matrix(patches, stride: g.patch), m: count, n: g.patch, k: g.outputs)
-        sd_fold(patches.pointer, dx.pointer, row, count, shape(g))
+        sd_fold_patches(patches.pointer, dx.pointer, row, count, shape(g))
       }
     }
   }
@@ -199,7 +199,7 @@ package enum Convolution {
   private static func unfold(
     _ x: Buffer, rows: Range<Int>, into patches: Buffer, _ g: ConvolutionGeometry
   ) {
-    sd_unfold(x.pointer, patches.pointer, rows.lowerBound, rows.count, shape(g))
+    sd_unfold_patches(x.pointer, patches.pointer, rows.lowerBound, rows.count, shape(g))
   }
 
   private static func shape(_ g: ConvolutionGeometry) -> sd_convolution {

@@ -31,7 +31,7 @@ public struct CounterGenerator: Sendable {
 
   /// A number below `bound`.
   public mutating func integer(below bound: Int) -> Int {
-    Int(UInt64(next()) * UInt64(bound) >> 32)
+    Int((UInt64(next()) * UInt64(bound)) >> 32)
   }
 
   /// Standard normals by Box–Muller.

@@ -7,9 +7,9 @@ typedef struct {
 } sd_convolution;
 
 /// Writes the patches `[kernel_height, kernel_width, channels]` of `count` output positions from `row` on.
-void sd_unfold(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, sd_convolution g);
+void sd_unfold_patches(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, sd_convolution g);
 /// Adds patches back to the image they came from.
-void sd_fold(const float *patches, float *dx, ptrdiff_t row, ptrdiff_t count, sd_convolution g);
+void sd_fold_patches(const float *patches, float *dx, ptrdiff_t row, ptrdiff_t count, sd_convolution g);
 /// `[outputs, inputs, taps]` to `[outputs, taps, inputs]`, and back.
 void sd_pack_weight(const float *weight, float *packed, ptrdiff_t outputs, ptrdiff_t inputs, ptrdiff_t taps);
 void sd_unpack_weight(const float *packed, float *weight, ptrdiff_t outputs, ptrdiff_t inputs, ptrdiff_t taps);

@@ -20,23 +20,25 @@ package struct LatentDataset: Sendable {
 
   /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
   package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
-    let file = try HDF5File(path: path)
-    let (images, tokens) = ("\(split.rawValue)/latents", "\(split.rawValue)/input_ids")
-    let shape = try file.shape(of: images) ?? []
-    let width = try file.shape(of: tokens)?.last ?? 0
-    let numbers = try file.integers(tokens)
-    guard shape.count == 4, shape.allSatisfy({ $0 > 0 }), width > 0,
-      numbers.count == shape[0] * width
+    let file = try HDF5File(reading: path)
+    let images = try file.floats("\(split.rawValue)/latents")
+    let tokens = try file.integers("\(split.rawValue)/input_ids")
+    guard images.shape.count == 4, tokens.shape.count == 2, images.shape[0] == tokens.shape[0],
+      (images.shape + tokens.shape).allSatisfy({ $0 > 0 })
     else {
       throw .malformedItem(
         file: path, item: "group '\(split.rawValue)'",
         expected: "latents [pictures, channels, height, width] and input_ids [pictures, tokens]",
-        found: "\(shape) and \(numbers.count) tokens")
+        found: "\(images.shape) and \(tokens.shape)")
     }
-    let count = limit > 0 ? min(limit, shape[0]) : shape[0]
-    captions = (0..<count).map { Array(numbers[$0 * width..<($0 + 1) * width]) }
-    latents = Tensor(Shape(shape), try file.floats(images)).rows(Array(0..<count))
-    emptyCaption = try file.integers("empty_input_ids")
+    let width = tokens.shape[1]
+    let count = limit > 0 ? min(limit, images.shape[0]) : images.shape[0]
+    captions = (0..<count).map { row -> [Int] in
+      let start = row * width
+      return Array(tokens.values[start..<start + width])
+    }
+    latents = Tensor(Shape(images.shape), images.buffer).rows(Array(0..<count))
+    emptyCaption = try file.integers("empty_input_ids").values
     guard emptyCaption.count == width else {
       throw .malformedItem(
         file: path, item: "empty_input_ids", expected: "\(width) tokens",

@@ -2,6 +2,7 @@ internal import Clustering
 internal import Foundation
 internal import Kernels
 internal import Recipes
+internal import Tensors
 
 /// Watches a run: times, losses, flipped indices, collapsed palettes.
 struct RunMonitor {

@@ -1,0 +1,104 @@
+internal import Checkpoints
+internal import Foundation
+internal import Kernels
+internal import MIL
+internal import MILRuntime
+internal import Recipes
+internal import Training
+
+/// What is in a recipe, checkpoint, package or safetensors file.
+package struct Inspection: Codable, Sendable {
+  package let kind: String
+  /// Facts in the order to show them.
+  package let facts: [Fact]
+
+  package struct Fact: Codable, Sendable {
+    package let name: String
+    package let value: String
+  }
+
+  package var text: String {
+    let width = facts.map(\.name.count).max() ?? 0
+    return ([kind] + facts.map {
+      "  " + $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $0.value
+    }).joined(separator: "\n")
+  }
+
+  /// Reads and checks a file; whatever is wrong with it is thrown.
+  package init(of path: String) throws {
+    switch URL(filePath: path).pathExtension {
+    case "mlpackage": (kind, facts) = ("Core ML package", try Self.package(path))
+    case "h5", "hdf5": (kind, facts) = ("checkpoint", try Self.checkpoint(path))
+    case "safetensors": (kind, facts) = ("safetensors", try Self.safetensors(path))
+    case "json": (kind, facts) = ("recipe", try Self.recipe(path))
+    default:
+      throw JobError.notATarget(
+        path: path, expected: "an .mlpackage, a checkpoint .h5, a .safetensors or a recipe .json")
+    }
+  }
+
+  private static func package(_ path: String) throws -> [Fact] {
+    let model = try PackageModel(path: path)
+    func features(_ list: [PackageFeature]) -> String {
+      list.map { feature in
+        let shape = feature.shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
+        return "\(feature.name) \(feature.type)[\(shape)]"
+      }.joined(separator: ", ")
+    }
+    let counts = model.operationCounts.sorted { $0.key < $1.key }
+    let attention =
+      model.operationCounts["einsum"] != nil
+      ? "split-einsum" : model.operationCounts["softmax"] != nil ? "original" : "none"
+    return [
+      Fact(name: "specification", value: "\(model.specificationVersion)"),
+      Fact(name: "inputs", value: features(model.inputs)),
+      Fact(name: "outputs", value: features(model.outputs)),
+      Fact(name: "attention", value: attention),
+      Fact(
+        name: "palettized constants",
+        value: "\(model.operationCounts["constexpr_lut_to_dense"] ?? 0)"),
+      Fact(name: "operations", value: counts.map { "\($0.key) \($0.value)" }.joined(separator: ", ")),
+    ]
+      + model.metadata.userDefined.sorted { $0.key < $1.key }.map {
+        Fact(name: $0.key, value: $0.value)
+      }
+  }
+
+  private static func checkpoint(_ path: String) throws -> [Fact] {
+    let contents = try RunCheckpoint.read(path)
+    let state = contents.state
+    let weights = state.parameters.values.reduce(0) { $0 + $1.shape.count }
+    var facts = [
+      Fact(name: "recipe", value: contents.recipe.name),
+      Fact(name: "step", value: "\(state.step) of \(contents.recipe.training.steps)"),
+      Fact(name: "phase", value: contents.recipe.phase(at: max(0, state.step - 1)).name),
+      Fact(name: "weights", value: "\(weights) in \(state.parameters.count) tensors"),
+      Fact(name: "palettized", value: "\(state.centroids.count) tensors"),
+      Fact(name: "last loss", value: state.losses.last.map { "\($0.loss)" } ?? "none"),
+    ]
+    if let hard = contents.hard {
+      facts.append(Fact(name: "finished", value: String(format: "%.4f bits a weight", hard.bitsPerWeight)))
+    }
+    return facts
+  }
+
+  private static func safetensors(_ path: String) throws -> [Fact] {
+    let file = try SafetensorsFile(path: path)
+    return file.names.map { name in
+      Fact(
+        name: name,
+        value: "\(file.elementType(of: name)?.rawValue ?? "?") \(file.shape(of: name) ?? [])")
+    }
+  }
+
+  private static func recipe(_ path: String) throws -> [Fact] {
+    let recipe = try RecipeFile.read(path, settings: [])
+    return String(decoding: recipe.encoded(), as: UTF8.self).split(separator: "\n")
+      .dropFirst().dropLast().map { line in
+        let parts = line.split(separator: ":", maxSplits: 1).map {
+          $0.trimmingCharacters(in: CharacterSet(charactersIn: " \","))
+        }
+        return Fact(name: parts.first ?? "", value: parts.count > 1 ? parts[1] : "")
+      }
+  }
+}

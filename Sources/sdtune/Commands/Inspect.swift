@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import Jobs
+
+/// `sdtune inspect FILE`: what is in it.
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what is in a recipe, checkpoint, package or safetensors file.")
+
+  @Argument(help: "The file or package.", completion: .file())
+  var file: String
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    let inspection = try Inspection(of: file)
+    try options.show(inspection, text: inspection.text)
+  }
+}
+
+/// `sdtune verify FILE`: whether it is sound.
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Check a recipe, checkpoint, package or safetensors file; exit 0 if it is sound.")
+
+  @Argument(help: "The file or package.", completion: .file())
+  var file: String
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    let inspection = try Inspection(of: file)
+    try options.show(
+      ["file": file, "kind": inspection.kind, "sound": "true"],
+      text: "\(file): a sound \(inspection.kind)")
+  }
+}
