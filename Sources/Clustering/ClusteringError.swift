@@ -1,7 +1,8 @@
 /// What can be wrong with the input of clustering.
 package enum ClusteringError: Error, Equatable, CustomStringConvertible {
   case emptyTensor
-  /// Infinite, not a number, or beyond what half precision holds; the index counts from the tensor's start.
+  /// Infinite, not a number, or beyond what half precision holds; the index counts from the
+  /// tensor's start.
   case nonFiniteWeights(count: Int, firstIndex: Int)
   case unsupportedBits(Int)
   case centroidCount(found: Int, allowed: ClosedRange<Int>)

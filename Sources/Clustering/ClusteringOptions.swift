@@ -12,8 +12,8 @@ package struct ClusteringOptions: Sendable, Equatable {
   package enum Gradient: Sendable, Equatable {
     /// Through all iterations, exactly.
     case unrolled
-    /// The forward runs to the fixed point and the gradient is that of the fixed point; where it is not a stable one,
-    /// iterations are unrolled instead.
+    /// The forward runs to the fixed point and the gradient is that of the fixed point; where it is
+    /// not a stable one, iterations are unrolled instead.
     case implicit
     /// As implicit, with the inverse replaced by the identity (IDKM's JFB).
     case jacobianFree
@@ -30,13 +30,16 @@ package struct ClusteringOptions: Sendable, Equatable {
   package var distance: SoftAttention.Distance
   package var readout: Readout
   package var gradient: Gradient
-  /// Bound on |h_u|, the factor on a weight's own gradient, which peaks at cell borders like gap²/(2τ).
+  /// Bound on |h_u|, the factor on a weight's own gradient, which peaks at cell borders like
+  /// gap²/(2τ).
   package var maximumGain: Double?
   package var precision: SoftAttention.Precision
-  /// Logits this far below the best one are left out; `nil` chooses by precision, infinity keeps all.
+  /// Logits this far below the best one are left out; `nil` chooses by precision, infinity keeps
+  /// all.
   package var cutoff: Double?
   package var variant: SoftAttention.Variant?
-  /// Stops iterating once Σ_u n_u min_j d(u, c_j) changes by no more than this; absolute, as coremltools has it.
+  /// Stops iterating once Σ_u n_u min_j d(u, c_j) changes by no more than this; absolute, as
+  /// coremltools has it.
   package var inertiaTolerance: Double?
 
   package init(

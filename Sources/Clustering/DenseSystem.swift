@@ -1,6 +1,7 @@
 /// Small dense linear systems, row-major `[n, n]`, double precision.
 enum DenseSystem {
-  /// Solves `a x = b` by Cholesky; `nil` if `a` is not safely positive definite. Reads the lower triangle.
+  /// Solves `a x = b` by Cholesky; `nil` if `a` is not safely positive definite. Reads the lower
+  /// triangle.
   static func solvePositiveDefinite(_ a: [Double], _ b: [Double]) -> [Double]? {
     let n = b.count
     precondition(a.count == n * n, "DenseSystem: \(a.count) entries for \(n) unknowns")

@@ -1,10 +1,12 @@
 internal import Kernels
 
-/// Differentiable k-means of a histogram (DKM, arXiv 2108.12659; clustering.md 2d): from c⁰, `iterations` times
+/// Differentiable k-means of a histogram (DKM, arXiv 2108.12659; clustering.md 2d): from c⁰,
+/// `iterations` times
 ///
 ///     a_uj = softmax_j(-d(u, c_j)/τ)     c⁺_j = Σ_u n_u a_uj u / Σ_u n_u a_uj
 ///
-/// and then the soft value of each row, table_u = Σ_j a_uj c_j. Nothing of size rows × centroids is kept.
+/// and then the soft value of each row, table_u = Σ_j a_uj c_j. Nothing of size rows × centroids is
+/// kept.
 package struct DifferentiableKMeans: Sendable {
   package let histogram: WeightHistogram
   package let options: ClusteringOptions

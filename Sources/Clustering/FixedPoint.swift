@@ -1,11 +1,13 @@
-internal import Foundation
 package import Kernels
 
-/// Where differentiable k-means comes to rest: c = F(c), found by Newton's method (clustering.md 2d)
+/// Where differentiable k-means comes to rest: c = F(c), found by Newton's method (clustering.md
+/// 2d)
 ///
 ///     c += (D - K)⁻¹ D (F(c) - c)
 ///
-/// with plain iterations wherever a Newton step is not one to a stable point or does not bring it closer.
+/// with plain iterations wherever a Newton step is not one to a stable point or does not bring it
+/// closer. Absolute distances are only iterated: their map has a kink at every weight, and Newton
+/// steps across kinks were seen to circle or to end elsewhere than iterating does.
 package struct FixedPoint: Sendable {
   package let centroids: [Double]
   /// Σ_u n_u a_uj at the centroids.
@@ -17,8 +19,9 @@ package struct FixedPoint: Sendable {
   ///
   /// - Parameters:
   ///   - scale: variance of the weights; the tolerance is relative to its root.
-  ///   - limit: 40 in single precision, where a step of training waits for it (warm starts need 2 to 10, and what is not
-  ///     there by then is passing a saddle, which takes hundreds), or 20,000.
+  ///   - limit: 40 in single precision, where a step of training waits for it (warm starts need
+  ///     2 to 10, and what is not there by then is passing a saddle, which takes hundreds), or
+  ///     100,000.
   ///   - newton: whether to accelerate.
   package init?(
     _ attention: SoftAttention, masses: [Double], scale: Double, limit: Int? = nil,
@@ -27,15 +30,16 @@ package struct FixedPoint: Sendable {
     // Single precision blocks leave noise of about 1e-7 in a moment.
     let deviation = scale.squareRoot()
     let tolerance = (attention.precision == .single ? 1e-6 : 2e-14) * deviation
-    let limit = limit ?? (attention.precision == .single ? 40 : 20_000)
+    let limit = limit ?? (attention.precision == .single ? 40 : 100_000)
     var attention = attention
     var moments = attention.moments(masses: masses)
     var evaluations = 1
     while Self.residual(moments) > tolerance {
       guard evaluations < limit else { return nil }
       // The first steps from a far start go to where Newton's method means something.
-      if newton, evaluations > 2,
-        let closer = Self.newton(attention, masses: masses, moments, radius: 0.1 * deviation, &evaluations)
+      if newton, attention.distance == .squared, evaluations > 2,
+        let closer = Self.newton(
+          attention, masses: masses, moments, radius: 0.1 * deviation, &evaluations)
       {
         (attention, moments) = closer
         continue
@@ -54,8 +58,8 @@ package struct FixedPoint: Sendable {
     SoftAttention.slopes(moments.moments, moments.sums).reduce(0) { max($0, abs($1)) }
   }
 
-  /// The longest of a few Newton steps that brings the centroids closer to rest; `nil` if none does or, for squared
-  /// distances, if they are not near a stable fixed point.
+  /// The longest of a few Newton steps that brings the centroids closer to rest; `nil` if none
+  /// does or if they are not near a stable fixed point.
   ///
   /// Steps stay within `radius`, so that the fixed point is the one that iterating would find.
   private static func newton(
@@ -63,10 +67,7 @@ package struct FixedPoint: Sendable {
     radius: Double, _ evaluations: inout Int
   ) -> (SoftAttention, SoftAttention.Moments)? {
     let system = system(attention, masses: masses, sums: moments.sums)
-    guard attention.distance == .squared || isContraction(system, sums: moments.sums),
-      let step = attention.distance == .squared
-        ? DenseSystem.solvePositiveDefinite(system, moments.moments)
-        : DenseSystem.solve(system, moments.moments),
+    guard let step = DenseSystem.solvePositiveDefinite(system, moments.moments),
       step.allSatisfy(\.isFinite)
     else { return nil }
     let length = step.reduce(0) { max($0, abs($1)) }
@@ -82,27 +83,6 @@ package struct FixedPoint: Sendable {
     return nil
   }
 
-  /// Whether the map's Jacobian J = D⁻¹ K shrinks a vector in the long run; for absolute distances, where J is not
-  /// symmetric and no factorization tells.
-  private static func isContraction(_ system: [Double], sums: [Double]) -> Bool {
-    let k = sums.count
-    // Any start without special symmetry; 100 products leave the largest eigenvalues.
-    var v = (0..<k).map { 1 + Double($0 * 7 % 11) / 11 }
-    var growth = 0.0
-    for step in 0..<200 {
-      v = (0..<k).map { j in
-        var product = 0.0
-        for m in 0..<k { product += system[j * k + m] * v[m] }
-        return v[j] - product / sums[j]
-      }
-      let norm = v.reduce(0) { max($0, abs($1)) }
-      guard norm > 0, norm.isFinite else { return norm == 0 }
-      if step >= 100 { growth += log(norm) }
-      for j in 0..<k { v[j] /= norm }
-    }
-    return growth < 0
-  }
-
   /// D - K, row-major `[k, k]`.
   static func system(_ attention: SoftAttention, masses: [Double], sums: [Double]) -> [Double] {
     let k = sums.count
@@ -113,7 +93,8 @@ package struct FixedPoint: Sendable {
     return system
   }
 
-  /// Solves (D - Kᵀ) r = γ; `nil` where the fixed point is not stable (squared distance) or the system singular.
+  /// Solves (D - Kᵀ) r = γ; `nil` where the fixed point is not stable (squared distance) or the
+  /// system singular.
   static func solveTransposed(
     _ system: [Double], _ cotangent: [Double], _ distance: SoftAttention.Distance
   ) -> [Double]? {

@@ -1,7 +1,8 @@
 package import Kernels
 
-/// One tensor's hard palette for one step of training: every weight is its nearest centroid. The gradient goes to the
-/// weights as it is (straight-through), and to the centroids as the sum over each cell, ∂L/∂c_j = Σ_{i∈j} g_i.
+/// One tensor's hard palette for one step of training: every weight is its nearest centroid. The
+/// gradient goes to the weights as it is (straight-through), and to the centroids as the sum over
+/// each cell, ∂L/∂c_j = Σ_{i∈j} g_i.
 package struct HardClustering: Sendable {
   package let histogram: WeightHistogram
   /// As given; their order is the caller's.

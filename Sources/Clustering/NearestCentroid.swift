@@ -36,7 +36,8 @@ package enum NearestCentroid {
     return error
   }
 
-  /// Lloyd's iterations: every centroid moves to the mean of its cell, empty ones to the worst cell.
+  /// Lloyd's iterations: every centroid moves to the mean of its cell, empty ones to the worst
+  /// cell.
   ///
   /// - Parameter masses: what each row counts, if not its number of weights, such as summed sensitivities.
   package static func refit(
@@ -54,7 +55,8 @@ package enum NearestCentroid {
     return centroids
   }
 
-  /// Moves dead centroids to the worst cells: each to the mean of the upper part of the cell with the largest error.
+  /// Moves dead centroids to the worst cells: each to the mean of the upper part of the cell with
+  /// the largest error.
   static func reseed(
     _ centroids: inout [Double], dead: [Int], cells: Cells, values: [Double], masses: [Double]
   ) {

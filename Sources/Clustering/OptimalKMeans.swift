@@ -1,6 +1,7 @@
 internal import Kernels
 
-/// The exact minimum of one-dimensional k-means: Σ_u mass_u (u - c_{cell(u)})² over all sorted partitions.
+/// The exact minimum of one-dimensional k-means: Σ_u mass_u (u - c_{cell(u)})² over all sorted
+/// partitions.
 package struct OptimalKMeans: Sendable {
   /// Ascending; fewer than asked for if there are fewer distinct values.
   package let centroids: [Double]
@@ -39,7 +40,8 @@ package struct OptimalKMeans: Sendable {
     self.starts = starts.enumerated().map { $0.offset == 0 ? 0 : rows[$0.element] }
   }
 
-  /// Mean and summed squared error of one cell; measured from its first value, so that nothing cancels.
+  /// Mean and summed squared error of one cell; measured from its first value, so that nothing
+  /// cancels.
   static func moments(
     _ values: [Double], _ masses: [Double], _ range: Range<Int>
   ) -> (mean: Double, squaredError: Double) {

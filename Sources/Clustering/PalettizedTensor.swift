@@ -13,7 +13,8 @@ package struct PalettizedTensor: Sendable, Equatable {
   /// One for each element, row-major.
   package let indices: [UInt8]
 
-  /// Refits centroids to the weights, rounds them to half precision and assigns every weight to the nearest rounded one.
+  /// Refits centroids to the weights, rounds them to half precision and assigns every weight to the
+  /// nearest rounded one.
   ///
   /// - Parameters:
   ///   - rounds: of Lloyd's iteration on the final weights.

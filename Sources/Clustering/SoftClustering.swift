@@ -4,8 +4,8 @@ package import Kernels
 package struct SoftClustering: Sendable {
   package let histogram: WeightHistogram
   package let solution: DifferentiableKMeans
-  /// After this step, ascending, for the next one to start from; centroids without mass have been moved to the worst
-  /// cells.
+  /// After this step, ascending, for the next one to start from; centroids without mass have been
+  /// moved to the worst cells.
   package let centroids: [Float]
   private let weightCount: Int
 
@@ -24,7 +24,8 @@ package struct SoftClustering: Sendable {
     self.centroids = Self.revived(solution).map(Float.init)
   }
 
-  /// Centroids with less than a millionth of an even share are dead: no gradient will bring them back.
+  /// Centroids with less than a millionth of an even share are dead: no gradient will bring them
+  /// back.
   private static func revived(_ solution: DifferentiableKMeans) -> [Double] {
     var centroids = solution.centroids
     guard let sums = solution.sums.last else { return centroids }

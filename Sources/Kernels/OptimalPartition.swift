@@ -2,7 +2,8 @@ internal import CKernels
 
 /// Exact one-dimensional k-means by dynamic programming.
 package enum OptimalPartition {
-  /// Where to cut ascending values into `cells` so that the summed squared error is least: the first index of each.
+  /// Where to cut ascending values into `cells` so that the summed squared error is least: the
+  /// first index of each.
   ///
   /// - Precondition: masses are positive, `1 ≤ cells ≤ values.count ≤ 65,536`.
   /// - Complexity: O(`cells` · count · log count) evaluations of a cell's error.

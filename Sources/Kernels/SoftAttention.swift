@@ -84,7 +84,8 @@ package struct SoftAttention: Sendable {
     return table
   }
 
-  /// Adds to `shared` one iteration's pullback to the values, returns that to the centroids of this attention.
+  /// Adds to `shared` one iteration's pullback to the values, returns that to the centroids of this
+  /// attention.
   ///
   ///     p_uj = slopes_j (u - targets_j),   σ_uj = a_uj (p_uj - Σ_m a_um p_um),   q_uj = d'(u - c_j) / τ
   ///     shared_u += Σ_j a_uj slopes_j - Σ_j σ_uj q_uj,   result_j = Σ_u n_u σ_uj q_uj
@@ -112,7 +113,8 @@ package struct SoftAttention: Sendable {
     package var centroids: [Double]
   }
 
-  /// The pullback of `mix(targets)`, `gradients` being G_u summed over the weights of each value; p_uj = targets_j.
+  /// The pullback of `mix(targets)`, `gradients` being G_u summed over the weights of each value;
+  /// p_uj = targets_j.
   package func pullbackReadout(gradients: [Double], targets: [Double]) -> ReadoutPullback {
     checkRows(gradients, "pullbackReadout")
     checkColumns(targets, "pullbackReadout")
@@ -124,7 +126,8 @@ package struct SoftAttention: Sendable {
     return result
   }
 
-  /// K_jm = Σ_u n_u (u - c_j) a_uj (δ_jm - a_um) q_um, row-major `[k, k]`; symmetric for squared distances.
+  /// K_jm = Σ_u n_u (u - c_j) a_uj (δ_jm - a_um) q_um, row-major `[k, k]`; symmetric for squared
+  /// distances.
   package func coupling(masses: [Double]) -> [Double] {
     checkRows(masses, "coupling")
     precondition(variant == nil, "coupling: not for coremltools' variant")

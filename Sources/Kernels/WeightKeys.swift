@@ -1,9 +1,10 @@
 internal import CKernels
 
-/// Weights seen through 16-bit keys: IEEE binary16 of `scale · weight`, numbered so that keys ascend with the value.
+/// Weights seen through 16-bit keys: IEEE binary16 of `scale · weight`, numbered so that keys
+/// ascend with the value.
 ///
-/// Everything per weight in clustering is a look-up by key. Keys are recomputed from the weights in each pass, which
-/// costs less than the memory to keep them.
+/// Everything per weight in clustering is a look-up by key. Keys are recomputed from the weights in
+/// each pass, which costs less than the memory to keep them.
 package struct WeightKeys: Sendable {
   package static let count = 65_536
 

@@ -4,7 +4,8 @@ import Foundation
 import Kernels
 import Testing
 
-/// coremltools 9's DKM (attention floor, offset on centroid 0, absolute stop) against its own code run in float64.
+/// coremltools 9's DKM (attention floor, offset on centroid 0, absolute stop) against its own code
+/// run in float64.
 @Suite struct CoremltoolsReferenceTests {
   @Test func softWeightsAndGradients() throws {
     let tensors = try References.tensors("tensors.safetensors")

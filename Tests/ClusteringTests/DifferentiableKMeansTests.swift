@@ -4,8 +4,8 @@ import Kernels
 import Testing
 
 @Suite struct DifferentiableKMeansTests {
-  /// Central differences of L = Σ g w̃ weight by weight, so that splitting a row's weight off is covered. The
-  /// difference itself is good to about 1e-8.
+  /// Central differences of L = Σ g w̃ weight by weight, so that splitting a row's weight off is
+  /// covered. The difference itself is good to about 1e-8.
   @Test(
     arguments: [ClusteringOptions.Readout.fresh, .previous],
     [SoftAttention.Distance.squared, .absolute])
@@ -52,7 +52,8 @@ import Testing
     #expect(relativeError(gradient, differences) < tolerance, "\(options)")
   }
 
-  /// Leaving out what lies 16 temperatures behind changes single precision results by no more than its rounding.
+  /// Leaving out what lies 16 temperatures behind changes single precision results by no more than
+  /// its rounding.
   @Test(arguments: [SoftAttention.Distance.squared, .absolute])
   func windowChangesNothing(distance: SoftAttention.Distance) throws {
     let weights = Buffer(normalNumbers(60_000, deviation: 0.02).map(Float.init))
@@ -60,7 +61,8 @@ import Testing
     let upstream = histogram.scatter(Buffer(normalNumbers(60_000, seed: 3).map(Float.init)))
     for (bits, multiple) in [(2, 0.1), (4, 0.01), (6, 0.001), (8, 0.0001)] {
       let start = OptimalKMeans(histogram, clusters: 1 << bits).centroids
-      // Distances are compared at the same attention, so the absolute one takes the root of the temperature.
+      // Distances are compared at the same attention, so the absolute one takes the root of the
+      // temperature.
       let tau = Temperature.relative(multiple, variance: histogram.variance)
       var options = ClusteringOptions(
         bits: bits, temperature: distance == .squared ? tau : 0.1 * tau.squareRoot(),
@@ -124,7 +126,8 @@ import Testing
     #expect(Temperature.relative(0.1, variance: 4) == 0.4)
   }
 
-  /// clustering.md, pitfall 1: at σ = 0.007 coremltools' absolute temperature lies above 2σ², a relative one does not.
+  /// clustering.md, pitfall 1: at σ = 0.007 coremltools' absolute temperature lies above 2σ², a
+  /// relative one does not.
   @Test func absoluteTemperatureCollapses() throws {
     let weights = Buffer(normalNumbers(20_000, deviation: 0.007).map(Float.init))
     let histogram = try WeightHistogram(weights)

@@ -71,7 +71,8 @@ import Testing
   let weights = Buffer(normalNumbers(20_000, deviation: 0.03).map(Float.init))
   let upstream = Buffer(normalNumbers(20_000, seed: 9).map(Float.init))
 
-  /// Against double precision on the same rounded weights; the bounds are those of the coremltools suite.
+  /// Against double precision on the same rounded weights; the bounds are those of the coremltools
+  /// suite.
   @Test(arguments: [ClusteringOptions.Gradient.unrolled, .implicit])
   func agreesWithDoublePrecision(gradient: ClusteringOptions.Gradient) throws {
     let elements = Elements(HalfPrecision.rounded(weights).elements.map(Double.init))

@@ -3,8 +3,8 @@ import Clustering
 import Testing
 
 @Suite struct OptimalKMeansTests {
-  /// Against a float64 dynamic programme. Bound 1e-9 of the error, and 1e-15 of Σw² because the reference's prefix
-  /// sums lose that much; ours may be lower by it, never higher.
+  /// Against a float64 dynamic programme. Bound 1e-9 of the error, and 1e-15 of Σw² because the
+  /// reference's prefix sums lose that much; ours may be lower by it, never higher.
   @Test func references() throws {
     let file = try References.tensors("optimal_kmeans1d.safetensors")
     let tensors = try References.tensors("tensors.safetensors")

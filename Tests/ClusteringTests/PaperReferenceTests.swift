@@ -5,8 +5,8 @@ import Testing
 
 /// Differentiable k-means in double precision against the float64 reference of the published layer.
 ///
-/// Bound 1e-9: the reference reaches about 1e-12; what is left is summation order and, at fixed points, its stopping at
-/// 1e-15 divided by one minus the spectral radius.
+/// Bound 1e-9: the reference reaches about 1e-12; what is left is summation order and, at fixed
+/// points, its stopping at 1e-15 divided by one minus the spectral radius.
 @Suite struct PaperReferenceTests {
   static let bound = 1e-9
 
@@ -84,7 +84,8 @@ import Testing
       let gradient = exact.gradient(elements.summed(upstream))
       #expect(exact.isFixedPoint && gradient.method == .implicit, "\(prefix)")
       let direct = elements.rows.indices.map { gradient.gain[elements.rows[$0]] * upstream[$0] }
-      // The fixed point exists only up to the order of centroids, which stays ascending here as in the reference.
+      // The fixed point exists only up to the order of centroids, which stays ascending here as in
+      // the reference.
       let errors = [
         relativeError(exact.centroids, try file.doubles(name)),
         relativeError(elements.expanded(exact.table), try file.doubles("\(prefix)/W_f64")),
