@@ -1,5 +1,7 @@
 internal import Checkpoints
 internal import Foundation
+internal import Tensors
+internal import Clustering
 internal import Kernels
 internal import MIL
 internal import MILRuntime

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Recipes
 
 extension Report {
   /// `report.html`: the same figures as a page that needs nothing else.

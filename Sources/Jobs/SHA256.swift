@@ -13,9 +13,8 @@ struct SHA256 {
     var hash = SHA256()
     let names = try FileManager.default.subpathsOfDirectory(atPath: path).sorted()
     for name in names {
-      var isFolder: ObjCBool = false
-      FileManager.default.fileExists(atPath: "\(path)/\(name)", isDirectory: &isFolder)
-      if isFolder.boolValue { continue }
+      let facts = try FileManager.default.attributesOfItem(atPath: "\(path)/\(name)")
+      guard facts[.type] as? FileAttributeType == .typeRegular else { continue }
       hash.update(Array(name.utf8) + [0])
       let handle = try FileHandle(forReadingFrom: URL(filePath: "\(path)/\(name)"))
       defer { try? handle.close() }

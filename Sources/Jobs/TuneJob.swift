@@ -1,6 +1,7 @@
 internal import CoreMLExport
 internal import Clustering
 package import Foundation
+internal import Tensors
 internal import Kernels
 internal import Layers
 internal import MIL

@@ -60,7 +60,7 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
 
   var allBits: [Int] { [bits] + layers.map(\.bits) }
 
-  func validate() throws(RecipeError) {
+  package func validate() throws(RecipeError) {
     let supported = [1, 2, 3, 4, 6, 8]
     try Check.that(supported.contains(bits), "clustering.bits", "1, 2, 3, 4, 6 or 8", bits)
     for (index, layer) in layers.enumerated() {

@@ -3,15 +3,16 @@ internal import Synchronization
 
 /// Ctrl-C and a polite kill: the first asks the run to stop after its step, the second stops it at once.
 enum Interruption {
-  private static let requested = Atomic<Bool>(false)
+  fileprivate static let requested = Atomic<Bool>(false)
 
   static var isRequested: Bool { requested.load(ordering: .relaxed) }
 
   static func install() {
-    for signal in [SIGINT, SIGTERM] {
-      Foundation.signal(signal) { number in
-        if requested.exchange(true, ordering: .relaxed) { _exit(128 + number) }
-      }
-    }
+    signal(SIGINT, handleInterruption)
+    signal(SIGTERM, handleInterruption)
   }
+}
+
+private func handleInterruption(_ number: Int32) {
+  if Interruption.requested.exchange(true, ordering: .relaxed) { _exit(128 + number) }
 }
