@@ -41,8 +41,9 @@ let package = Package(
     .library("Layers", ["Tensors"]),
     .library("Clustering", ["Kernels"]),
     .library("StableDiffusion", ["Layers", "Checkpoints"]),
-    .library("Checkpoints", ["Kernels", "CHDF5"]),
-    .library("Recipes"),
+    .library("StrictJSON"),
+    .library("Checkpoints", ["Kernels", "StrictJSON", "CHDF5"]),
+    .library("Recipes", ["StrictJSON"]),
     .library(
       "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes"]),
     .target(

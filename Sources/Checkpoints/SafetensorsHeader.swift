@@ -1,4 +1,5 @@
 internal import Kernels
+internal import StrictJSON
 
 /// How a safetensors file stores the elements of a tensor.
 package enum ElementType: String, Sendable, CaseIterable {

@@ -1,5 +1,6 @@
 internal import Foundation
 package import Kernels
+internal import StrictJSON
 
 /// The weights of one diffusers or transformers component, however its folder splits them.
 ///
@@ -113,8 +114,7 @@ package struct WeightFolder: Sendable {
   /// The index's map from tensor to shard.
   private static func readIndex(_ path: String) throws(CheckpointError) -> [String: String] {
     let index = try StrictJSON.read(path)
-    guard case .object(let members) = index,
-      case .object(let map)? = members.first(where: { $0.key == "weight_map" })?.value
+    guard case .object(let map)? = index["weight_map"]
     else {
       throw .malformed(file: path, expected: "an object with a weight_map", found: index.kind)
     }
@@ -151,7 +151,7 @@ extension StrictJSON {
         file.withBytes(0..<file.count) { bytes in bytes.elements(as: UInt8.self) })
     } catch {
       throw .malformed(
-        file: path, expected: "\(error.expected) at byte \(error.offset)",
+        file: path, expected: "\(error.expected) at line \(error.line), column \(error.column)",
         found: "text that is not JSON")
     }
   }

@@ -1,8 +1,7 @@
 /// What can be wrong with a recipe; each one line that names the key.
 public enum RecipeError: Error, Equatable, CustomStringConvertible {
   case cannotRead(file: String, reason: String)
-  case notJSON(file: String, reason: String)
-  case repeatedKey(file: String, path: String)
+  case notJSON(file: String, line: Int, column: Int, expected: String)
   case unknownKey(file: String, path: String, nearest: String?)
   /// - Parameter similar: an unknown key beside it that was perhaps meant to be it.
   case missingKey(file: String, path: String, similar: String?)
@@ -15,8 +14,8 @@ public enum RecipeError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .cannotRead(let file, let reason): "\(file): cannot be read: \(reason)"
-    case .notJSON(let file, let reason): "\(file): not JSON: \(reason)"
-    case .repeatedKey(let file, let path): "\(file): \(path): the key is there twice"
+    case .notJSON(let file, let line, let column, let expected):
+      "\(file): line \(line), column \(column): expected \(expected)"
     case .unknownKey(let file, let path, let nearest):
       "\(file): \(path): unknown key" + (nearest.map { "; did you mean \($0)?" } ?? "")
     case .missingKey(let file, let path, let similar):

@@ -1,4 +1,5 @@
 package import Foundation
+internal import StrictJSON
 
 extension StrictDecoding {
   /// The document with values replaced, as `--set training.steps=100` asks.
@@ -15,49 +16,83 @@ extension StrictDecoding {
     var document = try parse(json, file: file)
     for assignment in assignments {
       let sides = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let keys = sides[0].split(separator: ".", omittingEmptySubsequences: false).map { String($0) }
+      let keys = sides[0].split(separator: ".", omittingEmptySubsequences: false)
       guard sides.count == 2, keys.allSatisfy({ !$0.isEmpty }) else {
         throw .assignment(assignment, expected: "key.path=value")
       }
       let text = String(sides[1])
-      let value = (try? parse(Data(text.utf8), file: file)) ?? .string(text)
-      document = try document.replacing(keys[...], with: value, for: assignment)
+      let value = (try? StrictJSON.parse(Array(text.utf8))) ?? .string(text)
+      let path = try document.path(keys.map { String($0) }, for: assignment)
+      document = document.replacing(path[...], with: value)
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    do {
-      return try encoder.encode(document)
-    } catch {
-      preconditionFailure("a JSON document does not encode: \(error)")
-    }
+    return document.encoded()
   }
 }
 
-extension JSONValue {
-  fileprivate func replacing(
-    _ keys: ArraySlice<String>, with value: JSONValue, for assignment: String
-  ) throws(RecipeError) -> JSONValue {
-    guard let key = keys.first else { return value }
-    switch self {
-    case .object(var members):
-      members[key] = try (members[key] ?? .null).replacing(
-        keys.dropFirst(), with: value, for: assignment)
-      return .object(members)
-    case .null:
-      return try JSONValue.object([:]).replacing(keys, with: value, for: assignment)
-    case .array(var elements):
-      guard let index = Int(key), elements.indices.contains(index) else {
+extension StrictJSON {
+  /// What the keys of an assignment mean in this document.
+  fileprivate func path(
+    _ keys: [String], for assignment: String
+  ) throws(RecipeError) -> [KeyPathName.Part] {
+    var place: StrictJSON? = self
+    var path: [KeyPathName.Part] = []
+    for key in keys {
+      switch place {
+      case .object(_)?, .null?, nil:
+        path.append(.key(key))
+        place = place?[key]
+      case .array(let elements)?:
+        guard let index = Int(key), elements.indices.contains(index) else {
+          throw .assignment(
+            assignment, expected: "the number of one of \(elements.count) elements, not '\(key)'")
+        }
+        path.append(.index(index))
+        place = elements[index]
+      case let other?:
         throw .assignment(
-          assignment,
-          expected: elements.isEmpty
-            ? "no element of an empty list"
-            : "0 to \(elements.count - 1) instead of '\(key)'")
+          assignment, expected: "an object to hold '\(key)', not \(other.inWords)")
       }
-      elements[index] = try elements[index].replacing(
-        keys.dropFirst(), with: value, for: assignment)
-      return .array(elements)
-    default:
-      throw .assignment(assignment, expected: "an object to hold '\(key)', not \(inWords)")
     }
+    return path
+  }
+
+  /// The document with another value at a path, whose objects are made where they are missing.
+  ///
+  /// - Precondition: what is there agrees with the path.
+  func replacing(_ path: ArraySlice<KeyPathName.Part>, with value: StrictJSON) -> StrictJSON {
+    switch (self, path.first) {
+    case (_, nil): return value
+    case (.array(var elements), .index(let index)):
+      elements[index] = elements[index].replacing(path.dropFirst(), with: value)
+      return .array(elements)
+    case (_, .key(let key)):
+      var members: [Member] = []
+      if case .object(let existing) = self { members = existing }
+      let index = members.firstIndex { $0.key == key }
+      let before = index.map { members[$0].value } ?? .null
+      let member = Member(key: key, value: before.replacing(path.dropFirst(), with: value))
+      if let index { members[index] = member } else { members.append(member) }
+      return .object(members)
+    case (_, .index(let index)): preconditionFailure("no element \(index) in \(inWords)")
+    }
+  }
+
+  func encoded() -> Data { Data(text.utf8) }
+
+  private var text: String {
+    switch self {
+    case .object(let members):
+      "{" + members.map { "\(Self.quoted($0.key)):\($0.value.text)" }.joined(separator: ",") + "}"
+    case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
+    case .string(let string): Self.quoted(string)
+    case .integer, .unsigned, .number, .boolean: inWords
+    case .null: "null"
+    }
+  }
+
+  private static func quoted(_ string: String) -> String {
+    // Strings always encode.
+    guard let data = try? JSONEncoder().encode(string) else { preconditionFailure(string) }
+    return String(decoding: data, as: UTF8.self)
   }
 }

@@ -51,10 +51,10 @@ import Testing
     let index = "F/model.safetensors.index.json"
     #expect(try refusal("{\"weight_map\":{\"x\":\"s.safetensors\"}}") == nil)
     #expect(
-      try refusal("[]") == "\(index): expected an object with a weight_map, found an array")
+      try refusal("[]") == "\(index): expected an object with a weight_map, found a list")
     #expect(
       try refusal("{")
-        == "\(index): expected a key in quotes at byte 1, found text that is not JSON")
+        == "\(index): expected a key in quotes at line 1, column 2, found text that is not JSON")
     #expect(
       try refusal("{\"weight_map\":{\"x\":7}}")
         == "\(index): x: expected the name of a shard, found an integer")

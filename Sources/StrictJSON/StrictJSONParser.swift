@@ -1,46 +1,6 @@
-/// A JSON document whose objects keep their order and cannot name a key twice.
-indirect enum StrictJSON: Equatable {
-  case object([Member])
-  case array([StrictJSON])
-  case string(String)
-  case integer(Int)
-  case number(Double)
-  case boolean(Bool)
-  case null
-
-  struct Member: Equatable {
-    let key: String
-    let value: StrictJSON
-  }
-
-  struct Failure: Error {
-    let offset: Int
-    let expected: String
-  }
-
-  /// Foundation's parser keeps one of two equal keys silently; a header must not have two.
-  static func parse(_ bytes: [UInt8]) throws(Failure) -> StrictJSON {
-    var parser = StrictJSONParser(bytes: bytes)
-    return try parser.document()
-  }
-
-  /// What kind of value this is, for messages.
-  var kind: String {
-    switch self {
-    case .object: "an object"
-    case .array: "an array"
-    case .string: "a string"
-    case .integer: "an integer"
-    case .number: "a number"
-    case .boolean: "a boolean"
-    case .null: "null"
-    }
-  }
-}
-
 /// A recursive-descent parser for RFC 8259, bounded in depth and in the number of values so that a
 /// hostile file cannot exhaust the stack or the memory.
-private struct StrictJSONParser {
+struct StrictJSONParser {
   let bytes: [UInt8]
   var offset = 0
   private var values = 0
@@ -53,7 +13,11 @@ private struct StrictJSONParser {
   private var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
   private func failure(_ expected: String) -> StrictJSON.Failure {
-    StrictJSON.Failure(offset: offset, expected: expected)
+    let before = bytes[..<min(offset, bytes.count)]
+    let line = before.count { $0 == 0x0A } + 1
+    let lineStart = before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+    return StrictJSON.Failure(
+      offset: offset, line: line, column: before.count - lineStart + 1, expected: expected)
   }
 
   private mutating func skipSpace() {
@@ -105,8 +69,12 @@ private struct StrictJSONParser {
     guard !take("}") else { return .object([]) }
     repeat {
       guard next == UInt8(ascii: "\"") else { throw failure("a key in quotes") }
+      let start = offset
       let key = try string()
-      guard keys.insert(key).inserted else { throw failure("'\(key)' only once") }
+      guard keys.insert(key).inserted else {
+        offset = start
+        throw failure("'\(key)' only once")
+      }
       try require(":")
       members.append(StrictJSON.Member(key: key, value: try value(depth: depth + 1)))
     } while take(",")
@@ -157,6 +125,7 @@ private struct StrictJSONParser {
     }
     let text = String(decoding: bytes[start..<offset], as: UTF8.self)
     if whole, let integer = Int(text) { return .integer(integer) }
+    if whole, let integer = UInt64(text) { return .unsigned(integer) }
     guard let number = Double(text), number.isFinite else { throw failure("a finite number") }
     return .number(number)
   }
