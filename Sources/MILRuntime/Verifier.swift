@@ -146,6 +146,11 @@ struct Verifier {
         let slot = try self.slot(binding, name, place)
         sources[name, default: []].append(slot)
         let constant = result.constants[slot]
+        if case .packed? = constant?.storage, !types[slot].dataType.isFloat {
+          throw .argument(
+            place, name: name, expected: "floats or whole numbers",
+            found: "\(types[slot]), which only operations on constants take")
+        }
         arguments[name, default: []].append(constant.map(Argument.init) ?? Argument(types[slot]))
       }
       if bindings.isEmpty { arguments[name] = [] }
@@ -224,14 +229,14 @@ struct Verifier {
       result.constants[slot] != nil
         ? 0 : 4 * (Shape.count(types[slot].dimensions.map { $0 ?? 0 }) ?? 0)
     }
-    let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory / 4 * 3)
     var alive = result.inputs.reduce(0) { $0 + bytes($1.slot) }
     for step in result.steps {
       alive += step.outputs.reduce(0) { $0 + bytes($1) }
       guard alive <= limit else {
         throw .tooLarge(
           step.place, what: "\(alive) bytes of values at once",
-          limit: "the \(limit) bytes of this machine")
+          limit: "\(limit), three quarters of this machine's memory")
       }
       result.peakBytes = max(result.peakBytes, alive)
       alive -= step.released.reduce(0) { $0 + bytes($1) }

@@ -32,7 +32,7 @@ struct Attention: MILOperation {
     scoreShape = lead + [l, s]
     shape = lead + [l, ev]
     results = [TensorType(try call.type("query"), shape)]
-    guard Shape.count(scoreShape) != nil else {
+    guard Shape.count(scoreShape) != nil, Shape.count(shape) != nil else {
       throw .tooLarge(call.place, what: "scores of \(scoreShape)", limit: "\(Shape.limit)")
     }
     func operand(_ rows: Int, _ columns: Int, transposed: Bool = false) -> MatrixBatch.Operand {

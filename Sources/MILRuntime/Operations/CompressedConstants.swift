@@ -173,8 +173,8 @@ extension ConstantCall {
     guard shape.indices.contains(axis), vector <= 1 << 16 else {
       throw refuse("vector_axis", "an axis of \(shape)", "\(axis)")
     }
-    let (stretched, overflow) = shape[axis].multipliedReportingOverflow(by: vector)
-    guard !overflow, stretched <= Self.rowLimit else {
+    let row = (shape.count > 1 ? shape[1...].reduce(1, *) : 1) * vector
+    guard row <= Self.rowLimit, shape[0] <= Self.rowLimit / vector else {
       throw .tooLarge(place, what: "vectors of \(vector)", limit: "\(Self.rowLimit) elements")
     }
     return (lut, vector, axis)

@@ -164,8 +164,8 @@ struct Pooling: MILOperation {
       throw call.refuse("x", "one or two spatial axes", "\(x)")
     }
     let kernels = try call.integers("kernel_sizes")
-    guard kernels.count == x.count - 2 else {
-      throw call.refuse("kernel_sizes", "\(x.count - 2) sizes", "\(kernels)")
+    guard kernels.count == x.count - 2, kernels.allSatisfy({ $0 <= 1024 }) else {
+      throw call.refuse("kernel_sizes", "\(x.count - 2) sizes up to 1024", "\(kernels)")
     }
     guard try !call.boolean("ceil_mode", or: false) else {
       throw call.refuse("ceil_mode", "false", "true")

@@ -116,8 +116,9 @@ struct MatrixMultiplication: MILOperation {
     let broadcast = try Broadcast(Array(x.dropLast(2)), Array(y.dropLast(2)), call)
     shape = broadcast.shape + [m, n]
     results = [TensorType(try call.type("x"), shape)]
-    guard let count = Shape.count(broadcast.shape), count <= 1 << 24 else {
-      throw .tooLarge(call.place, what: "a batch of \(broadcast.shape)", limit: "2²⁴ products")
+    guard let count = Shape.count(broadcast.shape), count <= 1 << 24, Shape.count(shape) != nil
+    else {
+      throw .tooLarge(call.place, what: "a product of \(shape)", limit: "2²⁴ products")
     }
     batch = MatrixBatch(
       m: m, n: n, k: k,

@@ -112,7 +112,7 @@ struct Filling: MILOperation {
       start = try call.number("start", or: 0)
       step = try call.number("step", or: 1)
       let count = ((try call.number("end", or: 0) - start) / step).rounded(.up)
-      guard count.isFinite, step != 0, count <= Float(1 << 24) else {
+      guard step != 0, abs(count) <= Float(1 << 24) else {
         throw call.refuse("step", "at most 2²⁴ steps", "\(count)")
       }
       shape = [max(0, Int(count))]
