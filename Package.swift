@@ -63,6 +63,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
+    .tests(
+      "JobsTests",
+      ["sdtune", "Jobs", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
     .tests("ParityTests", ["TestSupport", "Training"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),

@@ -1,0 +1,46 @@
+# sdtune: two commands on a fresh machine, and the rest.
+#
+#   make tune     install what is missing, build, run the main job, end with a package and a report
+#   make test     install what is missing, run every test
+
+SWIFT ?= swift
+RECIPE ?= recipes/unet-4bit.json
+DEBIAN = libopenblas-dev libhdf5-dev pkg-config
+# Root needs no sudo.
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: tune test build parity packages format lint benchmark dependencies clean
+
+tune: build
+	.build/release/sdtune --recipe $(RECIPE)
+
+build: dependencies
+	$(SWIFT) build -c release --product sdtune
+
+test: dependencies
+	$(SWIFT) test -c release
+
+# Golden numbers of torch, diffusers, transformers and coremltools: make parity REFERENCES=DIR
+parity: dependencies
+	$(if $(REFERENCES),SDTUNE_REFERENCES="$(abspath $(REFERENCES))") $(SWIFT) test -c release --filter 'ParityTests|ClusteringTests'
+
+# Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
+packages: dependencies
+	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter MILRuntimeTests
+
+format:
+	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests
+
+lint:
+	$(SWIFT) format lint -r --configuration .swift-format Package.swift Sources Tests
+
+# Installs the Debian packages that are missing, and says nothing when none is.
+dependencies:
+	@missing=$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing" $$missing; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $$missing; \
+	fi
+
+clean:
+	rm -rf .build

@@ -1,0 +1,88 @@
+import Foundation
+import Testing
+
+/// What a user sees of a mistake: one line, a status that is not 0, nothing written.
+@Suite struct ErrorLineTests {
+  /// Arguments behind `sdtune`, and what the line must be.
+  static let mistakes: [(arguments: [String], line: String)] = [
+    (
+      ["--recipe", "recipes/none.json"], "error: recipes/none.json: cannot be read: no such file"
+    ),
+    (
+      ["--recipe", "recipes/smoke.json", "--set", "clustering.bitz=4"],
+      "error: recipes/smoke.json: clustering.bitz: unknown key; did you mean clustering.bits?"
+    ),
+    (
+      ["--recipe", "recipes/smoke.json", "--set", "training.steps=many"],
+      "error: recipes/smoke.json: training.steps: expected a whole number, found the string \"many\""
+    ),
+    (
+      ["--recipe", "recipes/smoke.json", "--set", "clustering.bits=5"],
+      "error: clustering.bits: expected 1, 2, 3, 4, 6 or 8, found 5"
+    ),
+    (
+      ["--recipe", "recipes/smoke.json", "--set", "clustering.bits=3"],
+      "error: export.target: expected iOS18 for 3-bit palettes, found 'iOS16'"
+    ),
+    (
+      ["--recipe", "recipes/smoke.json", "--resume", "--output", "/nonexistent/run"],
+      "error: "
+    ),
+    (["run", "nowhere", "--inputs", "a", "--output", "b"], "error: a: cannot be opened"),
+    (["inspect", "README.md"], "error: README.md: expected an .mlpackage"),
+  ]
+
+  @Test(arguments: mistakes.indices)
+  func mistakeIsOneLine(index: Int) throws {
+    let mistake = Self.mistakes[index]
+    let result = try Program.run(mistake.arguments)
+    #expect(result.status != 0)
+    let lines = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
+    #expect(lines.count == 1, "\(result.errors)")
+    #expect(lines.first?.hasPrefix(mistake.line) ?? false, "\(result.errors)")
+  }
+
+  @Test func weightsAndModelMustAgree() throws {
+    let scratch = try ScratchFolder()
+    let unet = "checkpoints/emoji-sd/unet"
+    let folder = scratch.file("unet")
+    try FileManager.default.copyItem(
+      at: Program.repository.appending(path: unet), to: URL(filePath: folder))
+    let config = folder + "/config.json"
+    let json = try String(contentsOfFile: config, encoding: .utf8)
+    let inputs = scratch.file("none.safetensors")
+    _ = try scratch.write("none.safetensors", "\u{2}\0\0\0\0\0\0\0{}")
+    for (key, from, to, expected) in [
+      ("layers", "\"layers_per_block\": 1", "\"layers_per_block\": 2", "is missing"),
+      ("cross", "\"cross_attention_dim\": 128", "\"cross_attention_dim\": 64", "should be"),
+      (
+        "type", "\"mid_block_type\": \"UNetMidBlock2DCrossAttn\"",
+        "\"mid_block_type\": \"UNetMidBlock2D\"", "'mid_block_type' is 'UNetMidBlock2D'"
+      ),
+    ] {
+      let changed = json.replacingOccurrences(of: from, with: to)
+      #expect(changed != json, "\(key)")
+      try Data(changed.utf8).write(to: URL(filePath: config))
+      let result = try Program.run(
+        ["run", folder, "--inputs", inputs, "--output", scratch.file("out.safetensors")])
+      #expect(result.status != 0)
+      #expect(result.errors.contains(expected), "\(key): \(result.errors)")
+    }
+  }
+
+  @Test func truncatedWeightsAreOneLine() throws {
+    let scratch = try ScratchFolder()
+    let folder = scratch.file("unet")
+    try FileManager.default.copyItem(
+      at: Program.repository.appending(path: "checkpoints/emoji-sd/unet"),
+      to: URL(filePath: folder))
+    let path = folder + "/diffusion_pytorch_model.safetensors"
+    let whole = try Data(contentsOf: URL(filePath: path))
+    try whole.prefix(1_000_000).write(to: URL(filePath: path))
+    let result = try Program.run(
+      ["run", folder, "--inputs", path, "--output", scratch.file("out.safetensors")])
+    #expect(result.status == 1)
+    #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+    #expect(result.errors.hasPrefix("error: "), "\(result.errors)")
+  }
+}

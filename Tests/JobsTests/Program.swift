@@ -1,0 +1,79 @@
+import Foundation
+
+/// The `sdtune` executable under test, as a user starts it.
+struct Program {
+  static let repository = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent()
+
+  /// The executable beside the test bundle.
+  static let executable: URL = {
+    let bundle = Bundle.allBundles.map(\.bundleURL).first { $0.pathExtension == "xctest" }
+    let started = URL(filePath: CommandLine.arguments[0])
+    return (bundle ?? started).deletingLastPathComponent().appending(path: "sdtune")
+  }()
+
+  struct Result {
+    let status: Int32
+    let output: String
+    let errors: String
+  }
+
+  /// Runs to the end.
+  static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
+    let process = start(arguments, environment: environment)
+    let (output, errors) = (Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    // Progress is far below the pipe's 64 KiB, so one after the other cannot block.
+    let text = output.fileHandleForReading.readDataToEndOfFile()
+    let lines = errors.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return Result(
+      status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
+      errors: String(decoding: lines, as: UTF8.self))
+  }
+
+  /// Runs for at most so many seconds, then kills without warning.
+  ///
+  /// - Returns: whether it ended by itself.
+  static func runAndKill(_ arguments: [String], after seconds: Double) throws -> Bool {
+    let process = start(arguments)
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let deadline = Date(timeIntervalSinceNow: seconds)
+    while process.isRunning, Date() < deadline { usleep(2000) }
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    process.waitUntilExit()
+    return process.terminationReason == .exit && process.terminationStatus == 0
+  }
+
+  private static func start(_ arguments: [String], environment: [String: String] = [:]) -> Process {
+    let process = Process()
+    process.executableURL = executable
+    process.arguments = arguments
+    process.currentDirectoryURL = repository
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    return process
+  }
+}
+
+/// A folder that is gone when the test is.
+final class ScratchFolder {
+  let path: String
+
+  init() throws {
+    path = NSTemporaryDirectory() + "sdtune-test-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  func write(_ name: String, _ text: String) throws -> String {
+    try Data(text.utf8).write(to: URL(filePath: file(name)))
+    return file(name)
+  }
+}
