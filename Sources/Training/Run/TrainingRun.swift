@@ -51,8 +51,8 @@ package struct TrainingRun: Sendable {
   package func callAsFunction(
     resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
   ) throws -> Outcome {
-    try folder.create()
     var state = try start(resume: resume)
+    try folder.create()
     let trainer = Trainer(recipe, inputs)
     var monitor = RunMonitor(trainer, from: state.step)
     while state.step < recipe.training.steps {
