@@ -23,7 +23,9 @@ package struct AxisLayout: Sendable {
       }
     } else {
       for slab in 0..<outer {
-        Parallel.ranges(inner, grain: max(1, grain / max(1, width)), multiple: 64) { body(slab, $0) }
+        Parallel.ranges(inner, grain: max(1, grain / max(1, width)), multiple: 64) {
+          body(slab, $0)
+        }
       }
     }
   }
@@ -85,7 +87,8 @@ package enum AxisKernels {
   ) -> Buffer {
     precondition(layout.count == x.count, "normalization of \(layout) over \(x.count) elements")
     precondition(
-      (weight?.count ?? layout.width) == layout.width && (bias?.count ?? layout.width) == layout.width,
+      (weight?.count ?? layout.width) == layout.width
+        && (bias?.count ?? layout.width) == layout.width,
       "normalization over \(layout.width) with another number of weights")
     let y = Buffer(uninitialized: x.count)
     guard y.count > 0 else { return y }

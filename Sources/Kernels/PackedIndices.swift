@@ -2,8 +2,8 @@ internal import CKernels
 
 /// Palette indices, each in as few bits as the palette needs.
 ///
-/// Element `i` occupies bits `i·n ..< (i+1)·n` of the stream; bit `b` of the stream is bit `b mod 8` of byte `b / 8`,
-/// least significant first. Unused bits of the last byte are zero.
+/// Element `i` occupies bits `i·n ..< (i+1)·n` of the stream; bit `b` of the stream is bit
+/// `b mod 8` of byte `b / 8`, least significant first. Unused bits of the last byte are zero.
 package struct PackedIndices: Sendable, Equatable {
   /// Width of an index, 1 to 8.
   package let bits: Int
@@ -109,7 +109,9 @@ package enum PaletteLookup {
       largestTable = Int(tableOffsets.max() ?? 0)
     }
 
-    func fits(_ stream: Int, bits: Int, indexBase: Int, tableBase: Int, pitch: Int, table: Int) -> Bool {
+    func fits(_ stream: Int, bits: Int, indexBase: Int, tableBase: Int, pitch: Int, table: Int)
+      -> Bool
+    {
       indexBase >= 0 && tableBase >= 0
         && PackedIndices.byteCount(indexBase + largestIndex + 1, bits: bits) <= stream
         && tableBase + largestTable + pitch * ((1 << bits) - 1) < table
@@ -145,7 +147,8 @@ package enum PaletteLookup {
     }
   }
 
-  /// `y = (y − shift) · scale` for `columns` of a row, scale and shift looked up at `base + offsets[column]`.
+  /// `y = (y − shift) · scale` for `columns` of a row, scale and shift looked up at `base +
+  /// offsets[column]`.
   package static func shiftScale(
     _ y: Buffer, at offset: Int, columns: Range<Int>, base: Int, offsets: [UInt32],
     shift: Buffer?, scale: Buffer

@@ -30,7 +30,8 @@ package enum PackedLinear {
       weight(part, matrix)
       MatrixProduct.multiplyInline(
         Matrix(x, stride: inputs), Matrix(matrix, stride: inputs, transposed: true),
-        into: Matrix(y, offset: part.lowerBound, stride: outputs), m: rows, n: part.count, k: inputs)
+        into: Matrix(y, offset: part.lowerBound, stride: outputs), m: rows, n: part.count, k: inputs
+      )
       guard let bias else { return }
       for row in 0..<rows {
         let start = y.pointer + row * outputs + part.lowerBound

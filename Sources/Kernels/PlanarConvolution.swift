@@ -1,10 +1,10 @@
 internal import CKernels
 
-/// A convolution whose images lie plane by plane, `[batch, channels, height, width]`, and whose weights are decoded a few
-/// output channels at a time.
+/// A convolution whose images lie plane by plane, `[batch, channels, height, width]`, and whose
+/// weights are decoded a few output channels at a time.
 ///
-/// A kernel of one pixel is a matrix product on the planes themselves. Others unfold a limited number of output pixels
-/// into columns `[channels · kernel, pixels]` first.
+/// A kernel of one pixel is a matrix product on the planes themselves. Others unfold a limited
+/// number of output pixels into columns `[channels · kernel, pixels]` first.
 package struct PlanarConvolution: Sendable {
   package var batch, inputs, height, width: Int
   package var outputs: Int
@@ -30,7 +30,8 @@ package struct PlanarConvolution: Sendable {
     self.outWidth = outWidth
   }
 
-  /// Decodes rows of the weight matrix `[outputs, inputs / groups · kernel]` into a buffer, from its beginning.
+  /// Decodes rows of the weight matrix `[outputs, inputs / groups · kernel]` into a buffer, from
+  /// its beginning.
   package typealias DecodeRows = @Sendable (_ rows: Range<Int>, _ into: Buffer) -> Void
 
   /// Floats in a block of unfolded columns: 16 MB.

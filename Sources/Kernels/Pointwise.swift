@@ -50,7 +50,8 @@ package enum Pointwise {
 
   /// `z = f(x, y)` with both operands stretched to `shape`.
   ///
-  /// - Parameters: `xStrides`, `yStrides`: of each operand along the axes of `shape`, zero where it repeats.
+  /// - Parameters: `xStrides`, `yStrides`: of each operand along the axes of `shape`, zero where it
+  /// repeats.
   package static func combine(
     _ combination: Combination, _ x: Buffer, strides xStrides: [Int], _ y: Buffer,
     strides yStrides: [Int], shape: [Int]
@@ -79,7 +80,9 @@ package enum Pointwise {
         for row in rows { part(row, 0..<inner.size) }
       }
     } else {
-      for row in 0..<rows { Parallel.ranges(inner.size, grain: grain, multiple: 16) { part(row, $0) } }
+      for row in 0..<rows {
+        Parallel.ranges(inner.size, grain: grain, multiple: 16) { part(row, $0) }
+      }
     }
     return z
   }

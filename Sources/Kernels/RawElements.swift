@@ -39,7 +39,8 @@ package enum RawElements {
       case .brainFloat:
         aligned(from, range.count, UInt16.self) { sd_bfloat_to_float($0, to, range.count) }
       case .single: UnsafeMutableRawPointer(to).copyMemory(from: from, byteCount: range.count * 4)
-      case .double: convert(from, range.count, to) { (bits: UInt64) in Float(Double(bitPattern: bits)) }
+      case .double:
+        convert(from, range.count, to) { (bits: UInt64) in Float(Double(bitPattern: bits)) }
       case .signed(1): convert(from, range.count, to) { (value: Int8) in Float(value) }
       case .signed(2): convert(from, range.count, to) { (value: Int16) in Float(value) }
       case .signed(4): convert(from, range.count, to) { (value: Int32) in Float(value) }
@@ -93,7 +94,8 @@ package enum RawElements {
 extension HalfPrecision {
   /// Rounds `count` elements from `offset` on to IEEE binary16, in place.
   package static func round(_ x: Buffer, at offset: Int, count: Int) {
-    precondition(offset >= 0 && count >= 0 && offset + count <= x.count, "rounding outside a buffer")
+    precondition(
+      offset >= 0 && count >= 0 && offset + count <= x.count, "rounding outside a buffer")
     withUnsafeTemporaryAllocation(of: UInt16.self, capacity: 1024) { codes in
       guard let codes = codes.baseAddress else { return }
       for start in stride(from: 0, to: count, by: 1024) {

@@ -1,6 +1,7 @@
 internal import CKernels
 
-/// A tensor laid over flat memory: element `[i, j, …]` is at `offset + i·strides[0] + j·strides[1] + …`.
+/// A tensor laid over flat memory: element `[i, j, …]` is at `offset + i·strides[0] + j·strides[1]
+/// + …`.
 ///
 /// Strides may be zero (the element repeats) or negative (the axis runs backwards).
 package struct StridedView: Sendable, Equatable {
@@ -95,7 +96,8 @@ package enum StridedCopy {
     var size, source, target: Int
   }
 
-  /// Drops axes of one and joins neighbours that are contiguous in both views, so that the inner loops are long.
+  /// Drops axes of one and joins neighbours that are contiguous in both views, so that the inner
+  /// loops are long.
   private static func merged(_ source: StridedView, _ target: StridedView) -> [Axis] {
     var axes: [Axis] = []
     for axis in source.shape.indices where source.shape[axis] != 1 {

@@ -1,4 +1,5 @@
-/// What can be wrong with a package, its program or what it is asked to do; each case prints as one line.
+/// What can be wrong with a package, its program or what it is asked to do; each case prints as one
+/// line.
 package enum MILError: Error, Equatable, CustomStringConvertible {
   /// A file or folder cannot be opened, read or written.
   case file(path: String, reason: String)

@@ -1,10 +1,12 @@
 internal import Kernels
 internal import MIL
 
-/// An operation of a program: its arguments read and checked, its results' types known, ready to run.
+/// An operation of a program: its arguments read and checked, its results' types known, ready to
+/// run.
 ///
-/// `init` reads the arguments, refuses wrong ones and finds the results' types. It needs the types of all inputs but the
-/// values only of those parameters whose kind says so. ``run(_:)`` may then rely on everything that was checked.
+/// `init` reads the arguments, refuses wrong ones and finds the results' types. It needs the types
+/// of all inputs but the values only of those parameters whose kind says so. ``run(_:)`` may then
+/// rely on everything that was checked.
 protocol MILOperation: Sendable {
   init(_ call: Call) throws(MILError)
   /// Types of the results; a dimension that only the data decide is `nil`.
@@ -26,7 +28,8 @@ struct OperationKind: Sendable {
     prepare = { (call) throws(MILError) in try Implementation(call) }
   }
 
-  /// Checks an operation's arguments against the parameters: none unknown, none missing, each of a fitting kind.
+  /// Checks an operation's arguments against the parameters: none unknown, none missing, each of a
+  /// fitting kind.
   func check(_ arguments: [String: [Argument]], _ place: Place) throws(MILError) {
     for name in arguments.keys.sorted() where !parameters.contains(where: { $0.name == name }) {
       throw .argument(
@@ -131,7 +134,8 @@ struct Call: Sendable {
     .argument(place, name: name, expected: expected, found: found)
   }
 
-  /// Whether ``MILOperation/init(_:)`` has what it needs: all shapes, and the values that decide types.
+  /// Whether ``MILOperation/init(_:)`` has what it needs: all shapes, and the values that decide
+  /// types.
   func isReady(for parameters: [Parameter]) -> Bool {
     parameters.allSatisfy { parameter in
       guard let bindings = arguments[parameter.name] else { return true }

@@ -26,9 +26,9 @@ package struct PackageFeature: Sendable, Equatable {
 
 /// A package, ready to run: every operation, argument, type and weight record has been checked.
 ///
-/// Arithmetic is in 32-bit floats, whatever widths the program declares. Weights stay as the package stores them and are
-/// decoded a few rows at a time where they are used. A model does not change after loading; it may run on several
-/// threads at once.
+/// Arithmetic is in 32-bit floats, whatever widths the program declares. Weights stay as the
+/// package stores them and are decoded a few rows at a time where they are used. A model does not
+/// change after loading; it may run on several threads at once.
 package final class PackageModel: Sendable {
   package let path: String
   package let inputs: [PackageFeature]
@@ -66,12 +66,14 @@ package final class PackageModel: Sendable {
     operationCounts = program.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
   }
 
-  /// Bytes of values that are alive at once while the program runs, as far as its shapes are known beforehand.
+  /// Bytes of values that are alive at once while the program runs, as far as its shapes are known
+  /// beforehand.
   package var peakMemoryBytes: Int { plan.peakBytes }
 
   /// Runs the program.
   ///
-  /// Values for fp16 inputs are rounded to half precision, those for integer inputs are cut to whole numbers.
+  /// Values for fp16 inputs are rounded to half precision, those for integer inputs are cut to
+  /// whole numbers.
   package func run(
     inputs: [String: NamedTensor]
   ) throws(MILError) -> [String: NamedTensor] {

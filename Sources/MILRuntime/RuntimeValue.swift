@@ -3,7 +3,8 @@ internal import MIL
 
 /// What a name in a program stands for while it runs.
 ///
-/// Floats of any declared width are computed with as 32-bit floats, integers of any width as `Int32`.
+/// Floats of any declared width are computed with as 32-bit floats, integers of any width as
+/// `Int32`.
 struct RuntimeValue: Sendable {
   enum Storage: Sendable {
     case floats(Buffer)

@@ -1,7 +1,8 @@
 internal import Foundation
 internal import MIL
 
-/// Checks a program from its first operation to its last and lays out how it runs; nothing is computed but constants.
+/// Checks a program from its first operation to its last and lays out how it runs; nothing is
+/// computed but constants.
 struct Verifier {
   private let package: ModelPackage
   private let function: Function
@@ -104,7 +105,8 @@ struct Verifier {
   }
 
   private mutating func compressed(
-    _ operation: ProgramOperation, _ kind: ConstantOperation, _ declared: [TensorType], _ place: Place
+    _ operation: ProgramOperation, _ kind: ConstantOperation, _ declared: [TensorType],
+    _ place: Place
   ) throws(MILError) {
     var arguments: [String: RuntimeValue] = [:]
     for (name, value) in operation.attributes where name != "name" {

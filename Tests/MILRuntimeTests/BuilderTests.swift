@@ -113,7 +113,8 @@ import Testing
     return (weight, dense)
   }
 
-  /// A 3 × 3 convolution with a border of zeros, from its definition; the bias is the channel's number.
+  /// A 3 × 3 convolution with a border of zeros, from its definition; the bias is the channel's
+  /// number.
   private func convolve(_ x: [Float], _ weight: [Float]) -> [Float] {
     var y: [Float] = []
     for channel in 0..<8 {

@@ -5,8 +5,8 @@ import Testing
 
 /// Every package of a folder against its expected results.
 @Suite(.serialized) struct PackageTests {
-  /// Arithmetic in 32-bit floats reaches 87 dB at the least and 110 dB mostly: what is lost comes from the order of
-  /// sums. A wrong operation or weight lies far below.
+  /// Arithmetic in 32-bit floats reaches 87 dB at the least and 110 dB mostly: what is lost comes
+  /// from the order of sums. A wrong operation or weight lies far below.
   static let bound = 80.0
 
   @Test(arguments: PackageSet.cases) func matchesReference(_ item: PackageSet.Case) throws {

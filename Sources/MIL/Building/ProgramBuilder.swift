@@ -3,7 +3,8 @@ internal import Kernels
 
 /// Puts a program together the way Apple's tools do, so that their loader accepts it.
 ///
-/// Every argument is a `const` operation bound by name; constants of ten elements or more lie in the weight file.
+/// Every argument is a `const` operation bound by name; constants of ten elements or more lie in
+/// the weight file.
 ///
 ///     let writer = try ModelPackageWriter(path)
 ///     let program = ProgramBuilder(target: .iOS16, weights: writer.weights)
@@ -157,7 +158,8 @@ package final class ProgramBuilder {
     try constant(name, .float16, shape, bytes: Data(littleEndian: codes))
   }
 
-  /// A constant as the tools store it: in the weight file from ten elements on, in the program below.
+  /// A constant as the tools store it: in the weight file from ten elements on, in the program
+  /// below.
   func stored(
     _ dataType: DataType, _ shape: [Int], _ bytes: Data
   ) throws(MILError) -> Value {

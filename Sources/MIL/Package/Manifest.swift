@@ -45,7 +45,8 @@ struct Manifest: Codable {
     }
   }
 
-  /// The manifest of a package that is written here: identifiers are fixed, so that equal models give equal bytes.
+  /// The manifest of a package that is written here: identifiers are fixed, so that equal models
+  /// give equal bytes.
   init(hasWeights: Bool) {
     fileFormatVersion = "1.0.0"
     rootModelIdentifier = "5d7c1e64-0000-4000-8000-000000000001"

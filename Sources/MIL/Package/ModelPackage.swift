@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// An `.mlpackage` folder, opened for reading.
 ///
-/// Opening decodes the model; weight files are mapped when a constant first asks for them, and never read outside
-/// their bounds. Nothing outside the folder is ever opened.
+/// Opening decodes the model; weight files are mapped when a constant first asks for them, and
+/// never read outside their bounds. Nothing outside the folder is ever opened.
 package final class ModelPackage: Sendable {
   package let path: String
   package let model: Model
@@ -14,7 +14,8 @@ package final class ModelPackage: Sendable {
   private let modelFolder: String
   private let weightFiles = Mutex<[String: WeightFile]>([:])
 
-  /// The largest model file that is read, in bytes; programs are a few megabytes, weights lie elsewhere.
+  /// The largest model file that is read, in bytes; programs are a few megabytes, weights lie
+  /// elsewhere.
   private static let modelLimit = 256 << 20
 
   package init(_ path: String) throws(MILError) {

@@ -1,10 +1,11 @@
 internal import Foundation
 internal import SwiftProtobuf
 
-/// Writes an `.mlpackage`: everything into a temporary folder beside the destination, then one rename.
+/// Writes an `.mlpackage`: everything into a temporary folder beside the destination, then one
+/// rename.
 ///
-/// Equal models give equal bytes: identifiers are fixed and maps are sorted. A writer that is dropped unfinished
-/// leaves nothing behind.
+/// Equal models give equal bytes: identifiers are fixed and maps are sorted. A writer that is
+/// dropped unfinished leaves nothing behind.
 package final class ModelPackageWriter {
   package let path: String
   /// Constants go here while the program is built.
@@ -53,7 +54,8 @@ package final class ModelPackageWriter {
     }
   }
 
-  /// A folder cannot be renamed over another: the old one steps aside, and comes back if the new one cannot move in.
+  /// A folder cannot be renamed over another: the old one steps aside, and comes back if the new
+  /// one cannot move in.
   private func replace() throws {
     let files = FileManager.default
     guard files.fileExists(atPath: path) else {

@@ -4,7 +4,8 @@ internal import Foundation
 enum PackagePath {
   /// The full path of `relative` below `folder`.
   ///
-  /// - Throws: when `relative` is empty, absolute, has a component `.` or `..`, or leads through a symbolic link; the
+  /// - Throws: when `relative` is empty, absolute, has a component `.` or `..`, or leads through a
+  /// symbolic link; the
   ///   string says which.
   static func resolve(_ relative: String, in folder: String) -> Result<String, Refusal> {
     let components = relative.split(separator: "/", omittingEmptySubsequences: false)

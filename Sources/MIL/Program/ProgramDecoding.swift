@@ -98,7 +98,8 @@ extension Function {
     let reader = ProgramReader(package: package)
     var inputs: [NamedType] = []
     for input in message.inputs {
-      inputs.append(try reader.named(input, Place(package: package, operation: "input", name: name)))
+      inputs.append(
+        try reader.named(input, Place(package: package, operation: "input", name: name)))
     }
     var operations: [ProgramOperation] = []
     operations.reserveCapacity(block.operations.count)

@@ -3,14 +3,18 @@ package enum Shape {
   /// The most elements a tensor may have: 2³⁰, four gigabytes of floats.
   package static let limit = 1 << 30
 
-  /// The number of elements, or `nil` when a dimension is negative or there are more than ``limit``.
+  /// The number of elements, or `nil` when a dimension is negative or there are more than
+  /// ``limit``.
   package static func count(_ shape: [Int]) -> Int? {
     // A zero anywhere empties the tensor, but the other dimensions must still be sane on their own.
     var count = 1
     var empty = false
     for dimension in shape {
       guard dimension >= 0, dimension <= limit else { return nil }
-      if dimension == 0 { empty = true; continue }
+      if dimension == 0 {
+        empty = true
+        continue
+      }
       let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
       guard !overflow, product <= limit else { return nil }
       count = product

@@ -8,11 +8,13 @@ struct ConstantReader: Sendable {
   /// Float constants up to this many elements are decoded at once; larger ones stay packed.
   private static let eagerLimit = 8192
 
-  /// - Parameter narrow: whether 8-bit integers stay packed, as the operations on compressed weights want them.
+  /// - Parameter narrow: whether 8-bit integers stay packed, as the operations on compressed
+  /// weights want them.
   func value(
     _ value: Value, _ place: Place, narrow: Bool = false
   ) throws(MILError) -> RuntimeValue {
-    guard let type = value.type.tensor, let shape = type.shape, let count = Shape.count(shape) else {
+    guard let type = value.type.tensor, let shape = type.shape, let count = Shape.count(shape)
+    else {
       throw .program(
         place, expected: "a constant tensor of known shape", found: "\(value.type)")
     }

@@ -2,8 +2,9 @@ internal import Kernels
 
 /// Weights as indices into palettes: `constexpr_lut_to_dense`.
 ///
-/// Every element has an index and a palette; where both are found follows from its row (axis 0) and from its place in the
-/// row. When all elements of a row share one palette, the row is a plain look-up.
+/// Every element has an index and a palette; where both are found follows from its row (axis 0) and
+/// from its place in the row. When all elements of a row share one palette, the row is a plain
+/// look-up.
 struct PaletteConstant: PackedConstant {
   let count: Int
   private let bits: Int
@@ -95,7 +96,8 @@ struct PaletteConstant: PackedConstant {
   }
 }
 
-/// Where the elements of a palettized tensor find index and palette, as sums of a part for the row and one for the column.
+/// Where the elements of a palettized tensor find index and palette, as sums of a part for the row
+/// and one for the column.
 struct PalettePlaces {
   var rowIndices = [0], rowTables = [0]
   var columnIndices: [UInt32] = [0], columnTables: [UInt32] = [0]

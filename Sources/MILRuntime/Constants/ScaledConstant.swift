@@ -1,6 +1,7 @@
 internal import Kernels
 
-/// `(data − shift) · scale` with scale and shift repeated over blocks: linear quantization, and scales of palettes.
+/// `(data − shift) · scale` with scale and shift repeated over blocks: linear quantization, and
+/// scales of palettes.
 struct ScaledConstant: PackedConstant {
   let count: Int
   private let data: any PackedConstant

@@ -3,7 +3,8 @@ internal import MIL
 
 /// `softmax(Q Kᵀ / √E + mask) V`
 ///
-/// query `[…, L, E]`, key `[…, S, E]`, value `[…, S, EV]`; the mask is added, or keeps where it is true.
+/// query `[…, L, E]`, key `[…, S, E]`, value `[…, S, EV]`; the mask is added, or keeps where it is
+/// true.
 struct Attention: MILOperation {
   static let kinds = [
     OperationKind(

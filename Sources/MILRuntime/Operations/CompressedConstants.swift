@@ -1,9 +1,11 @@
 internal import Kernels
 internal import MIL
 
-/// An operation that makes a constant of constants; it runs once, when a package is loaded, and keeps its result packed.
+/// An operation that makes a constant of constants; it runs once, when a package is loaded, and
+/// keeps its result packed.
 ///
-/// Programs before specification 9 give the parameters as attributes, later ones as inputs; the names differ as well.
+/// Programs before specification 9 give the parameters as attributes, later ones as inputs; the
+/// names differ as well.
 struct ConstantOperation: Sendable {
   let name: String
   let parameters: Set<String>

@@ -99,7 +99,8 @@ struct GatherByPosition: MILOperation {
     let x = try call.shape("x")
     let indices = try call.shape("indices")
     let batch = try call.integer("batch_dims", or: 0)
-    guard batch >= 0, batch < indices.count, batch < x.count, x[..<batch] == indices[..<batch] else {
+    guard batch >= 0, batch < indices.count, batch < x.count, x[..<batch] == indices[..<batch]
+    else {
       throw call.refuse("batch_dims", "leading axes that \(x) and \(indices) share", "\(batch)")
     }
     batches = x[..<batch].reduce(1, *)

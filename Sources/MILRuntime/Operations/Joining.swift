@@ -203,7 +203,9 @@ struct Padding: MILOperation {
     var positions = [0]
     let strides = Shape.strides(x.shape)
     for axis in shape.indices {
-      let sources = (0..<shape[axis]).map { source($0 - before[axis], x.shape[axis]) * strides[axis] }
+      let sources = (0..<shape[axis]).map {
+        source($0 - before[axis], x.shape[axis]) * strides[axis]
+      }
       positions = positions.flatMap { start in sources.map { start + $0 } }
     }
     return [x.picked(positions, shape: shape)]

@@ -66,7 +66,8 @@ struct MatrixBatch: Sendable {
       )
     }
     if products >= Parallel.threads {
-      // Small products are taken together: about a million multiplications a piece are worth a thread.
+      // Small products are taken together: about a million multiplications a piece are worth a
+      // thread.
       Parallel.ranges(products, grain: max(1, 1_000_000 / max(1, m * n * k))) { range in
         for index in range {
           let (a, b, c) = matrices(index)
@@ -140,7 +141,8 @@ struct MatrixMultiplication: MILOperation {
   }
 }
 
-/// `nchw,nwhu->nchu` under any letters, and the same without `n`: a matrix product over `w` for every `n` and `h`.
+/// `nchw,nwhu->nchu` under any letters, and the same without `n`: a matrix product over `w` for
+/// every `n` and `h`.
 struct EinsteinSum: MILOperation {
   static let kinds = [
     OperationKind(

@@ -4,7 +4,8 @@ internal import MIL
 /// Some axes of a shape taken together as one, the others before and behind it.
 struct AxisGroup: Sendable {
   let layout: AxisLayout
-  /// The order of axes that brings a scattered group together at the end; `nil` when it is together already.
+  /// The order of axes that brings a scattered group together at the end; `nil` when it is together
+  /// already.
   let order: [Int]?
   private let shape: [Int]
 

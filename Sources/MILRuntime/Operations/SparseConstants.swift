@@ -46,7 +46,8 @@ extension ConstantCall {
         masked(mask, shape), RuntimeValue(lut.type, [mask.ones], .packed(palette)),
       ]
     }
-    // Palettes by groups: decoded once, as each element's palette depends on its place in the dense tensor.
+    // Palettes by groups: decoded once, as each element's palette depends on its place in the dense
+    // tensor.
     var codes = [UInt8](repeating: 0, count: mask.count)
     let packed = indices.decoded()
     var next = 0

@@ -2,8 +2,8 @@ import Foundation
 import Kernels
 import MILRuntime
 
-/// A folder of packages with their expected results: `NAME.mlpackage`, `NAME.io.safetensors`, `NAME.io2.safetensors` …,
-/// and `broken/NAME.mlpackage`, which must be refused.
+/// A folder of packages with their expected results: `NAME.mlpackage`, `NAME.io.safetensors`,
+/// `NAME.io2.safetensors` …, and `broken/NAME.mlpackage`, which must be refused.
 ///
 /// `SDTUNE_PACKAGES` names the folder; without it, the one beside this file is used.
 enum PackageSet {
@@ -15,7 +15,9 @@ enum PackageSet {
     let package: String
     let references: String
     var description: String { name }
-    var name: String { ((references as NSString).lastPathComponent as NSString).deletingPathExtension }
+    var name: String {
+      ((references as NSString).lastPathComponent as NSString).deletingPathExtension
+    }
   }
 
   static var cases: [Case] {

@@ -1,6 +1,7 @@
 import Foundation
 
-/// Lends a folder that is removed afterwards; `SDTUNE_KEEP_PACKAGES` names one to keep instead, for other tools to check.
+/// Lends a folder that is removed afterwards; `SDTUNE_KEEP_PACKAGES` names one to keep instead, for
+/// other tools to check.
 func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
   if let kept = ProcessInfo.processInfo.environment["SDTUNE_KEEP_PACKAGES"] {
     try FileManager.default.createDirectory(atPath: kept, withIntermediateDirectories: true)
