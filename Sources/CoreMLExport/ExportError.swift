@@ -2,8 +2,8 @@
 package enum ExportError: Error, CustomStringConvertible, Equatable {
   /// The latent size cannot be halved as often as the network does.
   case size(height: Int, width: Int, multiple: Int)
-  /// The deployment target has no form for a palette of so many bits.
-  case unsupportedBits(Int, weight: String, target: String)
+  /// The deployment target has no form for such a palette.
+  case palette(weight: String, obstacle: String, target: String)
   /// Weights of another network.
   case missingWeight(String)
   /// An operation without a lowering.
@@ -13,8 +13,8 @@ package enum ExportError: Error, CustomStringConvertible, Equatable {
     switch self {
     case .size(let height, let width, let multiple):
       "latents of \(height)×\(width): height and width must be multiples of \(multiple) for this network"
-    case .unsupportedBits(let bits, let weight, let target):
-      "weight '\(weight)': \(target) has no \(bits)-bit palettes; use 1, 2, 4, 6 or 8 bits, or target iOS18"
+    case .palette(let weight, let obstacle, let target):
+      "weight '\(weight)' for \(target): \(obstacle); choose other bits or another export.target"
     case .missingWeight(let name): "weight '\(name)' is not among the weights to export"
     case .unsupportedOperation(let name): "operation '\(name)' has no Core ML form"
     }

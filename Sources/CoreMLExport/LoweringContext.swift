@@ -1,7 +1,6 @@
 internal import Clustering
-internal import Foundation
 internal import Kernels
-internal import MIL
+package import MIL
 
 /// What a package is written for.
 package struct ExportOptions: Sendable {
@@ -16,197 +15,83 @@ package struct ExportOptions: Sendable {
   }
 }
 
-/// A MIL program in the making: lowerings append operations to it and get the names of their results.
+/// A network's program in the making: lowerings append operations to it and get their results.
 ///
 /// Values are half precision throughout, images `[batch, channels, height, width]` and sequences
 /// `[batch, features, 1, tokens]`, as Apple's converter has them.
 struct LoweringContext {
-  /// An argument of an operation: a value, several, or a constant that becomes an operation of its own.
-  enum Argument {
-    case value(String)
-    case values([String])
-    case half([Float], shape: [Int])
-    case halfScalar(Float)
-    case floatScalar(Float)
-    case int(Int)
-    case ints([Int])
-    case bool(Bool)
-    case bools([Bool])
-    case text(String)
-  }
-
   let options: ExportOptions
-  let weights: HardWeights
-  private let file: WeightFileWriter
-  private(set) var operations: [ProgramOperation] = []
-  private var used: Set<String> = []
-  private var constants: [String: String] = [:]
+  let builder: ProgramBuilder
+  private let weights: HardWeights
+  /// How often each name was wanted.
+  private var wanted: [String: Int] = [:]
+  /// Weights already in the program, by name and MIL shape.
+  private var stored: [String: Operand] = [:]
 
-  init(options: ExportOptions, weights: HardWeights, file: WeightFileWriter) {
+  init(options: ExportOptions, weights: HardWeights, builder: ProgramBuilder) {
     self.options = options
     self.weights = weights
-    self.file = file
+    self.builder = builder
   }
 
-  /// A name that nothing else has, made of identifier characters.
-  mutating func name(_ wanted: String) -> String {
-    let plain = String(
-      wanted.map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") ? $0 : "_" })
-    let base = plain.first?.isNumber ?? true ? "_" + plain : plain
-    var name = base
-    var index = 0
-    while !used.insert(name).inserted {
-      index += 1
-      name = "\(base)_\(index)"
-    }
-    return name
-  }
-
-  /// Keeps a name from being given away: those of the function's inputs.
-  mutating func reserve(_ name: String) { used.insert(name) }
-
-  /// Appends an operation with one result of half precision.
-  ///
-  /// - Returns: the result's name.
+  /// Appends an operation with one result.
   mutating func emit(
-    _ type: String, _ wanted: String, _ arguments: [(String, Argument)], shape: [Int],
-    dataType: DataType = .float16
-  ) throws(MILError) -> String {
-    try emit(type, wanted, arguments, shapes: [shape], dataType: dataType)[0]
+    _ type: String, _ name: String, _ inputs: [String: OperationInput], shape: [Int]
+  ) throws(MILError) -> Operand {
+    try emit(type, name, inputs, shapes: [shape])[0]
   }
 
   /// Appends an operation with several results.
   mutating func emit(
-    _ type: String, _ wanted: String, _ arguments: [(String, Argument)], shapes: [[Int]],
-    dataType: DataType = .float16
-  ) throws(MILError) -> [String] {
-    let result = name(wanted)
-    var inputs: [String: [Binding]] = [:]
-    for (key, argument) in arguments {
-      inputs[key] = try bindings(argument, "\(result)_\(key)")
-    }
-    let names = [result] + shapes.dropFirst().map { _ in name(wanted) }
-    operations.append(
-      ProgramOperation(
-        type, inputs: inputs,
-        outputs: zip(names, shapes).map { NamedType($0, .tensor(TensorType(dataType, $1))) },
-        attributes: ["name": Value(result)]))
-    return names
+    _ type: String, _ name: String, _ inputs: [String: OperationInput], shapes: [[Int]]
+  ) throws(MILError) -> [Operand] {
+    let first = unused(name)
+    let names = [first] + (1..<shapes.count).map { "\(first)_\($0)" }
+    return try builder.operation(
+      type, name: first, inputs, results: zip(names, shapes).map { ($0, .float16, $1) })
   }
 
-  private mutating func bindings(
-    _ argument: Argument, _ wanted: String
-  ) throws(MILError) -> [Binding] {
-    switch argument {
-    case .value(let name): return [.name(name)]
-    case .values(let names): return names.map { .name($0) }
-    case .half(let values, let shape):
-      return [.name(try half(values, shape: shape, named: wanted))]
-    case .halfScalar(let value):
-      return [.name(try half([value], shape: [], named: wanted))]
-    case .floatScalar(let value):
-      return [.name(constant(.float32, [], .floats([value]), wanted))]
-    case .int(let value): return [.name(constant(.int32, [], .ints([Int32(value)]), wanted))]
-    case .ints(let values):
-      return [.name(constant(.int32, [values.count], .ints(values.map { Int32($0) }), wanted))]
-    case .bool(let value): return [.name(constant(.bool, [], .bools([value]), wanted))]
-    case .bools(let values):
-      return [.name(constant(.bool, [values.count], .bools(values), wanted))]
-    case .text(let text):
-      return [.name(constant(.string, [], .strings([text]), wanted))]
-    }
+  /// Numbers that are no weight of the network, in half precision.
+  mutating func constant(
+    _ name: String, _ values: [Float], shape: [Int]
+  ) throws(MILError) -> Operand {
+    try builder.constant(unused(name), shape, half: HalfPrecision.encode(Buffer(values)))
   }
 
-  private mutating func constant(
-    _ type: DataType, _ shape: [Int], _ content: Value.Content, _ wanted: String
-  ) -> String {
-    let result = name(wanted)
-    let type = ValueType.tensor(TensorType(type, shape))
-    operations.append(
-      ProgramOperation(
-        "const", outputs: [NamedType(result, type)],
-        attributes: ["name": Value(result), "val": Value(type, content)]))
-    return result
-  }
-
-  /// A constant in half precision, in the weight file if it is large enough to be worth it there.
-  mutating func half(
-    _ values: [Float], shape: [Int], named wanted: String
-  ) throws(MILError) -> String {
-    let codes = HalfPrecision.encode(Buffer(values))
-    let value = try stored(
-      .float16, shape: shape, codes.withUnsafeBytes { Data($0) }, count: codes.count)
-    return constant(.float16, shape, value.content, wanted)
-  }
-
-  /// A weight under its name in the network, in the given MIL shape.
-  mutating func weight(_ name: String, shape: [Int]) throws -> String {
+  /// A weight of the network in the given MIL shape, under its own name.
+  mutating func weight(_ name: String, shape: [Int]) throws -> Operand {
     let key = "\(name) \(shape)"
-    if let known = constants[key] { return known }
+    if let known = stored[key] { return known }
     guard let weight = weights.weights[name] else { throw ExportError.missingWeight(name) }
-    let result: String
-    switch weight {
-    case .half(let buffer):
-      result = try half(buffer.elements, shape: shape, named: name + "_to_fp16")
-    case .palettized(let tensor):
-      result = try palette(tensor, shape: shape, named: name)
-    }
-    constants[key] = result
-    return result
+    let plain = ProgramBuilder.identifier(name) + "_to_fp16"
+    let operand =
+      switch weight {
+      case .half(let buffer):
+        try builder.constant(unused(plain), shape, half: HalfPrecision.encode(buffer))
+      case .palettized(let tensor):
+        try builder.weight(
+          unused(plain + "_palettized"), try palettized(tensor, shape: shape, name: name))
+      }
+    stored[key] = operand
+    return operand
   }
 
-  private mutating func palette(
-    _ tensor: PalettizedTensor, shape: [Int], named weight: String
-  ) throws -> String {
-    guard options.target.supportsPalette(bits: tensor.bits) else {
-      throw ExportError.unsupportedBits(
-        tensor.bits, weight: weight, target: options.target.name)
+  private func palettized(
+    _ tensor: PalettizedTensor, shape: [Int], name: String
+  ) throws(ExportError) -> PalettizedWeight {
+    let weight = PalettizedWeight(
+      shape: shape, indices: PackedIndices(tensor.indices, bits: tensor.bits),
+      table: .half(tensor.table))
+    if let obstacle = weight.obstacle(for: options.target) {
+      throw .palette(weight: name, obstacle: obstacle, target: options.target.rawValue)
     }
-    let packed = PackedIndices(tensor.indices, bits: tensor.bits)
-    let table = tensor.table.withUnsafeBytes { Data($0) }
-    let result = name(weight + "_to_fp16_palettized")
-    let output = NamedType(result, .tensor(TensorType(.float16, shape)))
-    if options.target.hasTypedIndices {
-      let type = DataType.unsigned(bits: tensor.bits) ?? .uint8
-      let axes = shape.map { _ in 1 }
-      let lut = try stored(
-        .float16, shape: axes + [tensor.table.count, 1], table, count: tensor.table.count)
-      let indices = try blob(type, shape: shape, Data(packed.bytes), count: tensor.indices.count)
-      operations.append(
-        ProgramOperation(
-          "constexpr_lut_to_dense", inputs: ["indices": [.value(indices)], "lut": [.value(lut)]],
-          outputs: [output], attributes: ["name": Value(result)]))
-    } else {
-      let lut = try stored(
-        .float16, shape: [tensor.table.count], table, count: tensor.table.count)
-      let indices = try blob(
-        .uint8, shape: [packed.bytes.count], Data(packed.bytes), count: packed.bytes.count)
-      let dimensions = shape.map { UInt32($0).littleEndian }.withUnsafeBytes { Data($0) }
-      let axes = Value(.tensor(TensorType(.uint32, [shape.count])), .bytes(dimensions))
-      operations.append(
-        ProgramOperation(
-          "constexpr_lut_to_dense", outputs: [output],
-          attributes: [
-            "name": Value(result), "indices": indices, "lut": lut, "shape": axes,
-          ]))
-    }
-    return result
+    return weight
   }
 
-  /// Ten elements and more go to the weight file, as coremltools has it; fewer stay in the program.
-  private func stored(
-    _ type: DataType, shape: [Int], _ bytes: Data, count: Int
-  ) throws(MILError) -> Value {
-    guard count < 10 else { return try blob(type, shape: shape, bytes, count: count) }
-    return Value(.tensor(TensorType(type, shape)), .bytes(bytes))
-  }
-
-  private func blob(
-    _ type: DataType, shape: [Int], _ bytes: Data, count: Int
-  ) throws(MILError) -> Value {
-    let offset = try file.append(type, bytes, count: count)
-    return Value(
-      .tensor(TensorType(type, shape)),
-      .blob(file: "@model_path/weights/weight.bin", offset: offset))
+  /// The name itself the first time, then with a number behind it.
+  private mutating func unused(_ name: String) -> String {
+    let count = wanted[name, default: 0]
+    wanted[name] = count + 1
+    return count == 0 ? name : "\(name)_n\(count)"
   }
 }

@@ -39,54 +39,42 @@ package struct UNetExporter: Sendable {
       throw ExportError.size(height: height, width: width, multiple: multiple)
     }
     let writer = try ModelPackageWriter(path)
-    var context = LoweringContext(options: options, weights: weights, file: writer.weights)
-    let inputs = interface
-    for input in inputs { context.reserve(input.name) }
-    let prediction = try lower(try trace(), into: &context)
-    let output = TensorType(
-      .float32, [batch, configuration.outputChannels, height, width])
-    let name = try context.emit(
-      "cast", "noise_pred", [("x", .value(prediction)), ("dtype", .text("fp32"))],
-      shape: [batch, configuration.outputChannels, height, width], dataType: .float32)
-    let function = Function(
-      inputs: inputs.map { NamedType($0.name, .tensor($0.type ?? output)) },
-      opset: options.target.operationSet,
-      block: Block(operations: context.operations, outputs: [name]))
-    try writer.finish(
-      Model(
-        specificationVersion: options.target.specification, inputs: inputs,
-        outputs: [
-          Feature(
-            name, output, shortDescription: "The predicted noise (or velocity) of the latents")
-        ], metadata: metadata, functions: ["main": function]))
+    let builder = ProgramBuilder(target: options.target, weights: writer.weights)
+    let inputs = declareInputs(builder)
+    var context = LoweringContext(options: options, weights: weights, builder: builder)
+    let prediction = try lower(try trace(), inputs, into: &context)
+    let output = try builder.operation(
+      "cast", name: "noise_pred", ["x": .value(prediction), "dtype": .text("fp32")], .float32,
+      [batch, configuration.outputChannels, height, width])
+    builder.output(output, description: "The predicted noise (or velocity) of the latents")
+    try writer.finish(builder.model(metadata: metadata))
   }
 
   /// The features of the package.
-  private var interface: [Feature] {
+  private func declareInputs(_ builder: ProgramBuilder) -> [Operand] {
     let text = configuration.contextFeatures.first ?? 0
-    var features = [
-      Feature(
-        "sample", TensorType(.float16, [batch, configuration.inputChannels, height, width]),
-        shortDescription: "The noisy latents"),
-      Feature(
-        "timestep", TensorType(.float16, [batch]),
-        shortDescription: "The diffusion step of the latents"),
-      Feature(
-        "encoder_hidden_states", TensorType(.float16, [batch, text, 1, tokens]),
-        shortDescription: "The text encoder's states, features before tokens"),
+    var inputs = [
+      builder.input(
+        "sample", .float16, [batch, configuration.inputChannels, height, width],
+        description: "The noisy latents"),
+      builder.input(
+        "timestep", .float16, [batch], description: "The diffusion step of the latents"),
+      builder.input(
+        "encoder_hidden_states", .float16, [batch, text, 1, tokens],
+        description: "The text encoder's states, features before tokens"),
     ]
     if let addition = configuration.textTime {
-      features.append(
-        Feature(
-          "time_ids", TensorType(.float16, [batch, 6]),
-          shortDescription: "Original size, crop and target size in pixels"))
-      features.append(
-        Feature(
-          "text_embeds",
-          TensorType(.float16, [batch, addition.projectionInputs - 6 * addition.timeFeatures]),
-          shortDescription: "The pooled text"))
+      inputs.append(
+        builder.input(
+          "time_ids", .float16, [batch, 6],
+          description: "Original size, crop and target size in pixels"))
+      inputs.append(
+        builder.input(
+          "text_embeds", .float16,
+          [batch, addition.projectionInputs - 6 * addition.timeFeatures],
+          description: "The pooled text"))
     }
-    return features
+    return inputs
   }
 
   /// The network's recording on inputs without elements.
@@ -112,16 +100,19 @@ package struct UNetExporter: Sendable {
       })
   }
 
-  /// - Returns: the name of the last value.
-  private func lower(_ trace: Trace, into context: inout LoweringContext) throws -> String {
-    let inputs = Set(interface.map(\.name))
+  /// - Returns: the last value.
+  private func lower(
+    _ trace: Trace, _ inputs: [Operand], into context: inout LoweringContext
+  ) throws -> Operand {
     var values: [ObjectIdentifier: LoweredInput] = [:]
-    var last = ""
+    var last: Operand?
     for node in trace.nodes {
       guard let history = node.history else {
-        values[ObjectIdentifier(node)] =
-          inputs.contains(node.name)
-          ? .value(try input(node, into: &context), node.shape) : .weight(node.name, node.shape)
+        if let input = inputs.first(where: { $0.name == node.name }) {
+          values[ObjectIdentifier(node)] = .value(try image(input, &context), node.shape)
+        } else {
+          values[ObjectIdentifier(node)] = .weight(node.name, node.shape)
+        }
         continue
       }
       guard let operation = history.operation as? any MILLowering else {
@@ -129,17 +120,19 @@ package struct UNetExporter: Sendable {
       }
       let arguments = history.inputs.compactMap { $0 }.compactMap { values[ObjectIdentifier($0)] }
       precondition(arguments.count == history.inputs.count, "\(node.name): an input without value")
-      last = try operation.lower(arguments, shape: node.shape, into: &context)
-      values[ObjectIdentifier(node)] = .value(last, node.shape)
+      let result = try operation.lower(arguments, shape: node.shape, into: &context)
+      values[ObjectIdentifier(node)] = .value(result, node.shape)
+      last = result
     }
+    guard let last else { preconditionFailure("a trace without operations") }
     return last
   }
 
   /// An input as the lowerings expect it: two axes become four.
-  private func input(_ node: Node, into context: inout LoweringContext) throws -> String {
-    guard node.shape.rank == 2 else { return node.name }
+  private func image(_ input: Operand, _ context: inout LoweringContext) throws -> Operand {
+    guard input.shape.count == 2 else { return input }
     return try context.emit(
-      "expand_dims", node.name + "_image", [("x", .value(node.name)), ("axes", .ints([2, 3]))],
-      shape: MILShape.of(node.shape))
+      "expand_dims", input.name + "_image", ["x": .value(input), "axes": .ints([2, 3])],
+      shape: input.shape + [1, 1])
   }
 }

@@ -82,8 +82,8 @@ extension Plan {
         }
         type.dimensions[axis] = size
       }
-      guard Shape.count(type.dimensions.map { $0 ?? 0 }) != nil else {
-        throw .tooLarge(place, what: "\(type)", limit: "\(Shape.limit) elements")
+      guard TensorShape.count(type.dimensions.map { $0 ?? 0 }) != nil else {
+        throw .tooLarge(place, what: "\(type)", limit: "\(TensorShape.limit) elements")
       }
       types.append(type)
     }

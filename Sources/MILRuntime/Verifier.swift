@@ -229,7 +229,7 @@ struct Verifier {
   private mutating func checkMemory() throws(MILError) {
     func bytes(_ slot: Int) -> Int {
       result.constants[slot] != nil
-        ? 0 : 4 * (Shape.count(types[slot].dimensions.map { $0 ?? 0 }) ?? 0)
+        ? 0 : 4 * (TensorShape.count(types[slot].dimensions.map { $0 ?? 0 }) ?? 0)
     }
     let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory / 4 * 3)
     var alive = result.inputs.reduce(0) { $0 + bytes($1.slot) }

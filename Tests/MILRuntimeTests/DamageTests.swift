@@ -18,7 +18,7 @@ import Testing
       var inputs: [String: NamedTensor] = [:]
       for input in model.inputs {
         let shape = input.shape.map { $0 ?? 1 }
-        guard let count = Shape.count(shape), count < 1 << 22 else { return true }
+        guard let count = TensorShape.count(shape), count < 1 << 22 else { return true }
         inputs[input.name] = NamedTensor(shape: shape, elements: Buffer(count: count))
       }
       guard model.peakMemoryBytes < 1 << 28 else { return true }

@@ -1,9 +1,10 @@
+internal import MIL
 internal import Tensors
 
 extension Tensors.Attention: MILLowering {
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
+  ) throws -> Operand {
     precondition(!causal, "lowering: causal attention")
     let q = try inputs[0].value(in: &context)
     let k = try inputs[1].value(in: &context)
@@ -24,12 +25,12 @@ extension Tensors.Attention: MILLowering {
 
   /// All heads in one batched product (`AttentionImplementations.ORIGINAL`).
   private func original(
-    _ q: String, _ k: String, _ v: String, _ s: Sizes, into context: inout LoweringContext
-  ) throws -> String {
-    func heads(_ x: String, _ tokens: Int, _ context: inout LoweringContext) throws -> String {
+    _ q: Operand, _ k: Operand, _ v: Operand, _ s: Sizes, into context: inout LoweringContext
+  ) throws -> Operand {
+    func heads(_ x: Operand, _ tokens: Int, _ context: inout LoweringContext) throws -> Operand {
       let shape = [s.batch, s.heads, s.features, tokens]
       return try context.emit(
-        "reshape", "attention_heads", [("x", .value(x)), ("shape", .ints(shape))], shape: shape)
+        "reshape", "attention_heads", ["x": .value(x), "shape": .ints(shape)], shape: shape)
     }
     let (qh, kh, vh) = (
       try heads(q, s.queries, &context), try heads(k, s.keys, &context),
@@ -39,34 +40,34 @@ extension Tensors.Attention: MILLowering {
     let scores = try context.emit(
       "matmul", "attention_scores",
       [
-        ("x", .value(qh)), ("y", .value(kh)), ("transpose_x", .bool(true)),
-        ("transpose_y", .bool(false)),
+        "x": .value(qh), "y": .value(kh), "transpose_x": .bool(true),
+        "transpose_y": .bool(false),
       ], shape: square)
     let scaled = try context.emit(
-      "mul", "attention_scaled", [("x", .value(scores)), ("y", .halfScalar(scale))],
+      "mul", "attention_scaled", ["x": .value(scores), "y": .half(scale)],
       shape: square)
     let weights = try context.emit(
-      "softmax", "attention_weights", [("x", .value(scaled)), ("axis", .int(-1))], shape: square)
+      "softmax", "attention_weights", ["x": .value(scaled), "axis": .int(-1)], shape: square)
     let values = try context.emit(
       "matmul", "attention_values",
       [
-        ("x", .value(vh)), ("y", .value(weights)), ("transpose_x", .bool(false)),
-        ("transpose_y", .bool(true)),
+        "x": .value(vh), "y": .value(weights), "transpose_x": .bool(false),
+        "transpose_y": .bool(true),
       ], shape: [s.batch, s.heads, s.features, s.queries])
     let full = [s.batch, s.width, 1, s.queries]
     return try context.emit(
-      "reshape", "attention", [("x", .value(values)), ("shape", .ints(full))], shape: full)
+      "reshape", "attention", ["x": .value(values), "shape": .ints(full)], shape: full)
   }
 
   /// Each head on its own, keys first (`AttentionImplementations.SPLIT_EINSUM`).
   private func splitEinsum(
-    _ q: String, _ k: String, _ v: String, _ s: Sizes, into context: inout LoweringContext
-  ) throws -> String {
+    _ q: Operand, _ k: Operand, _ v: Operand, _ s: Sizes, into context: inout LoweringContext
+  ) throws -> Operand {
     let keyTokens = [s.batch, s.keys, 1, s.width]
     let transposed = try context.emit(
-      "transpose", "attention_keys", [("x", .value(k)), ("perm", .ints([0, 3, 2, 1]))],
+      "transpose", "attention_keys", ["x": .value(k), "perm": .ints([0, 3, 2, 1])],
       shape: keyTokens)
-    var outputs: [String] = []
+    var outputs: [Operand] = []
     for head in 0..<s.heads {
       let part = head * s.features..<(head + 1) * s.features
       let qh = try context.slice(q, [s.batch, s.width, 1, s.queries], axis: 1, part)
@@ -75,22 +76,22 @@ extension Tensors.Attention: MILLowering {
       let square = [s.batch, s.keys, 1, s.queries]
       let scores = try context.emit(
         "einsum", "attention_scores",
-        [("values", .values([kh, qh])), ("equation", .text("bkhc,bchq->bkhq"))], shape: square)
+        ["values": .values([kh, qh]), "equation": .text("bkhc,bchq->bkhq")], shape: square)
       let scaled = try context.emit(
-        "mul", "attention_scaled", [("x", .value(scores)), ("y", .halfScalar(scale))],
+        "mul", "attention_scaled", ["x": .value(scores), "y": .half(scale)],
         shape: square)
       let weights = try context.emit(
-        "softmax", "attention_weights", [("x", .value(scaled)), ("axis", .int(1))],
+        "softmax", "attention_weights", ["x": .value(scaled), "axis": .int(1)],
         shape: square)
       outputs.append(
         try context.emit(
           "einsum", "attention_values",
-          [("values", .values([vh, weights])), ("equation", .text("bchk,bkhq->bchq"))],
+          ["values": .values([vh, weights]), "equation": .text("bchk,bkhq->bchq")],
           shape: [s.batch, s.features, 1, s.queries]))
     }
     return try context.emit(
       "concat", "attention",
-      [("values", .values(outputs)), ("axis", .int(1)), ("interleave", .bool(false))],
+      ["values": .values(outputs), "axis": .int(1), "interleave": .bool(false)],
       shape: [s.batch, s.width, 1, s.queries])
   }
 }
@@ -98,8 +99,8 @@ extension Tensors.Attention: MILLowering {
 extension LoweringContext {
   /// A range of one axis.
   fileprivate mutating func slice(
-    _ x: String, _ shape: [Int], axis: Int, _ part: Range<Int>
-  ) throws -> String {
+    _ x: Operand, _ shape: [Int], axis: Int, _ part: Range<Int>
+  ) throws -> Operand {
     var begin = shape.map { _ in 0 }
     var end = shape
     var whole = shape.map { _ in true }
@@ -111,7 +112,7 @@ extension LoweringContext {
     return try emit(
       "slice_by_index", "attention_head",
       [
-        ("x", .value(x)), ("begin", .ints(begin)), ("end", .ints(end)), ("end_mask", .bools(whole)),
+        "x": .value(x), "begin": .ints(begin), "end": .ints(end), "end_mask": .bools(whole),
       ], shape: result)
   }
 }

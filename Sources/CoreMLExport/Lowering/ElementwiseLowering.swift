@@ -1,25 +1,26 @@
 internal import Kernels
+internal import MIL
 internal import Tensors
 
 extension Activation: MILLowering {
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
-    let x = ("x", LoweringContext.Argument.value(try inputs[0].value(in: &context)))
+  ) throws -> Operand {
+    let x = OperationInput.value(try inputs[0].value(in: &context))
     let full = MILShape.of(shape)
     switch function {
-    case .silu: return try context.emit("silu", "silu", [x], shape: full)
+    case .silu: return try context.emit("silu", "silu", ["x": x], shape: full)
     case .geluErf:
-      return try context.emit("gelu", "gelu", [x, ("mode", .text("EXACT"))], shape: full)
+      return try context.emit("gelu", "gelu", ["x": x, "mode": .text("EXACT")], shape: full)
     case .geluTanh:
       return try context.emit(
-        "gelu", "gelu", [x, ("mode", .text("TANH_APPROXIMATION"))], shape: full)
+        "gelu", "gelu", ["x": x, "mode": .text("TANH_APPROXIMATION")], shape: full)
     case .geluQuick:
       return try context.emit(
-        "gelu", "gelu", [x, ("mode", .text("SIGMOID_APPROXIMATION"))], shape: full)
-    case .sigmoid: return try context.emit("sigmoid", "sigmoid", [x], shape: full)
-    case .tanh: return try context.emit("tanh", "tanh", [x], shape: full)
-    case .relu: return try context.emit("relu", "relu", [x], shape: full)
+        "gelu", "gelu", ["x": x, "mode": .text("SIGMOID_APPROXIMATION")], shape: full)
+    case .sigmoid: return try context.emit("sigmoid", "sigmoid", ["x": x], shape: full)
+    case .tanh: return try context.emit("tanh", "tanh", ["x": x], shape: full)
+    case .relu: return try context.emit("relu", "relu", ["x": x], shape: full)
     }
   }
 }
@@ -27,7 +28,7 @@ extension Activation: MILLowering {
 extension Arithmetic: MILLowering {
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
+  ) throws -> Operand {
     let type =
       switch operation {
       case .add: "add"
@@ -37,8 +38,8 @@ extension Arithmetic: MILLowering {
     return try context.emit(
       type, type,
       [
-        ("x", .value(try inputs[0].value(in: &context))),
-        ("y", .value(try inputs[1].value(in: &context))),
+        "x": .value(try inputs[0].value(in: &context)),
+        "y": .value(try inputs[1].value(in: &context)),
       ], shape: MILShape.of(shape))
   }
 }
@@ -46,16 +47,16 @@ extension Arithmetic: MILLowering {
 extension GEGLU: MILLowering {
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
+  ) throws -> Operand {
     let half = MILShape.of(shape)
     let x = try inputs[0].value(in: &context)
     let parts = try context.emit(
       "split", "geglu_part",
-      [("x", .value(x)), ("axis", .int(1)), ("split_sizes", .ints([half[1], half[1]]))],
+      ["x": .value(x), "axis": .int(1), "split_sizes": .ints([half[1], half[1]])],
       shapes: [half, half])
     let gate = try context.emit(
-      "gelu", "geglu_gate", [("x", .value(parts[1])), ("mode", .text("EXACT"))], shape: half)
+      "gelu", "geglu_gate", ["x": .value(parts[1]), "mode": .text("EXACT")], shape: half)
     return try context.emit(
-      "mul", "geglu", [("x", .value(parts[0])), ("y", .value(gate))], shape: half)
+      "mul", "geglu", ["x": .value(parts[0]), "y": .value(gate)], shape: half)
   }
 }

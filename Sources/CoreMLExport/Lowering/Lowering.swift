@@ -1,3 +1,4 @@
+internal import MIL
 internal import Tensors
 
 /// An operation of the engine that knows its MIL form.
@@ -10,13 +11,13 @@ protocol MILLowering: Tensors.Operation {
   /// - Returns: the name of the result, of MIL shape `MILShape.of(shape)`.
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String
+  ) throws -> Operand
 }
 
 /// An input of an operation that is being lowered.
 enum LoweredInput {
   /// A computed value and its shape in the engine.
-  case value(String, Shape)
+  case value(Operand, Shape)
   /// A weight of the network.
   case weight(String, Shape)
 
@@ -27,7 +28,7 @@ enum LoweredInput {
   }
 
   /// The name of a computed value.
-  func value(in context: inout LoweringContext) throws -> String {
+  func value(in context: inout LoweringContext) throws -> Operand {
     switch self {
     case .value(let name, _): name
     case .weight(let name, let shape): try context.weight(name, shape: MILShape.of(shape))
@@ -35,7 +36,7 @@ enum LoweredInput {
   }
 
   /// A weight in the given MIL shape.
-  func weight(_ shape: [Int], in context: inout LoweringContext) throws -> String {
+  func weight(_ shape: [Int], in context: inout LoweringContext) throws -> Operand {
     guard case .weight(let name, _) = self else {
       preconditionFailure("lowering: a computed value where a weight belongs")
     }

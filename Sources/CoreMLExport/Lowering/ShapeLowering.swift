@@ -1,27 +1,28 @@
+internal import MIL
 internal import Tensors
 
 extension Reshape: MILLowering {
   /// Nothing at all where only an axis of length one moves.
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
+  ) throws -> Operand {
     let x = try inputs[0].value(in: &context)
     let full = MILShape.of(shape)
     guard MILShape.of(inputs[0].shape) != full else { return x }
     return try context.emit(
-      "reshape", "reshape", [("x", .value(x)), ("shape", .ints(full))], shape: full)
+      "reshape", "reshape", ["x": .value(x), "shape": .ints(full)], shape: full)
   }
 }
 
 extension Concatenate: MILLowering {
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
-    var values: [String] = []
+  ) throws -> Operand {
+    var values: [Operand] = []
     for input in inputs { values.append(try input.value(in: &context)) }
     return try context.emit(
       "concat", "concat",
-      [("values", .values(values)), ("axis", .int(1)), ("interleave", .bool(false))],
+      ["values": .values(values), "axis": .int(1), "interleave": .bool(false)],
       shape: MILShape.of(shape))
   }
 }
@@ -30,7 +31,7 @@ extension UpsampleNearest: MILLowering {
   /// Whole factors only: Core ML computes the target size from the factor in floating point.
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
+  ) throws -> Operand {
     let source = inputs[0].shape
     guard height % source[1] == 0, width % source[2] == 0 else {
       throw ExportError.size(height: height, width: width, multiple: 2)
@@ -38,9 +39,9 @@ extension UpsampleNearest: MILLowering {
     return try context.emit(
       "upsample_nearest_neighbor", "upsample",
       [
-        ("x", .value(try inputs[0].value(in: &context))),
-        ("scale_factor_height", .floatScalar(Float(height / source[1]))),
-        ("scale_factor_width", .floatScalar(Float(width / source[2]))),
+        "x": .value(try inputs[0].value(in: &context)),
+        "scale_factor_height": .single(Float(height / source[1])),
+        "scale_factor_width": .single(Float(width / source[2])),
       ], shape: MILShape.of(shape))
   }
 }
@@ -48,28 +49,29 @@ extension UpsampleNearest: MILLowering {
 extension TimestepEmbedding: MILLowering {
   func lower(
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
-  ) throws -> String {
+  ) throws -> Operand {
     let batch = shape[0]
     let half = features / 2
     let steps = try context.emit(
       "expand_dims", "timestep_column",
-      [("x", .value(try inputs[0].value(in: &context))), ("axes", .ints([1]))],
+      ["x": .value(try inputs[0].value(in: &context)), "axes": .ints([1])],
       shape: [batch, 1])
+    let table = try context.constant("timestep_frequencies", frequencies, shape: [1, half])
     let angles = try context.emit(
       "mul", "timestep_angles",
-      [("x", .value(steps)), ("y", .half(frequencies, shape: [1, half]))], shape: [batch, half])
+      ["x": .value(steps), "y": .value(table)], shape: [batch, half])
     let sines = try context.emit(
-      "sin", "timestep_sines", [("x", .value(angles))], shape: [batch, half])
+      "sin", "timestep_sines", ["x": .value(angles)], shape: [batch, half])
     let cosines = try context.emit(
-      "cos", "timestep_cosines", [("x", .value(angles))], shape: [batch, half])
+      "cos", "timestep_cosines", ["x": .value(angles)], shape: [batch, half])
     let row = try context.emit(
       "concat", "timestep_features",
       [
-        ("values", .values(flipped ? [cosines, sines] : [sines, cosines])), ("axis", .int(-1)),
-        ("interleave", .bool(false)),
+        "values": .values(flipped ? [cosines, sines] : [sines, cosines]), "axis": .int(-1),
+        "interleave": .bool(false),
       ], shape: [batch, features])
     return try context.emit(
-      "expand_dims", "timestep_embedding", [("x", .value(row)), ("axes", .ints([2, 3]))],
+      "expand_dims", "timestep_embedding", ["x": .value(row), "axes": .ints([2, 3])],
       shape: [batch, features, 1, 1])
   }
 }

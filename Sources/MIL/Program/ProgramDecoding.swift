@@ -167,16 +167,16 @@ struct ProgramReader {
     for dimension in message.dimensions {
       switch dimension.dimension {
       case .constant(let constant)?:
-        guard constant.size <= UInt64(Shape.limit) else {
-          throw .tooLarge(place, what: "dimension \(constant.size)", limit: "\(Shape.limit)")
+        guard constant.size <= UInt64(TensorShape.limit) else {
+          throw .tooLarge(place, what: "dimension \(constant.size)", limit: "\(TensorShape.limit)")
         }
         dimensions.append(Int(constant.size))
       case .unknown?: dimensions.append(nil)
       case nil: throw .program(place, expected: "a dimension", found: "nothing")
       }
     }
-    guard Shape.count(dimensions.map { $0 ?? 1 }) != nil else {
-      throw .tooLarge(place, what: "a tensor of \(dimensions)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(dimensions.map { $0 ?? 1 }) != nil else {
+      throw .tooLarge(place, what: "a tensor of \(dimensions)", limit: "\(TensorShape.limit) elements")
     }
     return TensorType(dataType, dimensions)
   }

@@ -13,7 +13,7 @@ struct ConstantReader: Sendable {
   func value(
     _ value: Value, _ place: Place, narrow: Bool = false
   ) throws(MILError) -> RuntimeValue {
-    guard let type = value.type.tensor, let shape = type.shape, let count = Shape.count(shape)
+    guard let type = value.type.tensor, let shape = type.shape, let count = TensorShape.count(shape)
     else {
       throw .program(
         place, expected: "a constant tensor of known shape", found: "\(value.type)")

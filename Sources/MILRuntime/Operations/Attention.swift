@@ -25,7 +25,7 @@ struct Attention: MILOperation {
     let lead = Array(q.dropLast(2))
     guard q.count >= 2, k.count == q.count, v.count == q.count, Array(k.dropLast(2)) == lead,
       Array(v.dropLast(2)) == lead, k[k.count - 1] == q[q.count - 1],
-      v[v.count - 2] == k[k.count - 2], let count = Shape.count(lead), count <= 1 << 24
+      v[v.count - 2] == k[k.count - 2], let count = TensorShape.count(lead), count <= 1 << 24
     else {
       throw call.refuse("key", "shapes that go together", "\(q), \(k) and \(v)")
     }
@@ -33,8 +33,8 @@ struct Attention: MILOperation {
     scoreShape = lead + [l, s]
     shape = lead + [l, ev]
     results = [TensorType(try call.type("query"), shape)]
-    guard Shape.count(scoreShape) != nil, Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "scores of \(scoreShape)", limit: "\(Shape.limit)")
+    guard TensorShape.count(scoreShape) != nil, TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "scores of \(scoreShape)", limit: "\(TensorShape.limit)")
     }
     func operand(_ rows: Int, _ columns: Int, transposed: Bool = false) -> MatrixBatch.Operand {
       .init(

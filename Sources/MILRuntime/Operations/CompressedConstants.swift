@@ -92,8 +92,8 @@ struct ConstantCall: Sendable {
       throw refuse("shape", "integers", "\(try value("shape").tensorType)")
     }
     let shape = values.map { Int($0) }
-    guard Shape.count(shape) != nil else {
-      throw refuse("shape", "at most \(Shape.limit) elements", "\(shape)")
+    guard TensorShape.count(shape) != nil else {
+      throw refuse("shape", "at most \(TensorShape.limit) elements", "\(shape)")
     }
     return shape
   }
@@ -139,8 +139,8 @@ extension ConstantCall {
     let (lut, vector, axis) = try palettes(indices.type, shape)
     var dense = shape
     if vector > 1 { dense[axis] *= vector }
-    guard Shape.count(dense) != nil else {
-      throw .tooLarge(place, what: "a tensor of \(dense)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(dense) != nil else {
+      throw .tooLarge(place, what: "a tensor of \(dense)", limit: "\(TensorShape.limit) elements")
     }
     let table = try numbers("lut").decoded()
     let bits = indices.type.bits

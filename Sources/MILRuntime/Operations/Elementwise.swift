@@ -82,7 +82,7 @@ struct Broadcast: Sendable {
 
   /// Strides of an operand along the common shape, zero where it repeats.
   func strides(_ operand: [Int]) -> [Int] {
-    let own = Shape.strides(operand)
+    let own = TensorShape.strides(operand)
     return shape.indices.map { axis in
       let at = axis - shape.count + operand.count
       return at < 0 || operand[at] == 1 ? 0 : own[at]

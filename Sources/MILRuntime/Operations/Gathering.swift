@@ -47,8 +47,8 @@ struct GatherSlices: MILOperation {
     inner = x[(axis + 1)...].reduce(1, *)
     count = indices[batch...].reduce(1, *)
     shape = Array(x[..<axis] + indices[batch...] + x[(axis + 1)...])
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
     }
     results = [TensorType(try call.type("x"), shape)]
   }
@@ -106,8 +106,8 @@ struct GatherByPosition: MILOperation {
     batches = x[..<batch].reduce(1, *)
     blocks = try CoordinateBlocks(Array(x[batch...]), indices, call)
     shape = indices.dropLast() + blocks.blockShape
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
     }
     results = [TensorType(try call.type("x"), shape)]
   }

@@ -63,13 +63,13 @@ struct Concatenation: MILOperation {
     }
     var whole = first
     whole[axis] = shapes.reduce(0) { $0 + $1[axis] }
-    guard Shape.count(whole) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(whole)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(whole) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(whole)", limit: "\(TensorShape.limit) elements")
     }
     var targets: [StridedView] = []
     var start = 0
     for (index, shape) in shapes.enumerated() {
-      var target = StridedView(shape: shape, strides: Shape.strides(whole))
+      var target = StridedView(shape: shape, strides: TensorShape.strides(whole))
       target.offset = (interleave ? index : start) * target.strides[axis]
       if interleave { target.strides[axis] *= shapes.count }
       targets.append(target)
@@ -120,10 +120,10 @@ struct Stack: MILOperation {
     let axis = try call.axis("axis", rank: first.shape.count + 1)
     var shape = first.shape
     shape.insert(values.count, at: axis)
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
     }
-    var strides = Shape.strides(shape)
+    var strides = TensorShape.strides(shape)
     let step = strides.remove(at: axis)
     self.shape = shape
     targets = values.indices.map {
@@ -181,8 +181,8 @@ struct Padding: MILOperation {
       before[axis] = low
       shape[axis] += low + high
     }
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
     }
     (self.shape, self.before) = (shape, before)
     results = [TensorType(try call.type("x"), shape)]
@@ -193,7 +193,7 @@ struct Padding: MILOperation {
     guard let floats = x.floats else { throw call.refuse("x", "floats", "\(x.type)") }
     if mode == .constant {
       let y = Buffer(repeating: constant, count: shape.reduce(1, *))
-      let strides = Shape.strides(shape)
+      let strides = TensorShape.strides(shape)
       let offset = zip(before, strides).reduce(0) { $0 + $1.0 * $1.1 }
       StridedCopy.copy(
         floats, StridedView(shape: x.shape), into: y,
@@ -201,7 +201,7 @@ struct Padding: MILOperation {
       return [RuntimeValue(x.type, shape, y)]
     }
     var positions = [0]
-    let strides = Shape.strides(x.shape)
+    let strides = TensorShape.strides(x.shape)
     for axis in shape.indices {
       let sources = (0..<shape[axis]).map {
         source($0 - before[axis], x.shape[axis]) * strides[axis]

@@ -117,7 +117,7 @@ struct MatrixMultiplication: MILOperation {
     let broadcast = try Broadcast(Array(x.dropLast(2)), Array(y.dropLast(2)), call)
     shape = broadcast.shape + [m, n]
     results = [TensorType(try call.type("x"), shape)]
-    guard let count = Shape.count(broadcast.shape), count <= 1 << 24, Shape.count(shape) != nil
+    guard let count = TensorShape.count(broadcast.shape), count <= 1 << 24, TensorShape.count(shape) != nil
     else {
       throw .tooLarge(call.place, what: "a product of \(shape)", limit: "2²⁴ products")
     }
@@ -175,7 +175,7 @@ struct EinsteinSum: MILOperation {
     let full = [n, x[1], h, y[3]]
     shape = rank == 3 ? Array(full[1...]) : full
     results = [TensorType(operands[0].type, shape)]
-    guard let products = Shape.count([n, h]), products <= 1 << 24, Shape.count(full) != nil else {
+    guard let products = TensorShape.count([n, h]), products <= 1 << 24, TensorShape.count(full) != nil else {
       throw .tooLarge(call.place, what: "a batch of \([n, h])", limit: "2²⁴ products")
     }
     func operand(_ shape: [Int]) -> MatrixBatch.Operand {

@@ -30,7 +30,7 @@ struct AxisGroup: Sendable {
   }
 
   private func ordered(_ order: [Int]) -> StridedView {
-    let strides = Shape.strides(shape)
+    let strides = TensorShape.strides(shape)
     return StridedView(shape: order.map { shape[$0] }, strides: order.map { strides[$0] })
   }
 
@@ -126,7 +126,7 @@ struct Reduction: MILOperation {
     let peak = AxisKernels.reduce(.maximum, x, layout)
     let shape = [layout.outer, layout.width, layout.inner]
     let shifted = Pointwise.combine(
-      .subtract, x, strides: Shape.strides(shape), peak, strides: [layout.inner, 0, 1],
+      .subtract, x, strides: TensorShape.strides(shape), peak, strides: [layout.inner, 0, 1],
       shape: shape)
     let sum = AxisKernels.reduce(.sum, Pointwise.apply(.exp, shifted), layout)
     return Pointwise.combine(

@@ -43,7 +43,7 @@ struct Reshape: MILOperation {
       let source = axis + x.count - shape.count
       shape[axis] = source >= 0 ? x[source] : 1
     }
-    guard let count = Shape.count(x), let rest = Shape.count(shape.map { $0 == -1 ? 1 : $0 }) else {
+    guard let count = TensorShape.count(x), let rest = TensorShape.count(shape.map { $0 == -1 ? 1 : $0 }) else {
       throw call.refuse("shape", "a sensible shape", "\(asked)")
     }
     let open = shape.indices.filter { shape[$0] == -1 }
@@ -76,7 +76,7 @@ struct Transposition: MILOperation {
     guard order.count == x.count else {
       throw call.refuse("perm", "all \(x.count) axes", "\(order)")
     }
-    let strides = Shape.strides(x)
+    let strides = TensorShape.strides(x)
     view = StridedView(shape: order.map { x[$0] }, strides: order.map { strides[$0] })
     results = [TensorType(try call.type("x"), view.shape)]
   }
@@ -99,7 +99,7 @@ struct Tile: MILOperation {
 
   init(_ call: Call) throws(MILError) {
     let x = try call.shape("x")
-    let strides = Shape.strides(x)
+    let strides = TensorShape.strides(x)
     if call.operation == "reverse" {
       let axes = try call.axes("axes", rank: x.count, or: Array(x.indices))
       shape = x
@@ -108,15 +108,15 @@ struct Tile: MILOperation {
         offset: axes.reduce(0) { $0 + max(0, x[$1] - 1) * strides[$1] })
     } else {
       let repeats = try call.integers("reps")
-      guard repeats.count == x.count, repeats.allSatisfy({ $0 >= 0 && $0 <= Shape.limit }) else {
+      guard repeats.count == x.count, repeats.allSatisfy({ $0 >= 0 && $0 <= TensorShape.limit }) else {
         throw call.refuse("reps", "\(x.count) numbers of 0 or more", "\(repeats)")
       }
       shape = zip(repeats, x).map { $0 * $1 }
       view = StridedView(
         shape: zip(repeats, x).flatMap { [$0, $1] }, strides: strides.flatMap { [0, $0] })
     }
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
     }
     results = [TensorType(try call.type("x"), shape)]
   }
@@ -154,8 +154,8 @@ struct Upsampling: MILOperation {
     rows = try Self.sources(x[x.count - 2], "height", call)
     columns = try Self.sources(x[x.count - 1], "width", call)
     shape = x.dropLast(2) + [rows.count, columns.count]
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "an image of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "an image of \(shape)", limit: "\(TensorShape.limit) elements")
     }
     results = [TensorType(try call.type("x"), shape)]
   }

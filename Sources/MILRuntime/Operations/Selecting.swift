@@ -51,15 +51,15 @@ struct NonZero: MILOperation {
   init(_ call: Call) throws(MILError) {
     shape = try call.shape("x")
     results = [TensorType(.int32, [nil, shape.count])]
-    guard let count = Shape.count(shape), Shape.count([count, shape.count]) != nil else {
-      throw .tooLarge(call.place, what: "coordinates of \(shape)", limit: "\(Shape.limit)")
+    guard let count = TensorShape.count(shape), TensorShape.count([count, shape.count]) != nil else {
+      throw .tooLarge(call.place, what: "coordinates of \(shape)", limit: "\(TensorShape.limit)")
     }
   }
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let x = try call.value("x")
     let truths = x.wholeNumbers?.map { $0 != 0 } ?? (x.floats?.elements ?? []).map { $0 != 0 }
-    let strides = Shape.strides(shape)
+    let strides = TensorShape.strides(shape)
     var coordinates: [Int32] = []
     for (at, truth) in truths.enumerated() where truth {
       for axis in shape.indices {
@@ -123,8 +123,8 @@ struct Filling: MILOperation {
       shape =
         call.operation == "fill" ? try call.integers("shape") : try call.shape("ref_tensor")
     }
-    guard Shape.count(shape) != nil else {
-      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(shape) != nil else {
+      throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
     }
     results = [TensorType(type, shape)]
   }

@@ -32,7 +32,7 @@ struct SliceByIndex: MILOperation {
     else {
       throw call.refuse("begin", "one entry for each axis of \(x) in every list", "\(begin)")
     }
-    let strides = Shape.strides(x)
+    let strides = TensorShape.strides(x)
     var view = StridedView(shape: x, strides: strides)
     for axis in 0..<rank {
       let size = x[axis]
@@ -98,7 +98,7 @@ struct SliceBySize: MILOperation {
     guard begin.count == x.count, size.count == x.count else {
       throw call.refuse("begin", "one entry for each axis of \(x)", "\(begin)")
     }
-    var view = StridedView(shape: x, strides: Shape.strides(x))
+    var view = StridedView(shape: x, strides: TensorShape.strides(x))
     for axis in x.indices {
       let first = begin[axis] < 0 ? begin[axis] + x[axis] : begin[axis]
       let count = size[axis] == -1 ? x[axis] - first : size[axis]
@@ -154,7 +154,7 @@ struct Split: MILOperation {
     var views: [StridedView] = []
     var first = 0
     for size in sizes {
-      var view = StridedView(shape: x, strides: Shape.strides(x))
+      var view = StridedView(shape: x, strides: TensorShape.strides(x))
       view.offset = first * view.strides[axis]
       view.shape[axis] = size
       views.append(view)

@@ -57,8 +57,8 @@ extension ConstantCall {
     }
     var dense = shape
     if vector > 1 { dense[axis] *= vector }
-    guard Shape.count(dense) != nil else {
-      throw .tooLarge(place, what: "a tensor of \(dense)", limit: "\(Shape.limit) elements")
+    guard TensorShape.count(dense) != nil else {
+      throw .tooLarge(place, what: "a tensor of \(dense)", limit: "\(TensorShape.limit) elements")
     }
     let palette = PaletteConstant(
       .immediate(PackedIndices(codes, bits: indices.type.bits).bytes), bits: indices.type.bits,
@@ -99,7 +99,7 @@ extension ConstantCall {
   private func stretched(
     _ mask: BitMask, _ shape: [Int], _ axis: Int, _ vector: Int
   ) -> BitMask {
-    let strides = Shape.strides(shape)
+    let strides = TensorShape.strides(shape)
     var view = StridedView(shape: shape, strides: strides)
     view.shape.insert(vector, at: axis + 1)
     view.strides.insert(0, at: axis + 1)

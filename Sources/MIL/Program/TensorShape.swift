@@ -1,5 +1,5 @@
 /// Products over shapes that a file may have made up.
-package enum Shape {
+package enum TensorShape {
   /// The most elements a tensor may have: 2³⁰, four gigabytes of floats.
   package static let limit = 1 << 30
 
