@@ -63,6 +63,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
+    .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",
       ["sdtune", "Jobs", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),

@@ -38,9 +38,10 @@ package struct RunTarget {
     switch try DiffusersFolder.componentClass(folder) {
     case "UNet2DConditionModel": return try unet(folder, file)
     case "CLIPTextModel", "CLIPTextModelWithProjection": return try textEncoder(folder, file)
+    case "AutoencoderKL": return try autoencoder(folder, half: parts.count > 1 ? parts[1] : "", file)
     case let other:
       throw JobError.notATarget(
-        path: path, expected: "a UNet2DConditionModel or CLIPTextModel, found \(other)")
+        path: path, expected: "a UNet2DConditionModel, AutoencoderKL or CLIPTextModel, found \(other)")
     }
   }
 
@@ -131,6 +132,30 @@ package struct RunTarget {
     ]
     if let embeddings = output.embeddings { results.append(("text_embeds", embeddings)) }
     return results
+  }
+
+  /// `z` to `image` with the decoder, `x` to `latent` (mean and log-variance) with the encoder, as in packages.
+  private func autoencoder(
+    _ folder: String, half: String, _ file: SafetensorsFile
+  ) throws -> Results {
+    guard half == "decoder" || half == "encoder" else {
+      throw JobError.notATarget(path: path, expected: "\(folder)#decoder or \(folder)#encoder")
+    }
+    let (encoder, decoder) = try DiffusersFolder.autoencoder(folder)
+    let configuration = decoder.configuration
+    let (name, channels) =
+      half == "decoder"
+      ? ("z", configuration.latentChannels) : ("x", configuration.imageChannels)
+    let x = try tensor(name, file)
+    let step = half == "decoder" ? 1 : 1 << (configuration.blockChannels.count - 1)
+    try expect(
+      x.shape.rank == 4 && x.shape[1] == channels && x.shape.count > 0
+        && x.shape[2] % step == 0 && x.shape[3] % step == 0, name,
+      "[batch, \(channels), height, width], multiples of \(step)", x.shape)
+    let y = Execution.withoutGradients {
+      half == "decoder" ? decoder(x.channelsLast()) : encoder(x.channelsLast())
+    }
+    return [(half == "decoder" ? "image" : "latent", y.channelsFirst())]
   }
 
   private func package(_ file: SafetensorsFile) throws -> Results {

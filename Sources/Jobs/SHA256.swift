@@ -3,10 +3,12 @@ internal import Foundation
 /// SHA-256 (FIPS 180-4) of a package, so that a report says which one it measured.
 ///
 /// Our own because swift-crypto's build costs more than all of sdtune's.
-struct SHA256 {
+package struct SHA256 {
   private var state: [UInt32] = Self.initial
   private var pending: [UInt8] = []
   private var length: UInt64 = 0
+
+  package init() {}
 
   /// Of every file in a folder: each one's path relative to the folder, a zero byte and its contents, sorted by path.
   static func ofFolder(_ path: String) throws -> String {
@@ -23,7 +25,7 @@ struct SHA256 {
     return hash.finish()
   }
 
-  mutating func update(_ bytes: [UInt8]) {
+  package mutating func update(_ bytes: [UInt8]) {
     length += UInt64(bytes.count)
     pending += bytes
     let whole = pending.count / 64 * 64
@@ -32,7 +34,7 @@ struct SHA256 {
   }
 
   /// The digest in hexadecimal.
-  mutating func finish() -> String {
+  package mutating func finish() -> String {
     let bits = length * 8
     let zeros = (119 - pending.count % 64) % 64
     var tail = pending + [0x80] + [UInt8](repeating: 0, count: zeros)

@@ -52,4 +52,16 @@ package enum DiffusersFolder {
     try store.checkAllUsed()
     return (model, store)
   }
+
+  /// Both halves of the VAE in `folder`.
+  package static func autoencoder(
+    _ folder: String
+  ) throws -> (encoder: AutoencoderEncoder, decoder: AutoencoderDecoder) {
+    let configuration = try AutoencoderConfiguration(folder: folder)
+    let store = try weights(folder)
+    let encoder = try AutoencoderEncoder(store, configuration)
+    let decoder = try AutoencoderDecoder(store, configuration)
+    try store.checkAllUsed()
+    return (encoder, decoder)
+  }
 }

@@ -70,6 +70,31 @@ import Testing
   }
 }
 
+/// The VAE against diffusers. Bound 1e-5: torch in fp32 lies 1.2e-6 from double precision.
+@Suite struct AutoencoderTests {
+  @Test(arguments: References.entries("forward"))
+  func encoderAndDecoderMatchDiffusers(model: String) throws {
+    guard References.exists("forward/\(model)/vae.safetensors") else { return }
+    let file = try References.safetensors("forward/\(model)/vae.safetensors")
+    var folders = ["models/\(model)/vae"]
+    if model == "sd1-tiny" { folders.append("models/legacy-names/vae-legacy-linear") }
+    for folder in folders where References.exists(folder) {
+      let (encoder, decoder) = try DiffusersFolder.autoencoder(References.path(folder))
+      let image = try file.tensor("image").channelsLast()
+      let latent = try file.tensor("latent").channelsLast()
+      let (moments, decoded) = Execution.withoutGradients {
+        (encoder(image).channelsFirst(), decoder(latent).channelsFirst())
+      }
+      for (name, tensor) in [("encode.moments", moments), ("decode.image", decoded)] {
+        let result = ParityCase(
+          "\(folder)/\(name)",
+          error: relativeError(tensor.elements, try file.floats(name).elements), bound: 1e-5)
+        #expect(result.holds, "\(result)")
+      }
+    }
+  }
+}
+
 extension SafetensorsFile {
   /// A tensor of floats by name.
   func tensor(_ name: String) throws -> Tensor {

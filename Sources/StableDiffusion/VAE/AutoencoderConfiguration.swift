@@ -1,0 +1,41 @@
+/// `config.json` of an AutoencoderKL.
+public struct AutoencoderConfiguration: Sendable, Equatable {
+  public let imageChannels: Int
+  public let latentChannels: Int
+  /// Channels of each level, finest first.
+  public let blockChannels: [Int]
+  /// Residual blocks of each level of the encoder; the decoder has one more.
+  public let layersPerBlock: Int
+  public let groups: Int
+  /// Latents are multiplied by it on their way to the UNet.
+  public let scalingFactor: Float
+
+  public init(folder: String) throws(ConfigurationError) {
+    let json = try JSONConfiguration(file: folder + "/config.json")
+    try json.require("_class_name", "AutoencoderKL")
+    imageChannels = try json.integer("in_channels", default: 3)
+    latentChannels = try json.integer("latent_channels", default: 4)
+    blockChannels = try json.integers("block_out_channels")
+    layersPerBlock = try json.integer("layers_per_block", default: 1)
+    groups = try json.integer("norm_num_groups", default: 32)
+    scalingFactor = try Float(json.number("scaling_factor", default: 0.18215))
+    guard blockChannels.allSatisfy({ $0 % groups == 0 }) else {
+      throw .unsupported(
+        json.file, key: "norm_num_groups", value: "\(groups)",
+        expected: "a divisor of block_out_channels \(blockChannels)")
+    }
+    for (key, kind) in [
+      ("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D"),
+    ] where json.has(key) {
+      let kinds = try json.strings(key)
+      guard kinds == blockChannels.map({ _ in kind }) else {
+        throw .unsupported(
+          json.file, key: key, value: "\(kinds)", expected: "\(blockChannels.count) times \(kind)")
+      }
+    }
+    for key in ["use_quant_conv", "use_post_quant_conv", "mid_block_add_attention"]
+    where try !json.boolean(key, default: true) {
+      throw .unsupported(json.file, key: key, value: "false", expected: "true")
+    }
+  }
+}
