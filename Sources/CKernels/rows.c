@@ -24,18 +24,19 @@ SD_INLINE float row_sum(const float *x, size_t width) {
   return (float)s;
 }
 
-SD_INLINE float row_product(const float *x, const float *y, size_t width) {
+// The sum of x (y - origin).
+SD_INLINE float row_product(const float *x, const float *y, float origin, size_t width) {
   float lanes[16] = {0};
   size_t whole = width & ~(size_t)15;
   for (size_t i = 0; i < whole; i += 16)
-    for (size_t l = 0; l < 16; l++) lanes[l] += x[i + l] * y[i + l];
-  for (size_t i = whole; i < width; i++) lanes[i - whole] += x[i] * y[i];
+    for (size_t l = 0; l < 16; l++) lanes[l] += x[i + l] * (y[i + l] - origin);
+  for (size_t i = whole; i < width; i++) lanes[i - whole] += x[i] * (y[i] - origin);
   double s = 0;
   for (size_t l = 0; l < 16; l++) s += lanes[l];
   return (float)s;
 }
 
-SD_CLONES void sd_softmax(float *x, size_t rows, size_t width, size_t stride, float scale, float *logarithm) {
+SD_CLONES void sd_softmax(float *x, size_t rows, size_t width, size_t stride, float scale) {
   for (size_t row = 0; row < rows; row++) {
     float *v = x + row * stride;
     // A row of nothing but -inf (everything masked) would give NaN; it becomes a row of zeros over a sum of one.
@@ -45,31 +46,15 @@ SD_CLONES void sd_softmax(float *x, size_t rows, size_t width, size_t stride, fl
     float sum = row_sum(v, width);
     float inverse = sum > 0 ? 1.0f / sum : 0;
     for (size_t i = 0; i < width; i++) v[i] *= inverse;
-    if (logarithm) logarithm[row] = m + logf(sum > 0 ? sum : 1);
-  }
-}
-
-SD_CLONES void sd_softmax_again(float *x, size_t rows, size_t width, size_t stride, float scale,
-                                const float *logarithm) {
-  for (size_t row = 0; row < rows; row++) {
-    float *v = x + row * stride, l = logarithm[row];
-    for (size_t i = 0; i < width; i++) v[i] = v[i] == -INFINITY ? 0 : sd_expf(v[i] * scale - l);
   }
 }
 
 SD_CLONES void sd_softmax_gradient(const float *y, const float *dy, float *dx, size_t rows, size_t width, float scale) {
   for (size_t row = 0; row < rows; row++) {
     const float *p = y + row * width, *d = dy + row * width;
-    float *o = dx + row * width, s = row_product(p, d, width);
+    float *o = dx + row * width, s = row_product(p, d, 0, width);
     for (size_t i = 0; i < width; i++) o[i] = scale * p[i] * (d[i] - s);
   }
-}
-
-SD_CLONES void sd_softmax_gradient_with(const float *p, float *dp, size_t rows, size_t width, float scale,
-                                        const float *delta) {
-  for (size_t row = 0; row < rows; row++)
-    for (size_t i = 0; i < width; i++)
-      dp[row * width + i] = scale * p[row * width + i] * (dp[row * width + i] - delta[row]);
 }
 
 SD_CLONES void sd_layer_norm(const float *x, const float *weight, const float *bias, float epsilon, float *y,
@@ -79,7 +64,7 @@ SD_CLONES void sd_layer_norm(const float *x, const float *weight, const float *b
     float *o = y + row * width;
     float m = row_sum(v, width) / (float)width;
     for (size_t i = 0; i < width; i++) o[i] = v[i] - m;
-    float r = 1.0f / sqrtf(row_product(o, o, width) / (float)width + epsilon);
+    float r = 1.0f / sqrtf(row_product(o, o, 0, width) / (float)width + epsilon);
     for (size_t i = 0; i < width; i++) o[i] *= r;
     if (weight) for (size_t i = 0; i < width; i++) o[i] *= weight[i];
     if (bias) for (size_t i = 0; i < width; i++) o[i] += bias[i];
@@ -98,15 +83,15 @@ SD_CLONES void sd_layer_norm_gradient(const float *x, const float *weight, const
     if (dbias) for (size_t i = 0; i < width; i++) dbias[i] += d[i];
     for (size_t i = 0; i < width; i++) o[i] = weight ? d[i] * weight[i] : d[i];
     float s = row_sum(o, width) / (float)width;
-    float p = (row_product(o, v, width) / (float)width - s * m) * r * r;
+    float p = row_product(o, v, m, width) / (float)width * r * r;
     for (size_t i = 0; i < width; i++) o[i] = r * (o[i] - s - (v[i] - m) * p);
   }
 }
 
 // Channel sums run over blocks of rows in float, then add to the doubles: fast, and exact enough for any height × width.
-#define BLOCK 32
-SD_CLONES void sd_channel_moments(const float *x, size_t rows, size_t channels, double *restrict sum,
-                                  double *restrict square) {
+#define BLOCK 8
+SD_CLONES void sd_channel_moments(const float *x, const float *origin, size_t rows, size_t channels,
+                                  double *restrict sum, double *restrict square) {
   for (size_t c0 = 0; c0 < channels; c0 += 64) {
     size_t n = channels - c0 < 64 ? channels - c0 : 64;
     for (size_t r0 = 0; r0 < rows; r0 += BLOCK) {
@@ -114,20 +99,24 @@ SD_CLONES void sd_channel_moments(const float *x, size_t rows, size_t channels, 
       float s[64] = {0}, q[64] = {0};
       for (size_t r = r0; r < r1; r++) {
         const float *v = x + r * channels + c0;
-        for (size_t c = 0; c < n; c++) { s[c] += v[c]; q[c] += v[c] * v[c]; }
+        for (size_t c = 0; c < n; c++) {
+          float e = v[c] - origin[c0 + c];
+          s[c] += e;
+          q[c] += e * e;
+        }
       }
       for (size_t c = 0; c < n; c++) { sum[c0 + c] += s[c]; square[c0 + c] += q[c]; }
     }
   }
 }
 
-SD_CLONES void sd_channel_affine(const float *restrict x, const float *restrict scale, const float *restrict shift,
-                                 float *restrict y, size_t rows, size_t channels) {
+SD_CLONES void sd_channel_affine(const float *restrict x, const float *restrict mean, const float *restrict scale,
+                                 const float *restrict bias, float *restrict y, size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < channels; c++) y[r * channels + c] = x[r * channels + c] * scale[c] + shift[c];
+    for (size_t c = 0; c < channels; c++) y[r * channels + c] = (x[r * channels + c] - mean[c]) * scale[c] + bias[c];
 }
 
-SD_CLONES void sd_channel_products(const float *x, const float *dy, size_t rows, size_t channels,
+SD_CLONES void sd_channel_products(const float *x, const float *mean, const float *dy, size_t rows, size_t channels,
                                    double *restrict sum_dy, double *restrict sum_dy_x) {
   for (size_t c0 = 0; c0 < channels; c0 += 64) {
     size_t n = channels - c0 < 64 ? channels - c0 : 64;
@@ -136,20 +125,20 @@ SD_CLONES void sd_channel_products(const float *x, const float *dy, size_t rows,
       float s[64] = {0}, q[64] = {0};
       for (size_t r = r0; r < r1; r++) {
         const float *v = x + r * channels + c0, *d = dy + r * channels + c0;
-        for (size_t c = 0; c < n; c++) { s[c] += d[c]; q[c] += d[c] * v[c]; }
+        for (size_t c = 0; c < n; c++) { s[c] += d[c]; q[c] += d[c] * (v[c] - mean[c0 + c]); }
       }
       for (size_t c = 0; c < n; c++) { sum_dy[c0 + c] += s[c]; sum_dy_x[c0 + c] += q[c]; }
     }
   }
 }
 
-SD_CLONES void sd_channel_combine(const float *restrict x, const float *restrict dy, const float *restrict a,
-                                  const float *restrict b, const float *restrict c, float *restrict dx, size_t rows,
-                                  size_t channels) {
+SD_CLONES void sd_channel_combine(const float *restrict x, const float *restrict mean, const float *restrict dy,
+                                  const float *restrict a, const float *restrict b, const float *restrict c,
+                                  float *restrict dx, size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < channels; i++) {
       size_t at = r * channels + i;
-      dx[at] = a[i] * dy[at] + b[i] * x[at] + c[i];
+      dx[at] = a[i] * dy[at] + b[i] * (x[at] - mean[i]) + c[i];
     }
 }
 
@@ -171,22 +160,23 @@ SD_CLONES void sd_add_to_rows(float *restrict x, const float *restrict bias, siz
     for (size_t c = 0; c < width; c++) x[r * width + c] += bias[c];
 }
 
-SD_CLONES void sd_channel_affine_silu(const float *restrict x, const float *restrict scale,
-                                      const float *restrict shift, float *restrict y, size_t rows, size_t channels) {
+SD_CLONES void sd_channel_affine_silu(const float *restrict x, const float *restrict mean,
+                                      const float *restrict scale, const float *restrict bias, float *restrict y,
+                                      size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; r++)
     for (size_t c = 0; c < channels; c++) {
-      float z = x[r * channels + c] * scale[c] + shift[c];
+      float z = (x[r * channels + c] - mean[c]) * scale[c] + bias[c];
       y[r * channels + c] = z * sd_sigmoidf(z);
     }
 }
 
-SD_CLONES void sd_channel_silu_gradient(const float *restrict x, const float *restrict scale,
-                                        const float *restrict shift, const float *restrict dy, float *restrict dz,
-                                        size_t rows, size_t channels) {
+SD_CLONES void sd_channel_silu_gradient(const float *restrict x, const float *restrict mean,
+                                        const float *restrict scale, const float *restrict bias,
+                                        const float *restrict dy, float *restrict dz, size_t rows, size_t channels) {
   for (size_t r = 0; r < rows; r++)
     for (size_t c = 0; c < channels; c++) {
       size_t at = r * channels + c;
-      float z = x[at] * scale[c] + shift[c], s = sd_sigmoidf(z);
+      float z = (x[at] - mean[c]) * scale[c] + bias[c], s = sd_sigmoidf(z);
       dz[at] = dy[at] * s * (1.0f + z * (1.0f - s));
     }
 }

@@ -5,10 +5,13 @@ package import Recipes
 package enum RecipeFile {
   /// - Parameter assignments: `key.path=value` of `--set`.
   package static func read(_ path: String, settings assignments: [String]) throws -> Recipe {
-    guard let data = FileManager.default.contents(atPath: path) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw RecipeError.cannotRead(file: path, reason: "no such file")
     }
-    let json = try StrictDecoding.setting(assignments, in: data)
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw RecipeError.cannotRead(file: path, reason: "not a file that may be read")
+    }
+    let json = try StrictDecoding.setting(assignments, in: data, file: path)
     let recipe = try StrictDecoding.decode(Recipe.self, from: json, file: path)
     try recipe.validate()
     return recipe

@@ -69,7 +69,7 @@ package enum AxisKernels {
       let start = slab * layout.width * layout.inner
       if layout.inner == 1 {
         (y.pointer + start).update(from: x.pointer + start, count: layout.width)
-        sd_softmax(y.pointer + start, 1, layout.width, layout.width, 1, nil)
+        sd_softmax(y.pointer + start, 1, layout.width, layout.width, 1)
       } else {
         sd_softmax_axis(
           x.pointer + start, layout.width, layout.inner, columns.lowerBound, columns.upperBound,

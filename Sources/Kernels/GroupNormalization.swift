@@ -36,35 +36,43 @@ package struct GroupNormalization: Sendable {
   ) -> (mean: Buffer, deviation: Buffer) {
     check(x, y)
     precondition(weight.count == channels && bias.count == channels, "group norm: weight or bias")
-    let sums = channelSums { at, rows, sum, square in
-      sd_channel_moments(x.pointer + at, rows, channels, sum, square)
+    // Moments about the image's first pixel: about zero, a large mean would leave the variance few digits.
+    let sums = channelSums { image, at, rows, sum, square in
+      sd_channel_moments(
+        x.pointer + at, x.pointer + image * positions * channels, rows, channels, sum, square)
     }
     let mean = Buffer(uninitialized: batch * groups)
     let deviation = Buffer(uninitialized: batch * groups)
-    let count = Double(positions * perGroup)
-    for image in 0..<batch {
-      for group in 0..<groups {
-        var sum = 0.0
-        var square = 0.0
-        for channel in group * perGroup..<(group + 1) * perGroup {
-          sum += sums.pointer[image * 2 * channels + channel]
-          square += sums.pointer[image * 2 * channels + channels + channel]
-        }
-        let m = sum / count
-        mean.pointer[image * groups + group] = Float(m)
-        let variance = max(0, square / count - m * m)
-        deviation.pointer[image * groups + group] =
-          Float(1 / (variance + Double(epsilon)).squareRoot())
-      }
+    for index in 0..<batch * groups {
+      let (m, variance) = moments(x, sums, image: index / groups, group: index % groups)
+      mean.pointer[index] = Float(m)
+      deviation.pointer[index] = Float(1 / (variance + Double(epsilon)).squareRoot())
     }
-    let (scale, shift) = affine(weight: weight, bias: bias, mean: mean, deviation: deviation)
+    let affine = affine(weight: weight, mean: mean, deviation: deviation)
     eachPart { image, at, rows in
       let channel = image * channels
       (silu ? sd_channel_affine_silu : sd_channel_affine)(
-        x.pointer + at, scale.pointer + channel, shift.pointer + channel, y.pointer + at, rows,
-        channels)
+        x.pointer + at, affine.mean.pointer + channel, affine.scale.pointer + channel,
+        bias.pointer, y.pointer + at, rows, channels)
     }
     return (mean, deviation)
+  }
+
+  /// Mean and variance of one group from its channels' sums about the image's first pixel.
+  private func moments(
+    _ x: Buffer, _ sums: Buffer64, image: Int, group: Int
+  ) -> (mean: Double, variance: Double) {
+    let origin = x.pointer + image * positions * channels
+    let sum = sums.pointer + image * 2 * channels
+    let members = group * perGroup..<(group + 1) * perGroup
+    let count = Double(positions)
+    let mean =
+      members.reduce(0.0) { $0 + Double(origin[$1]) + sum[$1] / count } / Double(perGroup)
+    let squares = members.reduce(0.0) { total, channel in
+      let e = mean - Double(origin[channel])
+      return total + sum[channels + channel] - 2 * e * sum[channel] + count * e * e
+    }
+    return (mean, max(0, squares / (count * Double(perGroup))))
   }
 
   /// Gradients of ``forward(_:weight:bias:into:)``.
@@ -74,24 +82,23 @@ package struct GroupNormalization: Sendable {
   ) -> (dweight: Buffer, dbias: Buffer) {
     check(x, dx)
     check(x, dy)
-    var dz = dy
+    let affine = affine(weight: weight, mean: mean, deviation: deviation)
+    let dz = silu ? Buffer(uninitialized: dy.count) : dy
     if silu {
-      let (scale, shift) = affine(weight: weight, bias: bias, mean: mean, deviation: deviation)
-      let inner = Buffer(uninitialized: dy.count)
       eachPart { image, at, rows in
         let channel = image * channels
         sd_channel_silu_gradient(
-          x.pointer + at, scale.pointer + channel, shift.pointer + channel, dy.pointer + at,
-          inner.pointer + at, rows, channels)
+          x.pointer + at, affine.mean.pointer + channel, affine.scale.pointer + channel,
+          bias.pointer, dy.pointer + at, dz.pointer + at, rows, channels)
       }
-      dz = inner
     }
-    let dz_ = dz
-    let sums = channelSums { at, rows, sum, product in
-      sd_channel_products(x.pointer + at, dz_.pointer + at, rows, channels, sum, product)
+    let sums = channelSums { image, at, rows, sum, product in
+      sd_channel_products(
+        x.pointer + at, affine.mean.pointer + image * channels, dz.pointer + at, rows, channels,
+        sum, product)
     }
     return inputGradient(
-      x, weight: weight, mean: mean, deviation: deviation, dz: dz, sums: sums, into: dx)
+      x, weight: weight, mean: affine.mean, deviation: deviation, dz: dz, sums: sums, into: dx)
   }
 
   /// `dx = r w dz − r s₁/n − x̂ r s₂/n` with the group sums `s₁ = Σ w dz` and `s₂ = Σ w dz x̂`.
@@ -108,12 +115,11 @@ package struct GroupNormalization: Sendable {
     for image in 0..<batch {
       let sum = sums.pointer + image * 2 * channels
       for group in 0..<groups {
-        let m = Double(mean.pointer[image * groups + group])
         let r = Double(deviation.pointer[image * groups + group])
         var s1 = 0.0
         var s2 = 0.0
         for channel in group * perGroup..<(group + 1) * perGroup {
-          let normalized = (sum[channels + channel] - m * sum[channel]) * r
+          let normalized = sum[channels + channel] * r
           dweight.pointer[channel] += normalized
           dbias.pointer[channel] += sum[channel]
           s1 += Double(weight.pointer[channel]) * sum[channel]
@@ -123,15 +129,15 @@ package struct GroupNormalization: Sendable {
           let at = image * channels + channel
           a.pointer[at] = Float(r * Double(weight.pointer[channel]))
           b.pointer[at] = Float(-r * r * s2 / count)
-          c.pointer[at] = Float(-r * s1 / count + m * r * r * s2 / count)
+          c.pointer[at] = Float(-r * s1 / count)
         }
       }
     }
     eachPart { image, at, rows in
       let channel = image * channels
       sd_channel_combine(
-        x.pointer + at, dz.pointer + at, a.pointer + channel, b.pointer + channel,
-        c.pointer + channel, dx.pointer + at, rows, channels)
+        x.pointer + at, mean.pointer + channel, dz.pointer + at, a.pointer + channel,
+        b.pointer + channel, c.pointer + channel, dx.pointer + at, rows, channels)
     }
     return (
       Rows.total(dweight, parts: 1, stride: channels, offset: 0, count: channels),
@@ -139,27 +145,27 @@ package struct GroupNormalization: Sendable {
     )
   }
 
-  /// `scale` and `shift`, `[batch, channels]`, that normalize and apply weight and bias at once.
+  /// Mean and scale of every channel of every image, `[batch, channels]`: those of its group, times the weight.
   private func affine(
-    weight: Buffer, bias: Buffer, mean: Buffer, deviation: Buffer
-  ) -> (scale: Buffer, shift: Buffer) {
-    let scale = Buffer(uninitialized: batch * channels)
-    let shift = Buffer(uninitialized: batch * channels)
+    weight: Buffer, mean: Buffer, deviation: Buffer
+  ) -> (mean: Buffer, scale: Buffer) {
+    let means = Buffer(uninitialized: batch * channels)
+    let scales = Buffer(uninitialized: batch * channels)
     for image in 0..<batch {
       for channel in 0..<channels {
         let group = image * groups + channel / perGroup
-        let s = deviation.pointer[group] * weight.pointer[channel]
-        scale.pointer[image * channels + channel] = s
-        shift.pointer[image * channels + channel] =
-          bias.pointer[channel] - mean.pointer[group] * s
+        means.pointer[image * channels + channel] = mean.pointer[group]
+        scales.pointer[image * channels + channel] =
+          deviation.pointer[group] * weight.pointer[channel]
       }
     }
-    return (scale, shift)
+    return (means, scales)
   }
 
   /// Two sums for every channel of every image, `[batch, 2, channels]`.
   private func channelSums(
-    _ body: @Sendable (Int, Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void
+    _ body: @Sendable (Int, Int, Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) ->
+      Void
   ) -> Buffer64 {
     let partial = Buffer64(count: batch * parts * 2 * channels)
     Parallel.forEach(batch * parts) { index in
@@ -167,7 +173,7 @@ package struct GroupNormalization: Sendable {
       guard first < positions else { return }
       let at = (index / parts * positions + first) * channels
       let sum = partial.pointer + index * 2 * channels
-      body(at, min(partLength, positions - first), sum, sum + channels)
+      body(index / parts, at, min(partLength, positions - first), sum, sum + channels)
     }
     let sums = Buffer64(count: batch * 2 * channels)
     for index in 0..<batch * parts {

@@ -8,7 +8,7 @@ package enum Rows {
     Parallel.ranges(rows, grain: max(1, Elementwise.grain / 4 / max(1, width))) { part in
       let at = part.lowerBound * width
       if y !== x { (y.pointer + at).update(from: x.pointer + at, count: part.count * width) }
-      sd_softmax(y.pointer + at, part.count, width, width, scale, nil)
+      sd_softmax(y.pointer + at, part.count, width, width, scale)
     }
   }
 

@@ -35,11 +35,8 @@ package struct ScaledDotProductAttention: Sendable {
   private var tile: Int { min(queries, max(32, min(256, 262_144 / max(1, keys)))) }
   private var tiles: Int { (queries + tile - 1) / tile }
 
-  /// - Returns: the logarithm of each row's sum of exponentials, `[batch, heads, queries]`, from which the gradient
-  ///   recomputes the probabilities.
-  package func forward(_ q: Buffer, _ k: Buffer, _ v: Buffer, into o: Buffer) -> Buffer {
+  package func forward(_ q: Buffer, _ k: Buffer, _ v: Buffer, into o: Buffer) {
     check(q, k, v, o)
-    let logarithms = Buffer(uninitialized: batch * heads * queries)
     Parallel.ranges(batch * heads * tiles, grain: grain) { range in
       let scores = Buffer(uninitialized: tile * keys)
       for index in range {
@@ -47,32 +44,27 @@ package struct ScaledDotProductAttention: Sendable {
         let first = index % tiles * tile
         let count = min(tile, queries - first)
         computeScores(q, k, pair: pair, first: first, count: count, into: scores)
-        sd_softmax(
-          scores.pointer, count, keys, keys, scale,
-          logarithms.pointer + pair * queries + first)
+        sd_softmax(scores.pointer, count, keys, keys, scale)
         MatrixProduct.multiplyInline(
           Matrix(scores, stride: keys), matrix(v, pair, tokens: keys),
           into: matrix(o, pair, tokens: queries, first: first), m: count, n: features, k: keys)
       }
     }
-    return logarithms
   }
 
-  /// Gradients with respect to `q`, `k` and `v`.
+  /// Gradients with respect to `q`, `k` and `v`; the probabilities are computed again.
   ///
   /// One head of one sample is one thread's work, so that its sums over queries need no other thread.
   package func gradient(
-    _ q: Buffer, _ k: Buffer, _ v: Buffer, o: Buffer, logarithms: Buffer, dy: Buffer
+    _ q: Buffer, _ k: Buffer, _ v: Buffer, dy: Buffer
   ) -> (dq: Buffer, dk: Buffer, dv: Buffer) {
-    check(q, k, v, o)
-    precondition(dy.count == o.count && logarithms.count == batch * heads * queries, "attention dy")
+    check(q, k, v, dy)
     let dq = Buffer(uninitialized: q.count)
     let dk = Buffer(uninitialized: k.count)
     let dv = Buffer(uninitialized: v.count)
     Parallel.ranges(batch * heads, grain: max(1, grain / tiles / 2)) { range in
       let p = Buffer(uninitialized: tile * keys)
       let dp = Buffer(uninitialized: tile * keys)
-      let delta = Buffer(uninitialized: tile)
       for pair in range {
         for index in 0..<tiles {
           let first = index * tile
@@ -80,16 +72,14 @@ package struct ScaledDotProductAttention: Sendable {
           let beta: Float = index == 0 ? 0 : 1
           let dyTile = matrix(dy, pair, tokens: queries, first: first)
           computeScores(q, k, pair: pair, first: first, count: count, into: p)
-          sd_softmax_again(
-            p.pointer, count, keys, keys, scale, logarithms.pointer + pair * queries + first)
-          rowProducts(dyTile, matrix(o, pair, tokens: queries, first: first), count, into: delta)
+          sd_softmax(p.pointer, count, keys, keys, scale)
           MatrixProduct.multiplyInline(
             Matrix(p, stride: keys, transposed: true), dyTile,
             into: matrix(dv, pair, tokens: keys), m: keys, n: features, k: count, beta: beta)
           MatrixProduct.multiplyInline(
             dyTile, matrix(v, pair, tokens: keys, transposed: true), into: Matrix(dp, stride: keys),
             m: count, n: keys, k: features)
-          sd_softmax_gradient_with(p.pointer, dp.pointer, count, keys, scale, delta.pointer)
+          sd_softmax_gradient(p.pointer, dp.pointer, dp.pointer, count, keys, scale)
           MatrixProduct.multiplyInline(
             Matrix(dp, stride: keys), matrix(k, pair, tokens: keys),
             into: matrix(dq, pair, tokens: queries, first: first), m: count, n: features, k: keys)
@@ -117,23 +107,6 @@ package struct ScaledDotProductAttention: Sendable {
     for row in 0..<count where first + row + 1 < keys {
       let start = row * keys + first + row + 1
       for at in start..<(row + 1) * keys { scores.pointer[at] = -.infinity }
-    }
-  }
-
-  private func rowProducts(_ x: Matrix, _ y: Matrix, _ count: Int, into sums: Buffer) {
-    for row in 0..<count {
-      let a = x.buffer.pointer + x.offset + row * x.stride
-      let b = y.buffer.pointer + y.offset + row * y.stride
-      var sum = SIMD8<Float>.zero
-      var rest: Float = 0
-      let whole = features & ~7
-      for i in stride(from: 0, to: whole, by: 8) {
-        let u = UnsafeRawPointer(a + i).loadUnaligned(as: SIMD8<Float>.self)
-        let w = UnsafeRawPointer(b + i).loadUnaligned(as: SIMD8<Float>.self)
-        sum += u * w
-      }
-      for i in whole..<features { rest += a[i] * b[i] }
-      sums.pointer[row] = sum.sum() + rest
     }
   }
 

@@ -1,6 +1,6 @@
 /// How weights become palettes.
 public struct ClusteringRecipe: Codable, Sendable, Equatable {
-  public enum Gradient: String, Codable, Sendable {
+  public enum Gradient: String, Choice {
     /// Through all iterations of differentiable k-means.
     case unrolled
     /// Of the fixed point that the iterations lead to.

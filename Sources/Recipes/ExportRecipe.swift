@@ -1,13 +1,13 @@
 /// What package the result becomes.
 public struct ExportRecipe: Codable, Sendable, Equatable {
-  public enum Target: String, Codable, Sendable, CaseIterable {
+  public enum Target: String, Choice {
     case iOS16, iOS17, iOS18
 
     /// Whether a palette of so many bits can be written for this system: 3 bits need iOS 18.
     public func supports(bits: Int) -> Bool { self == .iOS18 || bits != 3 }
   }
 
-  public enum AttentionForm: String, Codable, Sendable, CaseIterable {
+  public enum AttentionForm: String, Choice {
     /// Batched matrix products, best on GPUs.
     case original
     /// One product a head, best on the Neural Engine.

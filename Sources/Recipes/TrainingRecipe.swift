@@ -1,6 +1,6 @@
 /// How the weights are trained.
 public struct TrainingRecipe: Codable, Sendable, Equatable {
-  public enum Loss: String, Codable, Sendable {
+  public enum Loss: String, Choice {
     /// The squared distance to the output of the full-precision model.
     case distillation
     /// The squared distance to the noise (or velocity) that the model is to predict.

@@ -17,7 +17,7 @@ package struct Attention: Operation {
   }
 
   package struct Residuals: Sendable {
-    let q, k, v, o, logarithms: Buffer
+    let q, k, v: Buffer
   }
 
   private func kernel(_ inputs: [Shape]) -> ScaledDotProductAttention {
@@ -36,17 +36,14 @@ package struct Attention: Operation {
   }
 
   package func forward(_ x: [Tensor], into o: Buffer) -> Residuals {
-    let logarithms = kernel(x.map(\.shape)).forward(
-      x[0].buffer, x[1].buffer, x[2].buffer, into: o)
-    return Residuals(
-      q: x[0].buffer, k: x[1].buffer, v: x[2].buffer, o: o, logarithms: logarithms)
+    kernel(x.map(\.shape)).forward(x[0].buffer, x[1].buffer, x[2].buffer, into: o)
+    return Residuals(q: x[0].buffer, k: x[1].buffer, v: x[2].buffer)
   }
 
   package func pullback(
     _ dy: Buffer, _ r: Residuals, inputs: [Shape], needed: [Bool]
   ) -> [Buffer?] {
-    let (dq, dk, dv) = kernel(inputs).gradient(
-      r.q, r.k, r.v, o: r.o, logarithms: r.logarithms, dy: dy)
+    let (dq, dk, dv) = kernel(inputs).gradient(r.q, r.k, r.v, dy: dy)
     return [dq, dk, dv]
   }
 
