@@ -57,7 +57,8 @@ package struct WeightHistogram: Sendable {
     // Not from the histogram, where weights below 2⁻²⁵ have already become zeros.
     let size = first.passes("prescale").weights.magnitudes()
     let wanted = min(-5 - size.rootMeanSquare.exponentOrZero, 14 - size.largest.exponentOrZero, 100)
-    self = wanted > 0
+    self =
+      wanted > 0
       ? try WeightHistogram(WeightKeys(weights, range: range, scale: Self.power(wanted))) : first
   }
 

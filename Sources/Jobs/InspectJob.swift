@@ -1,11 +1,11 @@
 internal import Checkpoints
-internal import Foundation
-internal import Tensors
 internal import Clustering
+internal import Foundation
 internal import Kernels
 internal import MIL
 internal import MILRuntime
 internal import Recipes
+internal import Tensors
 internal import Training
 
 /// What is in a recipe, checkpoint, package or safetensors file.
@@ -21,9 +21,11 @@ package struct Inspection: Codable, Sendable {
 
   package var text: String {
     let width = facts.map(\.name.count).max() ?? 0
-    return ([kind] + facts.map {
-      "  " + $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $0.value
-    }).joined(separator: "\n")
+    return
+      ([kind]
+      + facts.map {
+        "  " + $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $0.value
+      }).joined(separator: "\n")
   }
 
   /// Reads and checks a file; whatever is wrong with it is thrown.

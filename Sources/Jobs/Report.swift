@@ -74,8 +74,9 @@ package struct Report: Codable, Sendable {
     }
     lines.append(
       String(
-        format: "left of the post-training loss: %.1f %%; %d steps, %.3f s a step, palettes %.1f %% of it, peak memory %.2f GiB",
-        100 * shareOfPostTrainingLoss, run.steps, run.secondsPerStep, 100 * run.clusteringShare,
+        format: "left of the post-training loss: %.1f %%; %d steps, %.3f s a step, "
+          + "palettes %.1f %% of it, peak memory %.2f GiB", 100 * shareOfPostTrainingLoss, run.steps,
+        run.secondsPerStep, 100 * run.clusteringShare,
         Double(run.peakMemoryBytes) / 1_073_741_824))
     return lines.joined(separator: "\n")
   }

@@ -1,12 +1,12 @@
-internal import CoreMLExport
 internal import Clustering
+internal import CoreMLExport
 package import Foundation
-internal import Tensors
 internal import Kernels
 internal import Layers
 internal import MIL
 package import Recipes
 internal import StableDiffusion
+internal import Tensors
 package import Training
 
 /// The main job: fine-tune while palettizing, export, run the package, report.

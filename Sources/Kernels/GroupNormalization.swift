@@ -164,7 +164,8 @@ package struct GroupNormalization: Sendable {
 
   /// Two sums for every channel of every image, `[batch, 2, channels]`.
   private func channelSums(
-    _ body: @Sendable (Int, Int, Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) ->
+    _ body:
+      @Sendable (Int, Int, Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) ->
       Void
   ) -> Buffer64 {
     let partial = Buffer64(count: batch * parts * 2 * channels)

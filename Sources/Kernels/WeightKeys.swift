@@ -46,8 +46,7 @@ package struct WeightKeys: Sendable {
   private var parts: [Range<Int>] {
     let count = min(8, max(1, range.count / Self.part))
     return (0..<count).map { index in
-      range.lowerBound + range.count * index / count
-        ..< range.lowerBound + range.count * (index + 1) / count
+      range.lowerBound + range.count * index / count..<range.lowerBound + range.count * (index + 1) / count
     }
   }
 

@@ -63,7 +63,8 @@ import Testing
   }
 
   @Test func entries() {
-    let fields = "x: expected exactly a dtype, a shape and data_offsets of natural numbers, "
+    let fields =
+      "x: expected exactly a dtype, a shape and data_offsets of natural numbers, "
       + "found otherwise"
     #expect(refusal(file("[]")) == "expected a JSON object as safetensors header, found a list")
     #expect(refusal(file("{\"x\":1}")) == "x: expected an object, found an integer")

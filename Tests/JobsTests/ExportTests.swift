@@ -9,8 +9,8 @@ import MILRuntime
 import Recipes
 import StableDiffusion
 import Tensors
-import Testing
 import TestSupport
+import Testing
 import Training
 
 /// What is exported is what training ended with, bit for bit, and the runner computes what the engine computes.

@@ -1,6 +1,6 @@
 import Foundation
-import Testing
 import Jobs
+import Testing
 
 /// The standard's vectors (FIPS 180-4 examples).
 @Suite struct SHA256Tests {

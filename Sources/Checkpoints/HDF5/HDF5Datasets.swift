@@ -31,7 +31,6 @@ extension HDF5 {
     let element: Element?
   }
 
-
   /// What a dataset holds; nil if there is no such dataset.
   static func extent(of path: String, in file: borrowing Handle) throws(Failure) -> Extent? {
     let id = file.id

@@ -48,30 +48,14 @@ package struct Convolution2D: Operation {
     return [g.batch, g.outputHeight, g.outputWidth, g.outputs]
   }
 
-  package func forward(_ x: [Tensor], into y: Buffer) -> (x: Buffer, weight: Buffer) {
-    Convolution.forward(
-      x[0].buffer, weight: x[1].buffer, bias: x.count > 2 ? x[2].buffer : nil, into: y,
-      geometry(x.map(\.shape)))
-    return (x[0].buffer, x[1].buffer)
+  package func forward(_ x: [Tensor], into y: Buffer) -> ConvolutionGeometry.Residuals {
+    geometry(x.map(\.shape)).forward(x, into: y)
   }
 
   package func pullback(
-    _ dy: Buffer, _ saved: (x: Buffer, weight: Buffer), inputs: [Shape], needed: [Bool]
+    _ dy: Buffer, _ residuals: ConvolutionGeometry.Residuals, inputs: [Shape], needed: [Bool]
   ) -> [Buffer?] {
-    let g = geometry(inputs)
-    var gradients = [Buffer?](repeating: nil, count: inputs.count)
-    if needed[0] {
-      let dx = Buffer(uninitialized: saved.x.count)
-      Convolution.inputGradient(dy, weight: saved.weight, into: dx, g)
-      gradients[0] = dx
-    }
-    if needed[1] {
-      let dw = Buffer(uninitialized: saved.weight.count)
-      Convolution.weightGradient(saved.x, dy: dy, into: dw, g)
-      gradients[1] = dw
-    }
-    if inputs.count > 2, needed[2] { gradients[2] = Rows.columnSums(dy, width: g.outputs) }
-    return gradients
+    geometry(inputs).pullback(dy, residuals, needed: needed)
   }
 
   package func floatingPointOperations(_ inputs: [Shape]) -> Int { geometry(inputs).operations }

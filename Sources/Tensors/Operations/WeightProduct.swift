@@ -1,0 +1,34 @@
+package import Kernels
+
+/// What convolutions and linears share: patches times a weight, plus a bias that may be missing.
+extension ConvolutionGeometry {
+  /// What the gradients need.
+  package struct Residuals: Sendable {
+    let x, weight: Buffer
+  }
+
+  /// - Parameter x: input, weight and perhaps bias.
+  func forward(_ x: [Tensor], into y: Buffer) -> Residuals {
+    let (input, weight) = (x[0].buffer, x[1].buffer)
+    Convolution.forward(
+      input, weight: weight, bias: x.count > 2 ? x[2].buffer : nil, into: y, self)
+    return Residuals(x: input, weight: weight)
+  }
+
+  /// Gradients of input, weight and bias, where they are needed.
+  func pullback(_ dy: Buffer, _ residuals: Residuals, needed: [Bool]) -> [Buffer?] {
+    var gradients = [Buffer?](repeating: nil, count: needed.count)
+    if needed[0] {
+      let dx = Buffer(uninitialized: residuals.x.count)
+      Convolution.inputGradient(dy, weight: residuals.weight, into: dx, self)
+      gradients[0] = dx
+    }
+    if needed[1] {
+      let dw = Buffer(uninitialized: residuals.weight.count)
+      Convolution.weightGradient(residuals.x, dy: dy, into: dw, self)
+      gradients[1] = dw
+    }
+    if needed.count > 2, needed[2] { gradients[2] = Rows.columnSums(dy, width: outputs) }
+    return gradients
+  }
+}
