@@ -6,6 +6,9 @@ package import Foundation
 /// Memory is 64-byte aligned and comes from ``BufferPool``, because a training step asks for the same sizes again and
 /// again and fresh pages cost as much as the arithmetic on them. A buffer is written once, by the code that made it,
 /// and only read after it was shared: that discipline, not a lock, makes it `Sendable`.
+///
+/// A buffer held by a variable lives to the end of the calls that take its `pointer`. One reached through an element of
+/// an array does not: the optimizer may let go of the array first. Kernels therefore name their buffers.
 package final class Buffer: @unchecked Sendable {
   package let count: Int
   package let pointer: UnsafeMutablePointer<Float>
@@ -17,7 +20,10 @@ package final class Buffer: @unchecked Sendable {
     pointer = BufferPool.take(count)
   }
 
-  deinit { BufferPool.give(pointer, count) }
+  deinit {
+    if BufferPool.poisons { pointer.update(repeating: .nan, count: count) }
+    BufferPool.give(pointer, count)
+  }
 
   package convenience init(repeating value: Float = 0, count: Int) {
     self.init(uninitialized: count)
@@ -67,6 +73,9 @@ enum BufferPool {
     var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
     var heldBytes = 0
   }
+
+  /// `SDTUNE_POISON=1` fills blocks with NaN as they come back, so that no read of one goes unseen.
+  static let poisons = ProcessInfo.processInfo.environment["SDTUNE_POISON"] == "1"
 
   /// Bytes that may lie idle.
   private static let limit = 2 << 30

@@ -111,7 +111,8 @@ package enum Convolution {
     check(x, dw, dy, g)
     let parts = max(1, min(Parallel.threads, g.rows / 64))
     let length = (g.rows + parts - 1) / parts
-    let sums = (0..<parts).map { _ in Buffer(uninitialized: g.outputs * g.patch) }
+    let size = g.outputs * g.patch
+    let sums = Buffer(uninitialized: parts * size)
     Parallel.forEach(parts) { part in
       let rows = part * length..<min(g.rows, (part + 1) * length)
       let tile = min(tileRows, max(1, rows.count))
@@ -128,17 +129,22 @@ package enum Convolution {
         }
         MatrixProduct.multiplyInline(
           Matrix(dy, offset: start * g.outputs, stride: g.outputs, transposed: true), patches,
-          into: Matrix(sums[part], stride: g.patch), m: g.outputs, n: g.patch, k: count,
+          into: Matrix(sums, offset: part * size, stride: g.patch), m: g.outputs, n: g.patch, k: count,
           beta: beta)
         beta = 1
       }
-      if rows.isEmpty { memset(sums[part].pointer, 0, sums[part].count * 4) }
+      if rows.isEmpty { memset(sums.pointer + part * size, 0, size * 4) }
     }
-    for part in sums.dropFirst() { Elementwise.accumulate(part, into: sums[0]) }
+    Parallel.ranges(size, grain: Elementwise.grain, multiple: 16) { range in
+      for part in 1..<parts {
+        sd_accumulate(
+          sums.pointer + part * size + range.lowerBound, 1, sums.pointer + range.lowerBound, range.count)
+      }
+    }
     if g.taps == 1 {
-      dw.pointer.update(from: sums[0].pointer, count: dw.count)
+      dw.pointer.update(from: sums.pointer, count: dw.count)
     } else {
-      sd_unpack_weight(sums[0].pointer, dw.pointer, g.outputs, g.inputs, g.taps)
+      sd_unpack_weight(sums.pointer, dw.pointer, g.outputs, g.inputs, g.taps)
     }
   }
 
