@@ -96,7 +96,7 @@ package struct Inspection: Codable, Sendable {
   }
 
   private static func recipe(_ path: String) throws -> [Fact] {
-    let recipe = try RecipeFile.read(path, settings: [])
+    let recipe: Recipe = try RecipeFile.read(path, settings: [])
     return String(decoding: recipe.encoded(), as: UTF8.self).split(separator: "\n")
       .dropFirst().dropLast().map { line in
         let parts = line.split(separator: ":", maxSplits: 1).map {

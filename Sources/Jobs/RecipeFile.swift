@@ -4,7 +4,9 @@ package import Recipes
 /// A recipe as a user names it: a file, with values replaced.
 package enum RecipeFile {
   /// - Parameter assignments: `key.path=value` of `--set`.
-  package static func read(_ path: String, settings assignments: [String]) throws -> Recipe {
+  package static func read<Document: RecipeDocument>(
+    _ path: String, settings assignments: [String]
+  ) throws -> Document {
     guard FileManager.default.fileExists(atPath: path) else {
       throw RecipeError.cannotRead(file: path, reason: "no such file")
     }
@@ -12,7 +14,7 @@ package enum RecipeFile {
       throw RecipeError.cannotRead(file: path, reason: "not a file that may be read")
     }
     let json = try StrictDecoding.setting(assignments, in: data, file: path)
-    let recipe = try StrictDecoding.decode(Recipe.self, from: json, file: path)
+    let recipe = try StrictDecoding.decode(Document.self, from: json, file: path)
     try recipe.validate()
     return recipe
   }

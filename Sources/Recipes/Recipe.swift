@@ -1,9 +1,7 @@
-public import Foundation
-
 /// Everything that determines a run: model, data, palettes, training, export and evaluation.
 ///
 /// Paths are relative to the recipe's folder. The fully resolved recipe is stored in every checkpoint and report.
-public struct Recipe: Codable, Sendable, Equatable {
+public struct Recipe: RecipeDocument {
   /// Names the run: results go to `checkpoints/<name>/` unless told otherwise.
   public var name: String
   /// A Stable Diffusion model in diffusers' folder layout.
@@ -31,10 +29,7 @@ public struct Recipe: Codable, Sendable, Equatable {
 
   /// - Throws: for the first value that makes no sense, naming it.
   public func validate() throws(RecipeError) {
-    guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
-      throw .invalid(
-        path: "name", expected: "a plain folder name", found: "'\(name)'")
-    }
+    try Check.name(name)
     try clustering.validate()
     try training.validate()
     try evaluation.validate()
@@ -43,16 +38,6 @@ public struct Recipe: Codable, Sendable, Equatable {
         path: "export.target", expected: "iOS18 for 3-bit palettes",
         found: "'\(export.target.rawValue)'")
     }
-  }
-
-  /// Indented, keys sorted.
-  public func encoded() -> Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(self) else {
-      preconditionFailure("recipe \(name) does not encode")
-    }
-    return data
   }
 }
 
@@ -65,6 +50,12 @@ extension KeyedDecodingContainer {
 
 /// Checks of single values, with the message a user needs.
 enum Check {
+  static func name(_ name: String) throws(RecipeError) {
+    guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
+      throw .invalid(path: "name", expected: "a plain folder name", found: "'\(name)'")
+    }
+  }
+
   static func that(
     _ holds: Bool, _ path: String, _ expected: String, _ found: some CustomStringConvertible
   ) throws(RecipeError) {

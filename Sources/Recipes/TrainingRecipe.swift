@@ -25,6 +25,10 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   public var weightDecay: Double
   /// Largest global L2 norm of a step's gradient; 0 for no limit.
   public var gradientNorm: Double
+  /// Bounds the weight that samples of little noise have, by their signal-to-noise ratio: each sample's squared error
+  /// counts `min(SNR, γ) / SNR` times for predicted noise, `min(SNR, γ) / (SNR + 1)` for a predicted velocity (Hang et
+  /// al. 2023, "min-SNR"). 0 weighs all alike.
+  public var minimumSNR: Double
   /// The share of samples that see the empty prompt, for classifier-free guidance.
   public var emptyPrompts: Double
   /// Steps between checkpoints.
@@ -46,6 +50,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     epsilon = try values.value(.epsilon, 1e-8)
     weightDecay = try values.value(.weightDecay, 0)
     gradientNorm = try values.value(.gradientNorm, 1)
+    minimumSNR = try values.value(.minimumSNR, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)
     checkpointEvery = try values.value(.checkpointEvery, 100)
     recompute = try values.value(.recompute, false)
@@ -71,6 +76,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
       weightDecay >= 0 && weightDecay < 1, "training.weightDecay", "0 or more and below 1",
       weightDecay)
     try Check.that(gradientNorm >= 0, "training.gradientNorm", "0 or more", gradientNorm)
+    try Check.that(minimumSNR >= 0, "training.minimumSNR", "0 or more", minimumSNR)
     try Check.that(
       (0...1).contains(emptyPrompts), "training.emptyPrompts", "between 0 and 1", emptyPrompts)
     try Check.that(checkpointEvery > 0, "training.checkpointEvery", "1 or more", checkpointEvery)

@@ -75,6 +75,17 @@ public struct NoiseSchedule: Sendable, Equatable {
     }
   }
 
+  /// What a sample's squared error is to count for so that none has more than `limit` times the weight of a predicted
+  /// picture's (Hang et al. 2023, equation 8).
+  package func minimumSNRWeight(at timestep: Int, limit: Float) -> Float {
+    let alpha = cumulativeAlphas[timestep]
+    let ratio = alpha / (1 - alpha)
+    return switch prediction {
+    case .epsilon: min(ratio, limit) / ratio
+    case .velocity: min(ratio, limit) / (ratio + 1)
+    }
+  }
+
   private func combine(
     _ clean: Tensor, _ noise: Tensor, _ timesteps: [Int],
     _ factors: (Float) -> (clean: Float, noise: Float)

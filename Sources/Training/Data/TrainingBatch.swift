@@ -8,18 +8,20 @@ package struct TrainingBatch: Sendable {
   package let noisy: Tensor
   /// `[batch]`
   package let timesteps: Tensor
-  /// `[batch, tokens, features]`
-  package let context: Tensor
+  /// The picture whose caption each sample sees; nil for the empty prompt.
+  package let prompts: [Int?]
   /// What the network should predict, `[batch, height, width, channels]`.
   package let target: Tensor
+  /// How much each sample's squared error counts, `[batch, 1, 1, 1]`; nil if all count alike.
+  let weights: Tensor?
 
   /// Draws the batch of a step: pictures, stratified timesteps, noise and which prompts are left empty.
   package init(
-    step: Int, _ recipe: Recipe, _ dataset: LatentDataset, _ states: TextStates,
+    step: Int, seed: UInt64, _ training: TrainingRecipe, _ dataset: LatentDataset,
     _ schedule: NoiseSchedule
   ) {
-    let count = recipe.training.batchSize
-    var random = CounterGenerator(seed: recipe.seed, stream: 0, step: step)
+    let count = training.batchSize
+    var random = CounterGenerator(seed: seed, stream: 0, step: step)
     let pictures = (0..<count).map { _ in random.integer(below: dataset.count) }
     var steps = (0..<count).map { i in
       min(
@@ -27,15 +29,25 @@ package struct TrainingBatch: Sendable {
         Int((Float(i) + random.uniform()) / Float(count) * Float(schedule.timesteps)))
     }
     for i in stride(from: count - 1, to: 0, by: -1) { steps.swapAt(i, random.integer(below: i + 1)) }
-    let prompts = pictures.map { picture -> Int? in
-      random.uniform() < Float(recipe.training.emptyPrompts) ? nil : picture
+    prompts = pictures.map { picture -> Int? in
+      random.uniform() < Float(training.emptyPrompts) ? nil : picture
     }
     let clean = dataset.latents.rows(pictures)
-    var noiseSource = CounterGenerator(seed: recipe.seed, stream: 1, step: step)
+    var noiseSource = CounterGenerator(seed: seed, stream: 1, step: step)
     let noise = Tensor(clean.shape, noiseSource.normals(clean.shape.count))
     noisy = schedule.noisy(clean, noise, at: steps).channelsLast()
     target = schedule.target(clean, noise, at: steps).channelsLast()
     timesteps = Tensor([count], steps.map(Float.init))
-    context = states[prompts]
+    weights =
+      training.minimumSNR > 0
+      ? Tensor([count, 1, 1, 1], steps.map { schedule.minimumSNRWeight(at: $0, limit: Float(training.minimumSNR)) })
+      : nil
+  }
+
+  /// The weighted mean of the squared distance between two predictions, `[batch, height, width, channels]`.
+  func loss(_ prediction: Tensor, against target: Tensor) -> Tensor {
+    guard let weights else { return prediction.meanSquaredError(to: target) }
+    let roots = Tensor(weights.shape, weights.elements.map { $0.squareRoot() })
+    return (prediction * roots).meanSquaredError(to: target * roots)
   }
 }

@@ -24,15 +24,9 @@ package enum RunCheckpoint {
   package static func write(_ contents: Contents, to path: String) throws(CheckpointError) {
     let state = contents.state
     var arrays: [String: CheckpointArray] = [:]
-    for (name, parameter) in state.parameters {
-      arrays["parameters/\(name)"] = CheckpointArray(
-        parameter.buffer, shape: parameter.shape.axes)
-    }
-    for (name, moments) in state.moments {
-      let shape = state.parameters[name]?.shape.axes ?? [moments.mean.count]
-      arrays["moments/mean/\(name)"] = CheckpointArray(moments.mean, shape: shape)
-      arrays["moments/variance/\(name)"] = CheckpointArray(moments.variance, shape: shape)
-    }
+    arrays.add(state.parameters, under: "parameters")
+    arrays.add(state.moments, of: state.parameters)
+    arrays.add(state.losses)
     for (name, centroids) in state.centroids {
       arrays["centroids/\(name)"] = CheckpointArray(Buffer(centroids), shape: [centroids.count])
     }
@@ -42,10 +36,6 @@ package enum RunCheckpoint {
         shape: state.parameters[name]?.shape.axes ?? [frozen.indices.count],
         .bytes(frozen.indices))
     }
-    arrays["losses/loss"] = CheckpointArray(
-      shape: [state.losses.count], .doubles(state.losses.map(\.loss)))
-    arrays["losses/gradient_norm"] = CheckpointArray(
-      shape: [state.losses.count], .doubles(state.losses.map(\.gradientNorm)))
     if let hard = contents.hard { add(hard, to: &arrays) }
     let attributes: [String: AttributeValue] = [
       "recipe": .string(String(decoding: contents.recipe.encoded(), as: UTF8.self)),
@@ -82,101 +72,54 @@ package enum RunCheckpoint {
     }
     let recipe = try StrictDecoding.decode(Recipe.self, from: Data(json.utf8), file: path)
     try recipe.validate()
-    let reader = Reader(path: path, arrays: contents.arrays)
+    let reader = Reader(arrays: StateArrays(path: path, arrays: contents.arrays))
     return Contents(
       recipe: recipe, state: try reader.state(step: step), hard: try reader.hard(recipe))
   }
 
-  /// Arrays by group, checked as they are taken.
+  /// Reads a run's state.
   private struct Reader {
-    let path: String
-    let arrays: [String: CheckpointArray]
-
-    func names(in group: String) -> [String] {
-      arrays.keys.filter { $0.hasPrefix(group + "/") }.map { String($0.dropFirst(group.count + 1)) }
-        .sorted()
-    }
-
-    func floats(_ name: String, count: Int? = nil) throws(CheckpointError) -> Buffer {
-      guard let buffer = arrays[name]?.floats else {
-        throw .missing(file: path, item: "array of floats '\(name)'")
-      }
-      guard buffer.count == count ?? buffer.count else {
-        throw .malformedItem(
-          file: path, item: name, expected: "\(count ?? 0) numbers", found: "\(buffer.count)")
-      }
-      return buffer
-    }
-
-    func bytes(_ name: String, count: Int) throws(CheckpointError) -> [UInt8] {
-      guard let bytes = arrays[name]?.bytes, bytes.count == count else {
-        throw .malformedItem(
-          file: path, item: name, expected: "\(count) bytes",
-          found: arrays[name].map { "\($0.count) values" } ?? "nothing")
-      }
-      return bytes
-    }
+    let arrays: StateArrays
 
     func state(step: Int) throws(CheckpointError) -> RunState {
-      var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
-      for name in names(in: "parameters") {
-        let key = "parameters/\(name)"
-        parameters[name] = (Shape(arrays[key]?.shape ?? []), try floats(key))
-      }
-      var moments: [String: AdamW.Moments] = [:]
-      for name in names(in: "moments/mean") {
-        let mean = try floats("moments/mean/\(name)")
-        moments[name] = AdamW.Moments(
-          mean: mean, variance: try floats("moments/variance/\(name)", count: mean.count))
-      }
+      let parameters = try arrays.parameters("parameters")
       var centroids: [String: [Float]] = [:]
-      for name in names(in: "centroids") {
-        centroids[name] = try floats("centroids/\(name)").elements
+      for name in arrays.names(in: "centroids") {
+        centroids[name] = try arrays.floats("centroids/\(name)").elements
       }
       var frozen: [String: RunState.FrozenPalette] = [:]
-      for name in names(in: "frozen/tables") {
+      for name in arrays.names(in: "frozen/tables") {
         frozen[name] = RunState.FrozenPalette(
-          table: try floats("frozen/tables/\(name)"),
-          indices: try bytes(
+          table: try arrays.floats("frozen/tables/\(name)"),
+          indices: try arrays.bytes(
             "frozen/indices/\(name)", count: parameters[name]?.shape.count ?? -1))
       }
       return RunState(
-        step: step, parameters: parameters, moments: moments, centroids: centroids,
-        frozen: frozen, losses: try losses(step))
-    }
-
-    private func losses(_ step: Int) throws(CheckpointError) -> [RunState.StepLoss] {
-      guard let loss = arrays["losses/loss"]?.doubles,
-        let norm = arrays["losses/gradient_norm"]?.doubles, loss.count == step,
-        norm.count == step
-      else {
-        throw .malformedItem(
-          file: path, item: "losses", expected: "\(step) steps", found: "another number")
-      }
-      return zip(loss, norm).map { RunState.StepLoss(loss: $0, gradientNorm: $1) }
+        step: step, parameters: parameters, moments: try arrays.moments(), centroids: centroids,
+        frozen: frozen, losses: try arrays.losses(steps: step))
     }
 
     func hard(_ recipe: Recipe) throws(CheckpointError) -> HardWeights? {
-      let halves = names(in: "hard/values")
-      let palettes = names(in: "hard/tables")
+      let halves = arrays.names(in: "hard/values")
+      let palettes = arrays.names(in: "hard/tables")
       guard !halves.isEmpty || !palettes.isEmpty else { return nil }
       var shapes: [String: [Int]] = [:]
       var weights: [String: HardWeights.Weight] = [:]
       for name in halves {
         shapes[name] = arrays["hard/values/\(name)"]?.shape
-        weights[name] = .half(try floats("hard/values/\(name)"))
+        weights[name] = .half(try arrays.floats("hard/values/\(name)"))
       }
       for name in palettes {
         let shape = arrays["hard/indices/\(name)"]?.shape ?? []
-        let table = try floats("hard/tables/\(name)")
+        let table = try arrays.floats("hard/tables/\(name)")
         let bits = table.count.trailingZeroBitCount
         let entries = arrays["hard/entries/\(name)"]?.integers?.first ?? -1
-        let indices = try bytes("hard/indices/\(name)", count: shape.reduce(1, *))
+        let indices = try arrays.bytes("hard/indices/\(name)", count: shape.reduce(1, *))
         guard table.count == 1 << bits, (1...8).contains(bits), (0...table.count) ~= entries,
           indices.allSatisfy({ Int($0) < table.count })
         else {
           throw .malformedItem(
-            file: path, item: "hard/tables/\(name)", expected: "a palette of 2 to 256 entries",
+            file: arrays.path, item: "hard/tables/\(name)", expected: "a palette of 2 to 256 entries",
             found: "\(table.count) entries, \(entries) in use")
         }
         shapes[name] = shape

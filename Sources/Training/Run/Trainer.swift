@@ -43,7 +43,7 @@ package struct Trainer: Sendable {
     let palettes = try palettes(of: state, in: phase)
     var clustering = clock.now - started
 
-    let batch = TrainingBatch(step: state.step, recipe, dataset, states, schedule)
+    let batch = TrainingBatch(step: state.step, seed: recipe.seed, recipe.training, dataset, schedule)
     let store = ParameterStore(state.parameters, origin: recipe.model)
     let (loss, gradients) = try gradients(
       batch, ClusteredParameters(store: store, palettes: palettes))
@@ -80,16 +80,17 @@ package struct Trainer: Sendable {
 
   private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
     let student = try UNet(source, configuration)
-    let prediction = student(batch.noisy, timestep: batch.timesteps, context: batch.context)
-    return prediction.meanSquaredError(to: target(batch))
+    let context = states[batch.prompts]
+    let prediction = student(batch.noisy, timestep: batch.timesteps, context: context)
+    return batch.loss(prediction, against: target(batch, context))
   }
 
-  private func target(_ batch: TrainingBatch) -> Tensor {
+  private func target(_ batch: TrainingBatch, _ context: Tensor) -> Tensor {
     switch recipe.training.loss {
     case .diffusion: batch.target
     case .distillation:
       Execution.withoutGradients {
-        teacher(batch.noisy, timestep: batch.timesteps, context: batch.context)
+        teacher(batch.noisy, timestep: batch.timesteps, context: context)
       }
     }
   }
@@ -98,38 +99,27 @@ package struct Trainer: Sendable {
   package func hardLoss(_ state: RunState) throws -> Double {
     let palettes = try self.palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
     let store = ParameterStore(state.parameters, origin: recipe.model)
-    let batch = TrainingBatch(step: max(0, state.step - 1), recipe, dataset, states, schedule)
+    let batch = TrainingBatch(
+      step: max(0, state.step - 1), seed: recipe.seed, recipe.training, dataset, schedule)
     return try Execution.withoutGradients {
       Double(try loss(batch, ClusteredParameters(store: store, palettes: palettes)).scalar)
     }
   }
 
-  /// Clips by the global norm and steps the optimizer; threads share the weights out.
-  ///
-  /// - Returns: the norm before clipping.
+  /// - Returns: the norm of the gradients before clipping.
   private func update(
     _ state: RunState, _ phase: TrainingPhase, _ names: [String], _ gradients: [Buffer?]
   ) -> Double {
-    let norm = gradients.reduce(0.0) { $0 + ($1.map { Elementwise.sumOfSquares($0) } ?? 0) }
-      .squareRoot()
-    let limit = recipe.training.gradientNorm
-    let scale = limit > 0 && norm > limit ? Float(limit / (norm + 1e-6)) : 1
-    let training = recipe.training
-    let optimizer = AdamW(
-      beta1: Float(training.beta1), beta2: Float(training.beta2),
-      epsilon: Float(training.epsilon), weightDecay: Float(training.weightDecay))
-    let rate = Float(recipe.learningRate(at: state.step))
     let targets = names.enumerated().compactMap { index, name in
-      gradients[index].map { (gradient: $0, target: state.target(of: name)) }
+      gradients[index].map { gradient in
+        let (parameter, moments) = state.target(of: name)
+        return OptimizerStep.Target(gradient: gradient, parameter: parameter, moments: moments)
+      }
     }
-    let step = phase == .polish ? state.step - recipe.softSteps - recipe.hardSteps : state.step
-    Parallel.forEach(targets.count) { index in
-      let (gradient, target) = targets[index]
-      optimizer.update(
-        target.parameter, target.moments, gradient: gradient, learningRate: rate, step: step + 1,
-        gradientScale: scale)
-    }
-    return norm
+    let earlier = phase == .polish ? recipe.softSteps + recipe.hardSteps : 0
+    return OptimizerStep(
+      recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1
+    )(targets)
   }
 }
 

@@ -42,8 +42,7 @@ extension Recipe {
       let done = Double(step - softSteps - hardSteps) / Double(max(1, polishSteps))
       return training.polishLearningRate * Schedule.cosine(done, floor: training.finalShare)
     }
-    let warm = min(1, Double(step + 1) / Double(max(1, training.warmupSteps)))
-    let done = Double(step) / Double(max(1, softSteps + hardSteps))
-    return training.learningRate * warm * Schedule.cosine(done, floor: training.finalShare)
+    return training.learningRate
+      * Schedule.warmCosine(training, step: step, steps: softSteps + hardSteps)
   }
 }

@@ -1,5 +1,4 @@
 package import Clustering
-internal import Foundation
 internal import Kernels
 package import Recipes
 internal import Tensors
@@ -54,11 +53,12 @@ package struct TrainingRun: Sendable {
     var state = try start(resume: resume)
     try folder.create()
     let trainer = Trainer(recipe, inputs)
+    let log = RunLog(folder.log)
     var monitor = RunMonitor(trainer, from: state.step)
     while state.step < recipe.training.steps {
       let report = try trainer.step(&state)
       if let line = try monitor.record(report, state) {
-        try log(line)
+        try log.append(line)
         progress(line)
       }
       let stopped = isInterrupted()
@@ -87,34 +87,5 @@ package struct TrainingRun: Sendable {
         file: folder.checkpoint, difference: contents.recipe.difference(from: recipe))
     }
     return contents.state
-  }
-
-  /// Appends a line to the log, which outlives restarts.
-  private func log(_ line: Progress) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    let data = try encoder.encode(line) + Data("\n".utf8)
-    if let handle = FileHandle(forWritingAtPath: folder.log) {
-      defer { try? handle.close() }
-      try handle.seekToEnd()
-      try handle.write(contentsOf: data)
-    } else {
-      try data.write(to: URL(filePath: folder.log))
-    }
-  }
-}
-
-extension Recipe {
-  /// The first line in which two recipes' JSON differ.
-  fileprivate func difference(from other: Recipe) -> String {
-    let (mine, theirs) = (lines, other.lines)
-    for (a, b) in zip(mine, theirs) where a != b { return "\(a) there, \(b) here" }
-    return "\(mine.count) lines there, \(theirs.count) here"
-  }
-
-  private var lines: [String] {
-    String(decoding: encoded(), as: UTF8.self).split(separator: "\n").map {
-      $0.trimmingCharacters(in: .whitespaces)
-    }
   }
 }

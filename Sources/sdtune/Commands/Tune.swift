@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import Jobs
+internal import Recipes
 internal import Training
 
 /// `sdtune [tune] --recipe R.json`: the main job.
@@ -27,7 +28,7 @@ struct Tune: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let recipe = try RecipeFile.read(recipe, settings: settings)
+    let recipe: Recipe = try RecipeFile.read(recipe, settings: settings)
     let folder = RecipeFile.folder(of: self.recipe)
     if dryRun {
       let needs = try DryRun(recipe, recipeFolder: folder)

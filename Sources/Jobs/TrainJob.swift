@@ -1,0 +1,100 @@
+internal import Checkpoints
+package import Foundation
+internal import Kernels
+internal import Layers
+package import Recipes
+internal import StableDiffusion
+internal import Tensors
+package import Training
+
+/// `sdtune train`: a UNet and its text encoder from scratch, as a diffusers folder.
+package struct TrainJob: Sendable {
+  private let recipe: PretrainingRecipe
+  private let recipeFolder: URL
+  private let folder: RunFolder
+
+  /// - Parameters:
+  ///   - recipeFolder: what the recipe's paths are relative to.
+  ///   - output: the folder to write, `checkpoints/<name>` if nil.
+  package init(_ recipe: PretrainingRecipe, recipeFolder: URL, output: String?) {
+    self.recipe = recipe
+    self.recipeFolder = recipeFolder
+    folder = RunFolder(output ?? "checkpoints/\(recipe.name)")
+  }
+
+  /// `metrics.json`: what the model reaches, and how it came about.
+  package struct Metrics: Codable, Sendable {
+    package struct Split: Codable, Sendable {
+      package let pictures: Int
+      package let epsilonMSE: Double
+      package let epsilonMSEByTimestep: [Double]
+    }
+
+    package let recipe: PretrainingRecipe
+    package let parameters: Int
+    package let validation: Split
+    package let folder: String
+  }
+
+  package func callAsFunction(
+    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, stage: (String) -> Void,
+    progress: (PretrainingRun.Progress) -> Void
+  ) throws -> Metrics {
+    let inputs = try PretrainingInputs(recipe, folder: recipeFolder)
+    stage("training to \(folder.checkpoint)")
+    let state = try PretrainingRun(recipe, inputs, in: folder)(
+      resume: resume, isInterrupted: isInterrupted, progress: progress)
+    stage("writing the model to \(folder.path)")
+    let weights = ParameterStore(state.averages, origin: folder.path)
+    try write(weights, inputs)
+    stage("evaluating")
+    let metrics = try metrics(weights, inputs)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try encoder.encode(metrics).write(to: URL(filePath: folder.path + "/metrics.json"), options: .atomic)
+    return metrics
+  }
+
+  /// The averaged weights, and copies of what was not trained.
+  private func write(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws {
+    let files = FileManager.default
+    for (component, file) in [
+      ("unet", "diffusion_pytorch_model.safetensors"), ("text_encoder", "model.safetensors"),
+    ] {
+      let target = "\(folder.path)/\(component)"
+      try files.createDirectory(atPath: target, withIntermediateDirectories: true)
+      try replace("\(component)/config.json", from: inputs.modelFolder)
+      let tensors = weights.names.filter { $0.hasPrefix("text_model.") == (component == "text_encoder") }
+        .compactMap { name in
+          weights.buffer(name).map { (name, weights.shape(of: name)?.axes ?? [], $0) }
+        }
+      try SafetensorsWriter.write(tensors: tensors, metadata: ["format": "pt"], to: "\(target)/\(file)")
+    }
+    for component in ["vae", "tokenizer", "scheduler", "model_index.json"]
+    where files.fileExists(atPath: "\(inputs.modelFolder)/\(component)") {
+      try replace(component, from: inputs.modelFolder)
+    }
+  }
+
+  private func replace(_ item: String, from model: String) throws {
+    let (source, target) = ("\(model)/\(item)", "\(folder.path)/\(item)")
+    guard URL(filePath: source).standardizedFileURL != URL(filePath: target).standardizedFileURL else { return }
+    if FileManager.default.fileExists(atPath: target) { try FileManager.default.removeItem(atPath: target) }
+    try FileManager.default.copyItem(atPath: source, toPath: target)
+  }
+
+  private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {
+    let unet = try UNet(weights, inputs.unet)
+    let states = TextStates(try TextEncoder(weights, inputs.textEncoder), inputs.validation)
+    let evaluation = DenoisingEvaluation(
+      inputs.validation, states, inputs.schedule, timesteps: recipe.evaluation.timesteps)
+    let quality = evaluation.quality(
+      try evaluation.predictions(batch: 32, unet.denoiser), reference: nil)
+    return Metrics(
+      recipe: recipe, parameters: weights.names.reduce(0) { $0 + (weights.shape(of: $1)?.count ?? 0) },
+      validation: .init(
+        pictures: inputs.validation.count, epsilonMSE: quality.epsilonMSE,
+        epsilonMSEByTimestep: quality.epsilonMSEByTimestep),
+      folder: folder.path)
+  }
+}

@@ -1,0 +1,42 @@
+internal import Foundation
+internal import Kernels
+package import Recipes
+
+/// One AdamW step over all that is trained: gradients clipped by their global norm, arrays shared out over threads.
+package struct OptimizerStep: Sendable {
+  package struct Target: Sendable {
+    let gradient: Buffer
+    let parameter: Buffer
+    let moments: AdamW.Moments
+  }
+
+  private let optimizer: AdamW
+  private let limit: Double
+  private let rate: Float
+  private let step: Int
+
+  /// - Parameter step: counts from 1.
+  package init(_ training: TrainingRecipe, rate: Double, step: Int) {
+    optimizer = AdamW(
+      beta1: Float(training.beta1), beta2: Float(training.beta2), epsilon: Float(training.epsilon),
+      weightDecay: Float(training.weightDecay))
+    limit = training.gradientNorm
+    self.rate = Float(rate)
+    self.step = step
+  }
+
+  /// Steps every target in place.
+  ///
+  /// - Returns: the global L2 norm of the gradients before clipping.
+  package func callAsFunction(_ targets: [Target]) -> Double {
+    let norm = targets.reduce(0.0) { $0 + Elementwise.sumOfSquares($1.gradient) }.squareRoot()
+    let scale = limit > 0 && norm > limit ? Float(limit / (norm + 1e-6)) : 1
+    Parallel.forEach(targets.count) { index in
+      let target = targets[index]
+      optimizer.update(
+        target.parameter, target.moments, gradient: target.gradient, learningRate: rate, step: step,
+        gradientScale: scale)
+    }
+    return norm
+  }
+}

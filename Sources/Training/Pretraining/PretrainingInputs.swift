@@ -1,0 +1,36 @@
+package import Foundation
+internal import Layers
+package import Recipes
+package import StableDiffusion
+
+/// The networks of a recipe that is trained from scratch, and its data.
+package struct PretrainingInputs: Sendable {
+  package let modelFolder: String
+  package let unet: UNetConfiguration
+  package let textEncoder: TextEncoderConfiguration
+  package let schedule: NoiseSchedule
+  package let training: LatentDataset
+  package let validation: LatentDataset
+
+  /// - Parameter folder: what the recipe's paths are relative to.
+  package init(_ recipe: PretrainingRecipe, folder: URL) throws {
+    modelFolder = recipe.path(recipe.model, in: folder)
+    let data = recipe.path(recipe.data, in: folder)
+    unet = try UNetConfiguration(folder: modelFolder + "/unet")
+    textEncoder = try TextEncoderConfiguration(folder: modelFolder + "/text_encoder")
+    schedule = try NoiseSchedule(folder: modelFolder + "/scheduler")
+    training = try LatentDataset(path: data, split: .train)
+    validation = try LatentDataset(path: data, split: .validation, limit: recipe.evaluation.pictures)
+    for dataset in [training, validation] { try dataset.check(unet, textEncoder, file: data) }
+  }
+
+  /// The networks before they have learned anything.
+  func initialNetworks(seed: UInt64) throws -> [ParameterStore] {
+    [
+      try ParameterStore(initialFor: "unet", seed: seed, stream: 2) { _ = try UNet($0, unet) },
+      try ParameterStore(initialFor: "text_encoder", seed: seed, stream: 3) {
+        _ = try TextEncoder($0, textEncoder)
+      },
+    ]
+  }
+}

@@ -1,0 +1,105 @@
+internal import Foundation
+internal import Kernels
+internal import Layers
+package import Recipes
+internal import StableDiffusion
+internal import Tensors
+
+/// Trains a UNet and its text encoder together from scratch: steps, averages, checkpoints, log.
+package struct PretrainingRun: Sendable {
+  private let recipe: PretrainingRecipe
+  private let inputs: PretrainingInputs
+  private let folder: RunFolder
+
+  package init(_ recipe: PretrainingRecipe, _ inputs: PretrainingInputs, in folder: RunFolder) {
+    self.recipe = recipe
+    self.inputs = inputs
+    self.folder = folder
+  }
+
+  /// What the log shows of a step.
+  package struct Progress: Sendable, Codable {
+    package let step: Int
+    package let steps: Int
+    /// Averaged since the last line.
+    package let loss: Double
+    package let gradientNorm: Double
+    package let secondsPerStep: Double
+    /// Seconds to the end at this pace.
+    package let secondsLeft: Double
+  }
+
+  /// - Parameters:
+  ///   - resume: continue from the folder's checkpoint.
+  ///   - isInterrupted: asked after every step; the run then writes a checkpoint and throws.
+  package func callAsFunction(
+    resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
+  ) throws -> PretrainingState {
+    var state = try start(resume: resume)
+    try folder.create()
+    let log = RunLog(folder.log)
+    let (steps, interval) = (recipe.training.steps, max(1, recipe.training.steps / 60))
+    var (seconds, since) = (0.0, state.step)
+    while state.step < steps {
+      let started = ContinuousClock.now
+      try step(&state)
+      seconds += (ContinuousClock.now - started).seconds
+      if state.step % interval == 0 || state.step == steps {
+        let recent = state.losses[since...]
+        let pace = seconds / Double(recent.count)
+        let line = Progress(
+          step: state.step, steps: steps,
+          loss: recent.reduce(0) { $0 + $1.loss } / Double(recent.count),
+          gradientNorm: recent.last?.gradientNorm ?? 0, secondsPerStep: pace,
+          secondsLeft: pace * Double(steps - state.step))
+        (seconds, since) = (0, state.step)
+        try log.append(line)
+        progress(line)
+      }
+      let stopped = isInterrupted()
+      if stopped || state.step % recipe.training.checkpointEvery == 0 || state.step == steps {
+        try state.write(recipe, to: folder.checkpoint)
+      }
+      if stopped { throw TrainingError.interrupted(step: state.step, checkpoint: folder.checkpoint) }
+    }
+    return state
+  }
+
+  private func start(resume: Bool) throws -> PretrainingState {
+    guard resume else { return PretrainingState(try inputs.initialNetworks(seed: recipe.seed)) }
+    guard folder.hasCheckpoint else { throw TrainingError.nothingToResume(file: folder.checkpoint) }
+    return try PretrainingState(resuming: recipe, from: folder.checkpoint)
+  }
+
+  private func step(_ state: inout PretrainingState) throws {
+    let training = recipe.training
+    let store = ParameterStore(state.parameters, origin: recipe.name)
+    let batch = TrainingBatch(
+      step: state.step, seed: recipe.seed, training, inputs.training, inputs.schedule)
+    let captions = batch.prompts.map { $0.map { inputs.training.captions[$0] } ?? inputs.training.emptyCaption }
+    let (loss, gradients) = try Execution.recomputing(training.recompute) {
+      let context = try TextEncoder(store, inputs.textEncoder)(captions).lastHiddenState
+      let unet = try UNet(store, inputs.unet)
+      let prediction = unet(batch.noisy, timestep: batch.timesteps, context: context)
+      let loss = batch.loss(prediction, against: batch.target)
+      return (loss.scalar, loss.gradients())
+    }
+    guard loss.isFinite else {
+      throw TrainingError.diverged(weight: "all", step: state.step, reason: "the loss is \(loss)")
+    }
+    let targets = state.parameters.keys.sorted().compactMap { name in
+      gradients[name].flatMap { gradient in
+        state.parameters[name].flatMap { parameter in
+          state.moments[name].map {
+            OptimizerStep.Target(gradient: gradient, parameter: parameter.buffer, moments: $0)
+          }
+        }
+      }
+    }
+    let rate = training.learningRate * Schedule.warmCosine(training, step: state.step, steps: training.steps)
+    let norm = OptimizerStep(training, rate: rate, step: state.step + 1)(targets)
+    state.follow(decay: min(recipe.averageDecay, Double(state.step + 1) / Double(state.step + 10)))
+    state.losses.append(.init(loss: Double(loss), gradientNorm: norm))
+    state.step += 1
+  }
+}

@@ -1,0 +1,89 @@
+internal import Checkpoints
+internal import Kernels
+internal import Tensors
+
+/// The arrays of a checkpoint that every kind of run has, checked as they are taken.
+struct StateArrays {
+  let path: String
+  let arrays: [String: CheckpointArray]
+
+  subscript(name: String) -> CheckpointArray? { arrays[name] }
+
+  func names(in group: String) -> [String] {
+    arrays.keys.filter { $0.hasPrefix(group + "/") }.map { String($0.dropFirst(group.count + 1)) }.sorted()
+  }
+
+  func floats(_ name: String, count: Int? = nil) throws(CheckpointError) -> Buffer {
+    guard let buffer = arrays[name]?.floats else {
+      throw .missing(file: path, item: "array of floats '\(name)'")
+    }
+    guard buffer.count == count ?? buffer.count else {
+      throw .malformedItem(
+        file: path, item: name, expected: "\(count ?? 0) numbers", found: "\(buffer.count)")
+    }
+    return buffer
+  }
+
+  func bytes(_ name: String, count: Int) throws(CheckpointError) -> [UInt8] {
+    guard let bytes = arrays[name]?.bytes, bytes.count == count else {
+      throw .malformedItem(
+        file: path, item: name, expected: "\(count) bytes",
+        found: arrays[name].map { "\($0.count) values" } ?? "nothing")
+    }
+    return bytes
+  }
+
+  func parameters(_ group: String) throws(CheckpointError) -> [String: (shape: Shape, buffer: Buffer)] {
+    var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
+    for name in names(in: group) {
+      let key = "\(group)/\(name)"
+      parameters[name] = (Shape(arrays[key]?.shape ?? []), try floats(key))
+    }
+    return parameters
+  }
+
+  func moments() throws(CheckpointError) -> [String: AdamW.Moments] {
+    var moments: [String: AdamW.Moments] = [:]
+    for name in names(in: "moments/mean") {
+      let mean = try floats("moments/mean/\(name)")
+      moments[name] = AdamW.Moments(
+        mean: mean, variance: try floats("moments/variance/\(name)", count: mean.count))
+    }
+    return moments
+  }
+
+  func losses(steps: Int) throws(CheckpointError) -> [RunState.StepLoss] {
+    guard let loss = arrays["losses/loss"]?.doubles,
+      let norm = arrays["losses/gradient_norm"]?.doubles, loss.count == steps, norm.count == steps
+    else {
+      throw .malformedItem(
+        file: path, item: "losses", expected: "\(steps) steps", found: "another number")
+    }
+    return zip(loss, norm).map { RunState.StepLoss(loss: $0, gradientNorm: $1) }
+  }
+}
+
+extension [String: CheckpointArray] {
+  mutating func add(_ parameters: [String: (shape: Shape, buffer: Buffer)], under group: String) {
+    for (name, parameter) in parameters {
+      self["\(group)/\(name)"] = CheckpointArray(parameter.buffer, shape: parameter.shape.axes)
+    }
+  }
+
+  /// Moments have the shape of the parameter of their name, or are a list.
+  mutating func add(
+    _ moments: [String: AdamW.Moments], of parameters: [String: (shape: Shape, buffer: Buffer)]
+  ) {
+    for (name, moments) in moments {
+      let shape = parameters[name]?.shape.axes ?? [moments.mean.count]
+      self["moments/mean/\(name)"] = CheckpointArray(moments.mean, shape: shape)
+      self["moments/variance/\(name)"] = CheckpointArray(moments.variance, shape: shape)
+    }
+  }
+
+  mutating func add(_ losses: [RunState.StepLoss]) {
+    self["losses/loss"] = CheckpointArray(shape: [losses.count], .doubles(losses.map(\.loss)))
+    self["losses/gradient_norm"] = CheckpointArray(
+      shape: [losses.count], .doubles(losses.map(\.gradientNorm)))
+  }
+}

@@ -1,0 +1,49 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Jobs
+internal import Recipes
+internal import Training
+
+/// `sdtune train --recipe R.json`: a model from scratch, without palettes.
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train a UNet and its text encoder from scratch and write them as a diffusers folder.")
+
+  @Option(help: "The recipe, a JSON file.", completion: .file(extensions: ["json"]))
+  var recipe: String
+
+  @Flag(help: "Continue from the output folder's checkpoint.")
+  var resume = false
+
+  @Option(help: "Where the model goes (default: checkpoints/<recipe name>).")
+  var output: String?
+
+  @Option(
+    name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
+  var settings: [String] = []
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    let document: PretrainingRecipe = try RecipeFile.read(recipe, settings: settings)
+    let job = TrainJob(document, recipeFolder: RecipeFile.folder(of: recipe), output: output)
+    let metrics = try job(
+      resume: resume, isInterrupted: { Interruption.isRequested }, stage: { Terminal.note($0) },
+      progress: { Terminal.note($0.line) })
+    try options.show(
+      metrics,
+      text: String(
+        format: "%@: %d parameters, epsilon-MSE %.6f on %d validation pictures", metrics.folder as NSString,
+        metrics.parameters, metrics.validation.epsilonMSE, metrics.validation.pictures))
+  }
+}
+
+extension PretrainingRun.Progress {
+  /// One line of progress.
+  fileprivate var line: String {
+    let left = Int(secondsLeft)
+    return String(
+      format: "step %5d/%d  loss %.4f  gradient %.3f  %.2f s/step  %d:%02d left", step, steps, loss,
+      gradientNorm, secondsPerStep, left / 60, left % 60)
+  }
+}
