@@ -68,6 +68,7 @@ let package = Package(
       "JobsTests",
       ["sdtune", "Jobs", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
     .tests("ParityTests", ["TestSupport", "Training"]),
+    .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),

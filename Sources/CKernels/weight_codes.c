@@ -27,6 +27,18 @@ SD_CLONES void sd_count_keys(const float *x, float scale, uint32_t *counts, size
   EACH_CHUNK(counts[key[i]]++)
 }
 
+SD_CLONES size_t sd_occupied_keys(const uint32_t *counts, uint16_t *keys) {
+  size_t found = 0;
+  for (int first = 0; first < 65536; first += 64) {
+    uint32_t any = 0;
+    for (int i = 0; i < 64; i++) any |= counts[first + i];
+    if (!any) continue;
+    for (int i = 0; i < 64; i++)
+      if (counts[first + i]) keys[found++] = (uint16_t)(first + i);
+  }
+  return found;
+}
+
 SD_CLONES void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count) {
   EACH_CHUNK(y[start + i] = table[key[i]])
 }

@@ -8,6 +8,8 @@ package enum ClusteringError: Error, Equatable, CustomStringConvertible {
   case centroidCount(found: Int, allowed: ClosedRange<Int>)
   case nonFiniteCentroid(index: Int)
   case temperature(Double)
+  /// The tensor's channels do not divide so.
+  case layout(String, shape: [Int])
 
   package var description: String {
     switch self {
@@ -21,6 +23,8 @@ package enum ClusteringError: Error, Equatable, CustomStringConvertible {
     case .nonFiniteCentroid(let index): "clustering: centroid \(index) is not finite"
     case .temperature(let value):
       "clustering: temperature \(value); expected a finite number above 0"
+    case .layout(let what, let shape):
+      "clustering: \(what) do not fit a tensor of \(shape): expected a divisor of its channels"
     }
   }
 }

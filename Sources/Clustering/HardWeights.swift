@@ -32,8 +32,7 @@ package struct HardWeights: Sendable {
   package var storedBits: Int {
     weights.values.reduce(0) { bits, weight in
       switch weight {
-      case .palettized(let tensor):
-        bits + tensor.indices.count * tensor.bits + tensor.table.count * 16
+      case .palettized(let tensor): bits + tensor.storedBits
       case .half(let buffer): bits + buffer.count * 16
       }
     }

@@ -67,24 +67,16 @@ package struct WeightHistogram: Sendable {
   }
 
   private init(_ weights: WeightKeys) throws(ClusteringError) {
-    let counts = weights.counts()
-    var values: [Double] = []
-    var masses: [Double] = []
-    var keys: [UInt16] = []
-    var invalid = 0
-    for key in 0..<WeightKeys.count where counts[key] != 0 {
-      guard WeightKeys.isFinite(key) else {
-        invalid += Int(counts[key])
-        continue
-      }
-      keys.append(UInt16(key))
-      masses.append(Double(counts[key]))
+    let (keys, counts) = weights.occupied()
+    let finite = keys.indices.filter { WeightKeys.isFinite(Int(keys[$0])) }
+    guard finite.count == keys.count else {
+      let valid = finite.reduce(0) { $0 + Int(counts[$1]) }
+      throw .nonFiniteWeights(
+        count: weights.range.count - valid, firstIndex: Self.firstInvalid(weights))
     }
-    if invalid > 0 {
-      throw .nonFiniteWeights(count: invalid, firstIndex: Self.firstInvalid(weights))
-    }
-    values = keys.map { weights.value(Int($0)) }
-    self.init(values: values, masses: masses, source: (weights, keys))
+    self.init(
+      values: keys.map { weights.value(Int($0)) }, masses: counts.map(Double.init),
+      source: (weights, keys))
   }
 
   private init(values: [Double], masses: [Double], source: (WeightKeys, [UInt16])?) {

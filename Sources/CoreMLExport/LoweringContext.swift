@@ -76,12 +76,20 @@ struct LoweringContext {
     return operand
   }
 
+  /// The tensor in another shape with the same channels.
   private func palettized(
     _ tensor: PalettizedTensor, shape: [Int], name: String
   ) throws(ExportError) -> PalettizedWeight {
+    let tensor = tensor.folded
+    let layout = tensor.layout
+    precondition(
+      shape.starts(with: tensor.shape) && shape.reduce(1, *) == layout.count,
+      "\(name): \(shape) of \(tensor.shape)")
+    let table: PalettizedWeight.Table =
+      tensor.entries.quantized.map { .int8($0.values, scales: $0.steps) } ?? .half(tensor.entries.codes)
     let weight = PalettizedWeight(
-      shape: shape, indices: PackedIndices(tensor.indices, bits: tensor.bits),
-      table: .half(tensor.table))
+      shape: shape, indices: PackedIndices(tensor.indices, bits: tensor.bits), table: table,
+      groups: layout.groups, axis: layout.axis, vector: layout.vector, scale: tensor.scale)
     if let obstacle = weight.obstacle(for: options.target) {
       throw .palette(weight: name, obstacle: obstacle, target: options.target.rawValue)
     }

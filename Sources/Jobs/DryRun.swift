@@ -41,14 +41,15 @@ package struct DryRun: Codable, Sendable {
             shape: [batch, dataset.emptyCaption.count, configuration.contextFeatures[0]]))
       })
     let shapes = source.shapes
-    let bits = shapes.map { name, shape in
-      (shape.count, recipe.clustering.bits(of: name, shape: shape.axes))
-    }
     parameters = shapes.values.reduce(0) { $0 + $1.count }
-    palettizedParameters = bits.reduce(0) { $0 + ($1.1 < 16 ? $1.0 : 0) }
-    bitsPerWeight =
-      Double(bits.reduce(0) { $0 + $1.0 * $1.1 + ($1.1 < 16 ? 16 << $1.1 : 0) })
-      / Double(parameters)
+    palettizedParameters = shapes.reduce(0) { sum, weight in
+      recipe.clustering.palette(of: weight.key, shape: weight.value.axes) == nil
+        ? sum : sum + weight.value.count
+    }
+    let bits = try shapes.reduce(0) {
+      $0 + (try recipe.clustering.storedBits(of: $1.key, shape: $1.value.axes))
+    }
+    bitsPerWeight = Double(bits) / Double(parameters)
     forwardOperations = trace.floatingPointOperations / batch
     let teacher = recipe.training.loss == .distillation ? 1 : 0
     let recomputed = recipe.training.recompute ? 1 : 0

@@ -104,6 +104,18 @@ package enum Elementwise {
     reduce(x.count) { start, count in sd_sum_of_squares(x.pointer + start, count) }
   }
 
+  /// Population variance of a part of a buffer.
+  package static func variance(_ x: Buffer, _ range: Range<Int>) -> Double {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= x.count && !range.isEmpty,
+      "variance of \(range) of \(x.count)")
+    let start = range.lowerBound
+    let count = Double(range.count)
+    let mean = reduce(range.count) { at, count in sd_sum(x.pointer + start + at, count) } / count
+    let square = reduce(range.count) { at, count in sd_sum_of_squares(x.pointer + start + at, count) }
+    return max(0, square / count - mean * mean)
+  }
+
   package static func sumOfSquaredDifferences(_ x: Buffer, _ y: Buffer) -> Double {
     check(x, y)
     return reduce(x.count) { start, count in

@@ -50,29 +50,29 @@ package struct WeightKeys: Sendable {
     }
   }
 
-  /// How many weights have each key.
-  package func counts() -> [UInt32] {
+  /// The keys that weights have, ascending, and how many have each.
+  package func occupied() -> (keys: [UInt16], counts: [UInt32]) {
     let parts = parts
     // Two 32-bit counters fit where a double does; the pool's blocks are reused from call to call.
     let tables = parts.map { _ in Buffer(uninitialized: Self.count) }
     Parallel.forEach(parts.count) { index in
-      tables[index].pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { counts in
+      let (table, part) = (tables[index], parts[index])
+      table.pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { counts in
         counts.update(repeating: 0, count: Self.count)
-        let part = parts[index]
         sd_count_keys(weights.pointer + part.lowerBound, scale, counts, part.count)
       }
     }
-    return [UInt32](unsafeUninitializedCapacity: Self.count) { total, count in
-      for (index, table) in tables.enumerated() {
+    let total = tables[0]
+    return total.pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { total in
+      for table in tables.dropFirst() {
         table.pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { counts in
-          if index == 0 {
-            total.baseAddress!.update(from: counts, count: Self.count)
-          } else {
-            for key in 0..<Self.count { total[key] += counts[key] }
-          }
+          for key in 0..<Self.count { total[key] += counts[key] }
         }
       }
-      count = Self.count
+      let keys = [UInt16](unsafeUninitializedCapacity: min(Self.count, range.count)) { keys, count in
+        count = keys.baseAddress.map { sd_occupied_keys(total, $0) } ?? 0
+      }
+      return (keys, keys.map { total[Int($0)] })
     }
   }
 

@@ -9,22 +9,21 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
     case straightThrough = "straight-through"
   }
 
-  /// Other bits for the weights whose names match; the first match counts.
-  public struct Layer: Codable, Sendable, Equatable {
-    /// A weight's name, in which `*` stands for any characters.
-    public var match: String
-    /// 1, 2, 3, 4, 6 or 8; 16 leaves the weight in half precision.
-    public var bits: Int
-  }
-
   /// Softness τ of the assignment, as a multiple of each tensor's variance, annealed geometrically.
   public struct Temperature: Codable, Sendable, Equatable {
     public var start: Double
     public var end: Double
   }
 
-  /// Bits per weight: the palette has 2^bits entries. 1, 2, 3, 4, 6 or 8.
+  /// Of all weights that no layer speaks of; see ``PaletteRecipe`` for this and the next seven.
   public var bits: Int
+  public var groupSize: Int
+  public var axis: Int
+  public var vector: Int
+  public var channelScale: Bool
+  public var entries: PaletteRecipe.Entries
+  public var enforceZero: Bool
+  public var prune: Double
   public var layers: [Layer]
   /// Only weights with more elements than this, and at least two axes, are palettized.
   public var minimumElements: Int
@@ -42,6 +41,13 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     bits = try values.decode(Int.self, forKey: .bits)
+    groupSize = try values.value(.groupSize, 0)
+    axis = try values.value(.axis, 0)
+    vector = try values.value(.vector, 1)
+    channelScale = try values.value(.channelScale, false)
+    entries = try values.value(.entries, .half)
+    enforceZero = try values.value(.enforceZero, false)
+    prune = try values.value(.prune, 0)
     layers = try values.value(.layers, [])
     minimumElements = try values.value(.minimumElements, 2048)
     iterations = try values.value(.iterations, 3)
@@ -52,22 +58,8 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
     polishShare = try values.value(.polishShare, 0.1)
   }
 
-  /// Bits of one weight; 16 if it stays in half precision.
-  public func bits(of weight: String, shape: [Int]) -> Int {
-    guard shape.count >= 2, shape.reduce(1, *) > minimumElements else { return 16 }
-    return layers.first { Self.matches(weight, $0.match) }?.bits ?? bits
-  }
-
-  var allBits: [Int] { [bits] + layers.map(\.bits) }
-
   package func validate() throws(RecipeError) {
-    let supported = [1, 2, 3, 4, 6, 8]
-    try Check.that(supported.contains(bits), "clustering.bits", "1, 2, 3, 4, 6 or 8", bits)
-    for (index, layer) in layers.enumerated() {
-      try Check.that(
-        supported.contains(layer.bits) || layer.bits == 16, "clustering.layers[\(index)].bits",
-        "1, 2, 3, 4, 6, 8 or 16", layer.bits)
-    }
+    for (path, palette) in palettes { try palette.validate(path) }
     try Check.that(
       minimumElements >= 0, "clustering.minimumElements", "0 or more", minimumElements)
     try Check.that(
@@ -81,20 +73,5 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
     try Check.that(
       hardShare >= 0 && polishShare >= 0 && hardShare + polishShare <= 1,
       "clustering.hardShare", "with polishShare between 0 and 1", hardShare + polishShare)
-  }
-
-  /// Whether a name fits a pattern in which `*` stands for any characters.
-  static func matches(_ name: String, _ pattern: String) -> Bool {
-    let parts = pattern.split(separator: "*", omittingEmptySubsequences: false)
-    guard parts.count > 1 else { return name == pattern }
-    guard name.hasPrefix(parts[0]), name.hasSuffix(parts[parts.count - 1]),
-      name.count >= parts[0].count + parts[parts.count - 1].count
-    else { return false }
-    var rest = name.dropFirst(parts[0].count).dropLast(parts[parts.count - 1].count)
-    for part in parts.dropFirst().dropLast() {
-      guard let found = rest.firstRange(of: part) else { return false }
-      rest = rest[found.upperBound...]
-    }
-    return true
   }
 }

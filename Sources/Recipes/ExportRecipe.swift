@@ -3,8 +3,8 @@ public struct ExportRecipe: Codable, Sendable, Equatable {
   public enum Target: String, Choice {
     case iOS16, iOS17, iOS18
 
-    /// Whether a palette of so many bits can be written for this system: 3 bits need iOS 18.
-    public func supports(bits: Int) -> Bool { self == .iOS18 || bits != 3 }
+    /// Whether 3 bits, groups, vectors, scales and 8-bit entries can be written for this system.
+    public var hasGroupedPalettes: Bool { self == .iOS18 }
   }
 
   public enum AttentionForm: String, Choice {

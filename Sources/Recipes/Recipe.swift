@@ -33,9 +33,10 @@ public struct Recipe: RecipeDocument {
     try clustering.validate()
     try training.validate()
     try evaluation.validate()
-    guard clustering.allBits.allSatisfy({ $0 == 16 || export.target.supports(bits: $0) }) else {
+    for (path, palette) in clustering.palettes
+    where palette.needsGroupedPalettes && !export.target.hasGroupedPalettes {
       throw .invalid(
-        path: "export.target", expected: "iOS18 for 3-bit palettes",
+        path: "export.target", expected: "iOS18, which the palettes of \(path) need",
         found: "'\(export.target.rawValue)'")
     }
   }

@@ -159,20 +159,21 @@ import Testing
   @Test(arguments: ClusteringOptions.supportedBits)
   func palettizedTensor(bits: Int) throws {
     let numbers = normalNumbers(6000, deviation: 0.02)
-    let histogram = try WeightHistogram(Buffer(numbers.map(Float.init)))
+    let weights = Buffer(numbers.map(Float.init))
+    let histogram = try WeightHistogram(weights)
     let optimal = OptimalKMeans(histogram, clusters: 1 << bits)
-    let tensor = try PalettizedTensor(
-      histogram, shape: [60, 100], centroids: optimal.centroids, bits: bits)
-    #expect(tensor.values == tensor.values.sorted() && tensor.table.count == 1 << bits)
+    let tensor = try palettized(weights, [60, 100], optimal, bits: bits)
+    let values = tensor.entries.values
+    #expect(values == values.sorted() && values.count == 1 << bits)
     let decoded = tensor.decoded().elements
-    let values = tensor.values
     for (index, number) in numbers.enumerated() {
       let half = HalfPrecision.round(Float(number))
       let nearest = values.map { abs($0 - half) }.min()!
       #expect(abs(decoded[index] - half) == nearest)
     }
-    let error = zip(decoded, numbers).reduce(0.0) {
-      $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
+    let error = zip(decoded, numbers).reduce(0.0) { sum, pair in
+      let difference = Double(pair.0) - pair.1
+      return sum + difference * difference
     }
     // Rounding 256 centroids to half precision costs up to a few per cent.
     #expect(error < optimal.squaredError * 1.1)
@@ -182,16 +183,24 @@ import Testing
   }
 
   @Test func fewDistinctWeights() throws {
-    let histogram = try WeightHistogram(Buffer([3, 3, -1, 3, 0.5]))
+    let weights = Buffer([3, 3, -1, 3, 0.5])
+    let histogram = try WeightHistogram(weights)
     let optimal = OptimalKMeans(histogram, clusters: 16)
     #expect(optimal.centroids == [-1, 0.5, 3] && optimal.squaredError == 0)
-    let tensor = try PalettizedTensor(
-      histogram, shape: [5], centroids: optimal.centroids, bits: 4)
-    #expect(tensor.entries == 3 && tensor.table.dropFirst(3).allSatisfy { $0 == 0 })
+    let tensor = try palettized(weights, [5], optimal, bits: 4)
+    #expect(tensor.entries.values == [-1, 0.5, 3] + [Float](repeating: 0, count: 13))
     #expect(tensor.decoded().elements == [3, 3, -1, 3, 0.5])
     let statistics = PaletteStatistics(histogram, centroids: optimal.centroids, bits: 4)
     #expect(statistics.expected == 3 && !statistics.isCollapsed)
     #expect(statistics.signalToNoise == .infinity)
+  }
+
+  private func palettized(
+    _ weights: Buffer, _ shape: [Int], _ optimal: OptimalKMeans, bits: Int
+  ) throws -> PalettizedTensor {
+    let form = PaletteForm(bits: bits)
+    return try PaletteElements(weights, form, form.layout(of: shape), scale: nil)
+      .palettized(optimal.centroids.map(Float.init))
   }
 
   @Test func refitRevivesEmptyCells() {

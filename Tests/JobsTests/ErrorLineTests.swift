@@ -18,11 +18,11 @@ import Testing
     ),
     (
       ["--recipe", "recipes/smoke.json", "--set", "clustering.bits=5"],
-      "error: clustering.bits: expected 1, 2, 3, 4, 6 or 8, found 5"
+      "error: clustering.bits: expected 1, 2, 3, 4, 6, 8 or 16, found 5"
     ),
     (
       ["--recipe", "recipes/smoke.json", "--set", "clustering.bits=3"],
-      "error: export.target: expected iOS18 for 3-bit palettes, found 'iOS16'"
+      "error: export.target: expected iOS18, which the palettes of clustering need, found 'iOS16'"
     ),
     (
       ["--recipe", "recipes/smoke.json", "--resume", "--output", "recipes"],

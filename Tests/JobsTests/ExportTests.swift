@@ -15,10 +15,31 @@ import Training
 
 /// What is exported is what training ended with, bit for bit, and the runner computes what the engine computes.
 @Suite(.serialized) struct ExportTests {
-  @Test func packageHoldsTheCheckpointsWeights() throws {
+  /// Recipes' words for palettes of every form, trained for a few steps.
+  static let forms = [
+    "",
+    "groupSize=8 gradient=straight-through",
+    "groupSize=16 axis=1 bits=3 gradient=implicit",
+    "channelScale=true bits=2",
+    "channelScale=true entries=int8 groupSize=16",
+    "entries=int8 enforceZero=true prune=0.3",
+    "vector=2 bits=6",
+    "vector=4 axis=1 groupSize=16 channelScale=true entries=int8 enforceZero=true gradient=straight-through",
+    "bits=2 layers=[{\"match\":\"*.conv*\",\"bits\":8},{\"match\":\"*.ff.*\",\"groupSize\":4}]",
+  ]
+
+  @Test(arguments: forms)
+  func packageHoldsTheCheckpointsWeights(form: String) throws {
     let scratch = try ScratchFolder()
     let folder = scratch.file("run")
-    let result = try Program.run(["--recipe", "recipes/smoke.json", "--output", folder])
+    let words =
+      form.isEmpty
+      ? []
+      : ["--set", "export.target=iOS18"]
+        + form.split(separator: " ").flatMap { ["--set", "clustering.\($0)"] }
+    // The smallest values that go through every phase.
+    let result = try Program.run(
+      ["--recipe", "recipes/smoke.json", "--output", folder, "--set", "evaluation.timesteps=[500]"] + words)
     #expect(result.status == 0, "\(result.errors)")
     let hard = try #require(try RunCheckpoint.read(folder + "/state.h5").hard)
     let constants = try PackageConstants(folder + "/Unet.mlpackage")

@@ -5,7 +5,16 @@ import Testing
 @Suite(.serialized) struct ResumeTests {
   private let recipe = ["--recipe", "recipes/smoke.json"]
 
-  @Test func killedRunsEndWithTheSameBits() throws {
+  /// Plain palettes, and groups of vectors whose entries and factors are learned.
+  @Test(arguments: [
+    [],
+    [
+      "export.target=iOS18", "clustering.vector=2", "clustering.groupSize=16", "clustering.channelScale=true",
+      "clustering.entries=int8", "clustering.gradient=straight-through",
+    ],
+  ])
+  func killedRunsEndWithTheSameBits(settings: [String]) throws {
+    let recipe = recipe + settings.flatMap { ["--set", $0] }
     let scratch = try ScratchFolder()
     let whole = scratch.file("whole")
     let started = Date()

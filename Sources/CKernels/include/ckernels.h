@@ -8,6 +8,7 @@
 #include "axis.h"
 #include "elementwise.h"
 #include "half.h"
+#include "nearest_vector.h"
 #include "optimal_partition.h"
 #include "palette.h"
 #include "planes.h"

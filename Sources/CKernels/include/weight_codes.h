@@ -6,6 +6,8 @@
 
 /// counts[key of x[i]] += 1, 65,536 counts.
 void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count);
+/// Writes the keys whose count is not zero, ascending, and returns how many they are.
+size_t sd_occupied_keys(const uint32_t *counts, uint16_t *keys);
 /// y[i] = table[key of x[i]].
 void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count);
 void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t *table, uint8_t *y, size_t count);

@@ -15,6 +15,6 @@ struct ClusteredParameters: ParameterSource {
   func parameter(_ name: String, _ shape: Shape) throws(ParameterError) -> Parameter {
     let latent = try store.parameter(name, shape)
     guard let palette = palettes[name], let leaf = store.leaf(name) else { return latent }
-    return Parameter(name: name, shape: shape) { Tensor(shape, palette.weights()).leaf(leaf) }
+    return Parameter(name: name, shape: shape) { Tensor(shape, palette.layerWeights()).leaf(leaf) }
   }
 }

@@ -16,13 +16,13 @@ extension HardWeights {
         guard let shape = weights.shape(of: name), let buffer = weights.buffer(name) else {
           preconditionFailure("weight \(name) without elements")
         }
-        let bits = clustering.bits(of: name, shape: shape.axes)
-        guard bits < 16 else { return .half(HalfPrecision.rounded(buffer)) }
-        let histogram = try WeightHistogram(buffer)
-        let optimum = OptimalKMeans(histogram, clusters: 1 << bits)
-        return .palettized(
-          try PalettizedTensor(
-            histogram, shape: shape.axes, centroids: optimum.centroids, bits: bits))
+        guard let palette = try WeightPalette(clustering, name, shape: shape.axes) else {
+          return .half(HalfPrecision.rounded(buffer))
+        }
+        let kept = palette.pruned(buffer)
+        let elements = PaletteElements(
+          kept, palette.form, palette.layout, scale: palette.startingScale(kept))
+        return .palettized(try elements.palettized(elements.optimalTable()))
       }
     }
     try self.init(weights.names, tensors) { weights.shape(of: $0) }
@@ -55,22 +55,16 @@ extension HardWeights {
     guard let (shape, buffer) = state.parameters[name] else {
       preconditionFailure("weight \(name) without elements")
     }
-    guard let centroids = state.centroids[name] else {
-      return .half(HalfPrecision.rounded(buffer))
-    }
-    let bits = clustering.bits(of: name, shape: shape.axes)
+    guard let centroids = state.centroids[name],
+      let palette = try WeightPalette(clustering, name, shape: shape.axes)
+    else { return .half(HalfPrecision.rounded(buffer)) }
+    let elements = PaletteElements(buffer, palette.form, palette.layout, scale: state.scales[name])
     if let frozen = state.frozen[name] {
-      let codes = HalfPrecision.encode(frozen.table)
-      return .palettized(
-        PalettizedTensor(
-          shape: shape.axes, bits: bits,
-          table: codes + [UInt16](repeating: 0, count: 1 << bits - codes.count),
-          entries: codes.count, indices: frozen.indices))
+      return .palettized(elements.palettized(frozen.table.elements, indices: frozen.indices))
     }
+    // Learned entries are what training ended with; others are the means of their cells.
     return .palettized(
-      try PalettizedTensor(
-        try WeightHistogram(buffer), shape: shape.axes, centroids: centroids.map(Double.init),
-        bits: bits))
+      try elements.palettized(centroids, rounds: clustering.gradient == .straightThrough ? 0 : 5))
   }
 
   /// The weights in 32 bits, for the training engine.

@@ -39,7 +39,9 @@ struct RunMonitor {
       loss: losses.reduce(0, +) / Double(losses.count), hardLoss: try trainer.hardLoss(state),
       gradientNorm: report.loss.gradientNorm, flipRate: flipRate(palettes), secondsPerStep: pace,
       secondsLeft: pace * Double(total - state.step),
-      collapsed: palettes.filter(\.collapsed).map(\.name))
+      collapsed: palettes.filter(\.collapsed).map(\.name),
+      signalToNoise: Dictionary(
+        uniqueKeysWithValues: palettes.map { ($0.name, ($0.signalToNoise * 100).rounded() / 100) }))
     losses = []
     indices = Dictionary(uniqueKeysWithValues: palettes.map { ($0.name, $0.indices) })
     return line
@@ -49,28 +51,20 @@ struct RunMonitor {
     let name: String
     let indices: [UInt8]
     let collapsed: Bool
+    let signalToNoise: Double
   }
 
   private func palettes(_ state: RunState) throws -> [Palette] {
+    let palettes = try trainer.palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
     let names = state.palettized
-    let recipe = trainer.recipe
-    return try Parallel.map(names.count) { index -> Result<Palette, any Error> in
-      let name = names[index]
-      return Result {
-        guard let (shape, weights) = state.parameters[name],
-          let centroids = state.centroids[name]
-        else { preconditionFailure("palette of \(name), which has no weights") }
-        if let frozen = state.frozen[name] {
-          return Palette(name: name, indices: frozen.indices, collapsed: false)
-        }
-        let hard = try HardClustering(weights: weights, centroids: centroids)
-        let statistics = PaletteStatistics(
-          hard.histogram, centroids: centroids.map(Double.init),
-          bits: recipe.clustering.bits(of: name, shape: shape.axes))
-        return Palette(
-          name: name, indices: hard.indices, collapsed: statistics.isCollapsed)
+    return Parallel.map(names.count) { index in
+      guard let palette = palettes[names[index]], let indices = palette.indices else {
+        preconditionFailure("palette of \(names[index]), which has none")
       }
-    }.map { try $0.get() }
+      return Palette(
+        name: names[index], indices: indices, collapsed: palette.isCollapsed,
+        signalToNoise: palette.signalToNoise)
+    }
   }
 
   /// Of all palettized weights, since the last line.

@@ -8,31 +8,48 @@ extension RunState {
   /// The state before the first step: a copy of the model's weights, optimal palettes, zero moments.
   package init(_ weights: ParameterStore, _ recipe: Recipe) throws {
     let names = weights.names
+    let started = try Parallel.map(names.count) { index in
+      Result { try Start(names[index], weights, recipe) }
+    }.map { try $0.get() }
     var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
-    for name in names {
-      guard let shape = weights.shape(of: name), let buffer = weights.buffer(name) else { continue }
-      parameters[name] = (shape, Buffer(buffer.elements))
-    }
-    let clustering = recipe.clustering
-    let palettized = names.filter {
-      clustering.bits(of: $0, shape: weights.shape(of: $0)?.axes ?? []) < 16
-    }
-    let started = Parallel.map(palettized.count) { index -> Result<[Float], any Error> in
-      let name = palettized[index]
-      return Result {
-        guard let buffer = weights.buffer(name), let shape = weights.shape(of: name) else {
-          return []
-        }
-        let bits = clustering.bits(of: name, shape: shape.axes)
-        let optimum = OptimalKMeans(try WeightHistogram(buffer), clusters: 1 << bits)
-        return optimum.centroids.map(Float.init)
+    var moments: [String: AdamW.Moments] = [:]
+    var centroids: [String: [Float]] = [:]
+    var scales: [String: Buffer] = [:]
+    for (name, start) in zip(names, started) {
+      parameters[name] = (start.shape, start.weights)
+      moments[name] = AdamW.Moments(count: start.weights.count)
+      centroids[name] = start.centroids
+      scales[name] = start.scale
+      if let scale = start.scale { moments[Self.scaleKey(name)] = AdamW.Moments(count: scale.count) }
+      if let table = start.centroids, recipe.clustering.gradient == .straightThrough {
+        moments[Self.tableKey(name)] = AdamW.Moments(count: table.count)
       }
     }
-    var centroids: [String: [Float]] = [:]
-    for (name, result) in zip(palettized, started) { centroids[name] = try result.get() }
     self.init(
-      step: 0, parameters: parameters,
-      moments: parameters.mapValues { AdamW.Moments(count: $0.shape.count) },
-      centroids: centroids, frozen: [:], losses: [])
+      step: 0, parameters: parameters, moments: moments, centroids: centroids, scales: scales,
+      frozen: [:], losses: [])
+  }
+
+  /// One weight before the first step.
+  private struct Start: Sendable {
+    let shape: Shape
+    let weights: Buffer
+    var centroids: [Float]?
+    var scale: Buffer?
+
+    init(_ name: String, _ store: ParameterStore, _ recipe: Recipe) throws {
+      guard let shape = store.shape(of: name), let original = store.buffer(name) else {
+        preconditionFailure("weight \(name) without elements")
+      }
+      self.shape = shape
+      let copy = Buffer(original.elements)
+      guard let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes) else {
+        weights = copy
+        return
+      }
+      weights = palette.pruned(copy)
+      scale = palette.startingScale(weights)
+      centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale).optimalTable()
+    }
   }
 }

@@ -7,34 +7,46 @@ package import Tensors
 /// Random numbers are a function of seed and step, and temperature and learning rate of the step, so none of them is
 /// state.
 package struct RunState: Sendable {
+  package typealias Parameters = [String: (shape: Shape, buffer: Buffer)]
+
   /// Steps done.
   package var step: Int
   /// Latent weights in 32 bits. The optimizer updates them in place, between steps.
-  package let parameters: [String: (shape: Shape, buffer: Buffer)]
-  /// Moments of the weights, and under ``tableKey(_:)`` of trained palette entries.
+  package let parameters: Parameters
+  /// Moments of the weights, and under ``tableKey(_:)`` and ``scaleKey(_:)`` of trained entries and factors.
   package var moments: [String: AdamW.Moments]
-  /// Palette entries of each palettized weight, ascending.
+  /// Palette entries of each palettized weight. `[groups, entries, vector]`
   package var centroids: [String: [Float]]
+  /// Factors of the channels of the weights that have them. The optimizer updates them in place.
+  package let scales: [String: Buffer]
   /// Once indices are frozen: the trained entries and every weight's index.
   package var frozen: [String: FrozenPalette]
   package var losses: [StepLoss]
 
   package init(
-    step: Int, parameters: [String: (shape: Shape, buffer: Buffer)],
-    moments: [String: AdamW.Moments], centroids: [String: [Float]],
+    step: Int, parameters: Parameters,
+    moments: [String: AdamW.Moments], centroids: [String: [Float]], scales: [String: Buffer],
     frozen: [String: FrozenPalette], losses: [StepLoss]
   ) {
     self.step = step
     self.parameters = parameters
     self.moments = moments
     self.centroids = centroids
+    self.scales = scales
     self.frozen = frozen
     self.losses = losses
   }
 
   package struct FrozenPalette: Sendable {
+    /// `[groups, entries, vector]`
     package let table: Buffer
+    /// In the order of the palette's arrangement.
     package let indices: [UInt8]
+
+    package init(table: Buffer, indices: [UInt8]) {
+      self.table = table
+      self.indices = indices
+    }
   }
 
   /// What one step measured.
@@ -47,6 +59,9 @@ package struct RunState: Sendable {
 
   /// The key under which moments of a weight's palette entries are kept.
   package static func tableKey(_ weight: String) -> String { "table:\(weight)" }
+
+  /// The key under which moments of a weight's channel factors are kept.
+  package static func scaleKey(_ weight: String) -> String { "scale:\(weight)" }
 
   /// The names of the palettized weights, largest first: the order in which threads take them.
   var palettized: [String] {

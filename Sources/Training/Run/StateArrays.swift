@@ -33,8 +33,8 @@ struct StateArrays {
     return bytes
   }
 
-  func parameters(_ group: String) throws(CheckpointError) -> [String: (shape: Shape, buffer: Buffer)] {
-    var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
+  func parameters(_ group: String) throws(CheckpointError) -> RunState.Parameters {
+    var parameters: RunState.Parameters = [:]
     for name in names(in: group) {
       let key = "\(group)/\(name)"
       parameters[name] = (Shape(arrays[key]?.shape ?? []), try floats(key))

@@ -50,15 +50,20 @@ package struct Trainer: Sendable {
 
     let pulling = clock.now
     let names = state.trainable
-    let trained = Parallel.map(names.count) { index in
-      let name = names[index]
-      return palettes[name].flatMap { palette in gradients[name].map { palette.pullback($0) } }
-        ?? gradients[name]
+    let trained = Parallel.map(names.count) { index -> WeightGradient in
+      guard let gradient = gradients[names[index]] else { return .none }
+      return palettes[names[index]].map { .palette($0.pullback(gradient)) } ?? .plain(gradient)
     }
     clustering += clock.now - pulling
-    let norm = update(state, phase, names, trained)
+    let learned = palettes.filter(\.value.learnsEntries).keys.reduce(into: [:]) { tables, name in
+      tables[name] = Buffer(state.centroids[name] ?? [])
+    }
+    let norm = update(
+      state, phase,
+      zip(names, trained).flatMap { state.targets(of: $0, $1, entries: learned[$0]) })
     for (name, palette) in palettes {
-      state.centroids[name] = palette.nextCentroids(after: state.centroids[name] ?? [])
+      state.centroids[name] = palette.nextCentroids(
+        after: learned[name]?.elements ?? state.centroids[name] ?? [])
     }
     let measured = RunState.StepLoss(loss: Double(loss), gradientNorm: norm)
     state.losses.append(measured)
@@ -108,14 +113,8 @@ package struct Trainer: Sendable {
 
   /// - Returns: the norm of the gradients before clipping.
   private func update(
-    _ state: RunState, _ phase: TrainingPhase, _ names: [String], _ gradients: [Buffer?]
+    _ state: RunState, _ phase: TrainingPhase, _ targets: [OptimizerStep.Target]
   ) -> Double {
-    let targets = names.enumerated().compactMap { index, name in
-      gradients[index].map { gradient in
-        let (parameter, moments) = state.target(of: name)
-        return OptimizerStep.Target(gradient: gradient, parameter: parameter, moments: moments)
-      }
-    }
     let earlier = phase == .polish ? recipe.softSteps + recipe.hardSteps : 0
     return OptimizerStep(
       recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1

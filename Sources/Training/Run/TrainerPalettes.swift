@@ -26,24 +26,57 @@ extension Trainer {
   private func palette(
     _ name: String, _ state: RunState, _ phase: TrainingPhase
   ) throws -> StepPalette {
-    guard let weights = state.parameters[name]?.buffer, let centroids = state.centroids[name] else {
-      preconditionFailure("palette of \(name), which has no weights")
+    guard let (shape, weights) = state.parameters[name], let centroids = state.centroids[name],
+      let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes)
+    else { preconditionFailure("palette of \(name), which has none") }
+    let elements = PaletteElements(weights, palette.form, palette.layout, scale: state.scales[name])
+    return StepPalette(
+      weights: weights, elements: elements,
+      clustering: try clustering(elements, centroids, state.frozen[name], phase),
+      keepsZeros: palette.prune > 0, learnsEntries: recipe.clustering.gradient == .straightThrough)
+  }
+
+  private func clustering(
+    _ elements: PaletteElements, _ centroids: [Float], _ frozen: RunState.FrozenPalette?,
+    _ phase: TrainingPhase
+  ) throws -> StepPalette.Clustering {
+    if let frozen { return .frozen(frozen) }
+    let layout = elements.layout
+    if case .soft(let multiple) = phase, layout.vector == 1, recipe.clustering.gradient != .straightThrough {
+      return .soft(try soft(elements, centroids, multiple))
     }
-    if let frozen = state.frozen[name] {
-      return .frozen(table: frozen.table, indices: frozen.indices)
+    let entries = StoredEntries(rounding: centroids, elements.form, groups: layout.groups).values
+    guard layout.vector == 1 else {
+      return .vectors(VectorClustering(arranged: elements.arranged, layout, table: entries))
     }
-    guard case .soft(let multiple) = phase else {
-      return .hard(try HardClustering(weights: weights, centroids: centroids))
-    }
-    let mean = Elementwise.sum(weights) / Double(weights.count)
-    let variance = max(0, Elementwise.sumOfSquares(weights) / Double(weights.count) - mean * mean)
+    let size = centroids.count / layout.groups
+    return .hard(
+      try (0..<layout.groups).map { group in
+        try HardClustering(
+          weights: elements.arranged, range: layout.range(group),
+          centroids: Array(entries[group * size..<(group + 1) * size]))
+      })
+  }
+
+  /// - Parameter multiple: the temperature over each group's variance.
+  private func soft(
+    _ elements: PaletteElements, _ centroids: [Float], _ multiple: Double
+  ) throws -> [SoftClustering] {
+    let layout = elements.layout
+    let size = centroids.count / layout.groups
     let clustering = recipe.clustering
-    let options = ClusteringOptions(
-      bits: clustering.bits(of: name, shape: state.parameters[name]?.shape.axes ?? []),
-      temperature: Temperature.relative(multiple, variance: variance),
-      iterations: clustering.iterations, gradient: clustering.gradient.method,
-      maximumGain: clustering.maximumGain)
-    return .soft(try SoftClustering(weights: weights, centroids: centroids, options: options))
+    return try (0..<layout.groups).map { group in
+      let range = layout.range(group)
+      let options = ClusteringOptions(
+        bits: elements.form.bits,
+        temperature: Temperature.relative(
+          multiple, variance: Elementwise.variance(elements.arranged, range)),
+        iterations: clustering.iterations, gradient: clustering.gradient.method,
+        maximumGain: clustering.maximumGain)
+      return try SoftClustering(
+        weights: elements.arranged, range: range,
+        centroids: Array(centroids[group * size..<(group + 1) * size]), options: options)
+    }
   }
 
   /// The network of a state with its palettes as soft as at the end of their annealing.
@@ -59,16 +92,21 @@ extension Trainer {
   /// Fixes every weight's index, and makes the entries what is trained.
   func freeze(_ state: inout RunState) throws {
     for (name, palette) in try palettes(of: state, in: .hard) {
-      guard case .hard(let clustering) = palette, let centroids = state.centroids[name] else {
-        continue
-      }
-      let table = Buffer(centroids)
-      state.frozen[name] = .init(table: table, indices: clustering.indices)
+      guard let indices = palette.indices, let centroids = state.centroids[name] else { continue }
+      let form = palette.elements.form
+      let table = Buffer(
+        form.enforcesZero
+          ? StoredEntries.pinned(centroids, groups: palette.elements.layout.groups, vector: form.vector)
+          : centroids)
+      state.frozen[name] = .init(table: table, indices: indices)
       state.moments[RunState.tableKey(name)] = AdamW.Moments(count: table.count)
     }
     // What stays as it was is trained on with fresh moments, since the loss is now another one.
     for name in state.parameters.keys where state.centroids[name] == nil {
       state.moments[name] = AdamW.Moments(count: state.parameters[name]?.shape.count ?? 0)
+    }
+    for (name, scale) in state.scales {
+      state.moments[RunState.scaleKey(name)] = AdamW.Moments(count: scale.count)
     }
   }
 }
@@ -79,16 +117,37 @@ extension RunState {
     palettized + parameters.keys.filter { centroids[$0] == nil }.sorted()
   }
 
-  /// The array that the optimizer steps for a weight, and its moments.
-  func target(of name: String) -> (parameter: Buffer, moments: AdamW.Moments) {
-    if let frozen = frozen[name], let moments = moments[Self.tableKey(name)] {
-      return (frozen.table, moments)
+  /// What the optimizer steps for a weight.
+  func targets(
+    of name: String, _ gradient: WeightGradient, entries: Buffer?
+  ) -> [OptimizerStep.Target] {
+    func target(_ gradient: Buffer, _ parameter: Buffer?, _ key: String) -> OptimizerStep.Target {
+      guard let parameter, let moments = moments[key] else {
+        preconditionFailure("nothing to train under \(key)")
+      }
+      return OptimizerStep.Target(gradient: gradient, parameter: parameter, moments: moments)
     }
-    guard let parameter = parameters[name]?.buffer, let moments = moments[name] else {
-      preconditionFailure("nothing to train under \(name)")
+    guard case .palette(let gradients) = gradient else {
+      guard case .plain(let gradient) = gradient else { return [] }
+      return [target(gradient, parameters[name]?.buffer, name)]
     }
-    return (parameter, moments)
+    var targets: [OptimizerStep.Target] = []
+    if let frozen = frozen[name] {
+      targets.append(target(gradients.parameter, frozen.table, Self.tableKey(name)))
+    } else {
+      targets.append(target(gradients.parameter, parameters[name]?.buffer, name))
+    }
+    if let scale = gradients.scale { targets.append(target(scale, scales[name], Self.scaleKey(name))) }
+    if let gradient = gradients.entries { targets.append(target(gradient, entries, Self.tableKey(name))) }
+    return targets
   }
+}
+
+/// A weight's gradient as the network gives it, or what its palette makes of it.
+enum WeightGradient: Sendable {
+  case none
+  case plain(Buffer)
+  case palette(StepPalette.Gradients)
 }
 
 extension ClusteringRecipe.Gradient {

@@ -32,6 +32,8 @@ package struct TrainingRun: Sendable {
     package let secondsLeft: Double
     /// Weights whose palettes lost entries, or whose entries merged.
     package let collapsed: [String]
+    /// Of each palettized weight: 10 log₁₀(Σw² / Σ(w − ŵ)²) in dB, every weight its nearest entry.
+    package let signalToNoise: [String: Double]
   }
 
   /// How a run ended.

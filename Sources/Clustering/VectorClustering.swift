@@ -1,0 +1,120 @@
+package import Kernels
+
+/// Palettes of vectors: each group's vectors, every one its nearest palette entry.
+///
+/// The gradient goes straight through to the weights, and to an entry as the sum over its cell.
+package struct VectorClustering: Sendable {
+  /// In the order of ``PaletteLayout/arrangement``.
+  private let elements: Buffer
+  private let layout: PaletteLayout
+  /// `[groups, entries, vector]`
+  package let table: [Float]
+  /// One for each vector, in the arranged order.
+  package let indices: [UInt8]
+
+  package init(arranged elements: Buffer, _ layout: PaletteLayout, table: [Float]) {
+    self.elements = elements
+    self.layout = layout
+    self.table = table
+    indices = PaletteEntries.nearest(elements, table, groups: layout.groups, vector: layout.vector)
+  }
+
+  /// The entries moved to the means of their cells, those of empty cells to the vectors with the largest errors.
+  package func refitted() -> [Float] {
+    let parts = Parallel.map(layout.groups) { refitted(group: $0) }
+    return parts.flatMap { $0 }
+  }
+
+  private func refitted(group: Int) -> [Float] {
+    let d = layout.vector
+    let size = table.count / layout.groups
+    var sums = [Double](repeating: 0, count: size)
+    var counts = [Int](repeating: 0, count: size / d)
+    let range = layout.indexRange(group)
+    for vector in range {
+      let cell = Int(indices[vector])
+      counts[cell] += 1
+      for e in 0..<d { sums[cell * d + e] += Double(elements.pointer[vector * d + e]) }
+    }
+    var next = Array(table[group * size..<(group + 1) * size])
+    for cell in counts.indices where counts[cell] > 0 {
+      for e in 0..<d { next[cell * d + e] = Float(sums[cell * d + e] / Double(counts[cell])) }
+    }
+    let empty = counts.indices.filter { counts[$0] == 0 }
+    guard !empty.isEmpty else { return next }
+    let worst = range.map { (error: error($0, group * size), vector: $0) }
+      .sorted { $0.error == $1.error ? $0.vector < $1.vector : $0.error > $1.error }
+    for (cell, source) in zip(empty, worst) where source.error > 0 {
+      for e in 0..<d { next[cell * d + e] = elements.pointer[source.vector * d + e] }
+    }
+    return next
+  }
+
+  private func error(_ vector: Int, _ start: Int) -> Float {
+    let (d, entry) = (layout.vector, start + Int(indices[vector]) * layout.vector)
+    return (0..<d).reduce(0) { sum, e in
+      let difference = elements.pointer[vector * d + e] - table[entry + e]
+      return sum + difference * difference
+    }
+  }
+
+  /// Entries to start from: far from one another (k-means++, Arthur & Vassilvitskii 2007), then Lloyd's iterations.
+  package static func start(
+    arranged elements: Buffer, _ layout: PaletteLayout, entries: Int, rounds: Int = 20
+  ) -> [Float] {
+    let parts = Parallel.map(layout.groups) { group in
+      spread(elements, layout.indexRange(group), dimension: layout.vector, entries: entries)
+    }
+    var table = parts.flatMap { $0 }
+    for _ in 0..<rounds {
+      let next = VectorClustering(arranged: elements, layout, table: table).refitted()
+      if next == table { break }
+      table = next
+    }
+    return table
+  }
+
+  private static func spread(
+    _ elements: Buffer, _ range: Range<Int>, dimension d: Int, entries: Int
+  ) -> [Float] {
+    var random = SplitMix64(state: UInt64(range.lowerBound) &* 31 &+ UInt64(range.count))
+    var distances = [Float](repeating: .infinity, count: range.count)
+    var chosen = range.lowerBound + range.count / 2
+    var table: [Float] = []
+    for _ in 0..<entries {
+      let entry = (0..<d).map { elements.pointer[chosen * d + $0] }
+      table += entry
+      var total = 0.0
+      for (at, vector) in range.enumerated() {
+        var distance: Float = 0
+        for e in 0..<d {
+          let difference = elements.pointer[vector * d + e] - entry[e]
+          distance += difference * difference
+        }
+        distances[at] = min(distances[at], distance)
+        total += Double(distances[at])
+      }
+      var rest = random.uniform() * total
+      var at = 0
+      while at + 1 < range.count, rest >= Double(distances[at]) {
+        rest -= Double(distances[at])
+        at += 1
+      }
+      chosen = range.lowerBound + at
+    }
+    return table
+  }
+}
+
+/// Steele, Lea & Flood's generator (2014), for choices that must be the same every time.
+private struct SplitMix64 {
+  var state: UInt64
+
+  mutating func uniform() -> Double {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return Double((z ^ (z >> 31)) >> 11) * 0x1p-53
+  }
+}

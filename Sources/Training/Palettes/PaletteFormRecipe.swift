@@ -1,0 +1,72 @@
+internal import Clustering
+internal import Kernels
+package import Recipes
+
+/// What a recipe says of one weight.
+struct WeightPalette: Sendable, Equatable {
+  let form: PaletteForm
+  let layout: PaletteLayout
+  /// The share of weights that are zero from the start.
+  let prune: Double
+
+  /// - Returns: nil if the weight stays in half precision.
+  /// - Throws: ``TrainingError/mismatch(what:expected:found:)`` if its channels do not divide so.
+  init?(_ clustering: ClusteringRecipe, _ name: String, shape: [Int]) throws(TrainingError) {
+    guard let palette = clustering.palette(of: name, shape: shape) else { return nil }
+    form = palette.form
+    prune = palette.prune
+    do {
+      layout = try form.layout(of: shape)
+    } catch {
+      throw .mismatch(
+        what: "palette of '\(name)'",
+        expected: "groups and vectors that divide its channels (or a line of its own in clustering.layers)",
+        found: "\(error)")
+    }
+  }
+
+  /// The weights with the smallest ones at zero: a copy, or the weights themselves if none are to be.
+  func pruned(_ weights: Buffer) -> Buffer {
+    let count = Int(prune * Double(weights.count))
+    guard count > 0 else { return weights }
+    let elements = weights.elements
+    let order = elements.indices.sorted {
+      abs(elements[$0]) == abs(elements[$1]) ? $0 < $1 : abs(elements[$0]) < abs(elements[$1])
+    }
+    var kept = elements
+    for index in order.prefix(count) { kept[index] = 0 }
+    return Buffer(kept)
+  }
+
+  /// Factors of the channels to start from, or nil if it has none.
+  func startingScale(_ weights: Buffer) -> Buffer? {
+    form.channelScale ? PaletteElements.scale(of: weights, layout) : nil
+  }
+}
+
+extension PaletteRecipe {
+  fileprivate var form: PaletteForm {
+    let stored: PaletteForm.Entries =
+      switch entries {
+      case .half: .half
+      case .int8: .int8
+      }
+    return PaletteForm(
+      bits: bits, groupSize: groupSize > 0 ? groupSize : nil, axis: axis, vector: vector,
+      channelScale: channelScale, entries: stored, enforcesZero: enforceZero)
+  }
+}
+
+extension ClusteringRecipe {
+  /// Bits that a weight of this name and shape takes, tables and scales included.
+  ///
+  /// - Throws: as ``WeightPalette`` does.
+  package func storedBits(of name: String, shape: [Int]) throws(TrainingError) -> Int {
+    let count = shape.reduce(1, *)
+    guard let palette = try WeightPalette(self, name, shape: shape) else { return count * 16 }
+    let (form, layout) = (palette.form, palette.layout)
+    let numbers = layout.groups * layout.vector << form.bits
+    let tables = form.entries == .int8 ? numbers * 8 + layout.groups * 16 : numbers * 16
+    return count / layout.vector * form.bits + tables + (form.channelScale ? layout.channels * 16 : 0)
+  }
+}
