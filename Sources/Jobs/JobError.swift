@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// What a command was asked that cannot be done; each one line.
 package enum JobError: Error, CustomStringConvertible, Equatable {
   /// A file or folder that is none of the kinds a command takes.
@@ -8,6 +10,10 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
   case input(target: String, name: String, expected: String, found: String)
   /// A recipe file that cannot be read.
   case unreadable(path: String, reason: String)
+  /// A file that is not what a command needs.
+  case unusable(file: String, expected: String, found: String)
+  /// No assignment of bits keeps to the budget.
+  case budget(leastBits: Double, leastMegabytes: Double, bestPSNR: Double)
   /// A command-line value out of range.
   case option(name: String, expected: String, found: String)
 
@@ -19,6 +25,11 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
     case .input(let target, let name, let expected, let found):
       "\(target): input '\(name)': expected \(expected), found \(found)"
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
+    case .unusable(let file, let expected, let found): "\(file): expected \(expected), found \(found)"
+    case .budget(let bits, let megabytes, let psnr):
+      String(
+        format: "the budget is out of reach: the smallest palettes take %.3f bits a weight (%.2f MB in all), the best "
+          + "reach %.1f dB; allow more, or other --bits and --group-sizes", bits, megabytes, psnr)
     case .option(let name, let expected, let found):
       "\(name): expected \(expected), found \(found)"
     }

@@ -28,6 +28,16 @@ package final class ParameterStore: ParameterSource {
 
   package func buffer(_ name: String) -> Buffer? { buffers[name] }
 
+  /// The same values but for one weight.
+  package func replacing(_ name: String, with buffer: Buffer) -> ParameterStore {
+    var weights = buffers.reduce(into: [String: (shape: Shape, buffer: Buffer)]()) { weights, weight in
+      weights[weight.key] = leaves[weight.key].map { ($0.shape, weight.value) }
+    }
+    precondition(weights[name]?.shape.count == buffer.count, "no \(buffer.count) elements of \(name) to replace")
+    weights[name]?.buffer = buffer
+    return ParameterStore(weights, origin: origin)
+  }
+
   /// The leaf under which gradients of this weight are delivered.
   package func leaf(_ name: String) -> Node? { leaves[name] }
 

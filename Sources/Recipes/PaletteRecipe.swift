@@ -88,6 +88,25 @@ extension ClusteringRecipe {
     return palette.bits < 16 ? palette : nil
   }
 
+  /// What the recipe becomes when one weight gets another palette.
+  public func with(bits: Int, groupSize: Int, for weight: String) -> ClusteringRecipe {
+    assigning([(weight, bits, groupSize)])
+  }
+
+  /// What the recipe becomes when single weights get palettes of their own; all else stays as it was.
+  public func assigning(_ palettes: [(weight: String, bits: Int, groupSize: Int)]) -> ClusteringRecipe {
+    var recipe = self
+    recipe.layers =
+      palettes.map { weight, bits, groupSize in
+        var layer = layers.first { Self.matches(weight, $0.match) } ?? Layer(match: weight)
+        layer.match = weight
+        layer.bits = bits
+        layer.groupSize = groupSize
+        return layer
+      } + layers
+    return recipe
+  }
+
   /// All palettes that the recipe speaks of, with their paths.
   var palettes: [(path: String, palette: PaletteRecipe)] {
     [("clustering", palette)]

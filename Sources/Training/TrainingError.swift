@@ -10,6 +10,8 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
   case nothingToResume(file: String)
   /// The run was asked to stop; the checkpoint holds all steps done.
   case interrupted(step: Int, checkpoint: String)
+  /// The user asked to stop work that keeps no checkpoint.
+  case stopped(what: String)
 
   package var description: String {
     switch self {
@@ -23,6 +25,7 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
       "\(file): no checkpoint to resume from: run without --resume first"
     case .interrupted(let step, let checkpoint):
       "interrupted after step \(step); continue with --resume (checkpoint \(checkpoint))"
+    case .stopped(let what): "interrupted during \(what)"
     }
   }
 }

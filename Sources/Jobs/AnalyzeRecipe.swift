@@ -1,0 +1,70 @@
+package import Foundation
+package import Recipes
+
+/// The recipe that an analysis starts from, and where the one that it writes goes.
+package struct AnalyzeRecipe: Sendable {
+  package let recipe: Recipe
+  /// What the recipe's paths are relative to.
+  package let folder: URL
+  private let output: String
+
+  /// - Parameters:
+  ///   - data: the model folder's `latents.h5` if nil.
+  ///   - recipe: a file; our defaults if nil.
+  package init(
+    model: String, data: String?, recipe: String?, settings: [String], output: String
+  ) throws {
+    self.output = output
+    let target = URL(filePath: output)
+    guard target.pathExtension == "json" else {
+      throw JobError.unusable(file: output, expected: "a name that ends in .json", found: "another")
+    }
+    folder = target.deletingLastPathComponent()
+    let name = target.deletingPathExtension().lastPathComponent
+    var base: Recipe
+    if let recipe {
+      base = try RecipeFile.read(recipe, settings: settings)
+    } else {
+      let words = ["name": name, "model": model, "data": data ?? model + "/latents.h5"].mapValues {
+        String(decoding: (try? JSONEncoder().encode($0)) ?? Data(), as: UTF8.self)
+      }
+      let json = """
+        {"name": \(words["name"] ?? ""), "model": \(words["model"] ?? ""), "data": \(words["data"] ?? ""),
+         "clustering": {"bits": 4}, "training": {"steps": 800}}
+        """
+      base = try StrictDecoding.decode(
+        Recipe.self, from: try StrictDecoding.setting(settings, in: Data(json.utf8)), file: "the default recipe")
+    }
+    base.name = name
+    base.model = Self.relative(model, to: folder)
+    base.data = Self.relative(data ?? model + "/latents.h5", to: folder)
+    try base.validate()
+    self.recipe = base
+  }
+
+  /// A path as seen from a folder, so that the recipe can be moved together with what it names.
+  private static func relative(_ path: String, to folder: URL) -> String {
+    let from = folder.standardizedFileURL.pathComponents
+    let to = URL(filePath: path).standardizedFileURL.pathComponents
+    let common = zip(from, to).prefix { $0 == $1 }.count
+    // Nothing in common but the root: the absolute path says more.
+    guard common > 1 else { return URL(filePath: path).standardizedFileURL.path }
+    return ([String](repeating: "..", count: from.count - common) + to[common...]).joined(separator: "/")
+  }
+
+  /// Widths that the target's palettes can have.
+  package var supportedBits: [Int] { recipe.export.target.hasGroupedPalettes ? [1, 2, 3, 4, 6, 8] : [1, 2, 4, 6, 8] }
+
+  /// The recipe with bits by weight name.
+  package func assigning(_ bits: [String: Int]) throws -> Recipe {
+    var mixed = recipe
+    mixed.clustering = recipe.clustering.assigning(
+      bits.sorted { $0.key < $1.key }.map { ($0.key, $0.value, recipe.clustering.groupSize) })
+    try mixed.validate()
+    return mixed
+  }
+
+  package func write(_ recipe: Recipe) throws {
+    try recipe.encoded().write(to: URL(filePath: output), options: .atomic)
+  }
+}

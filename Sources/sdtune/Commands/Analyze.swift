@@ -1,0 +1,97 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Jobs
+internal import Recipes
+internal import Training
+
+/// `sdtune analyze`: a mixed-bit recipe for a budget.
+struct Analyze: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure each tensor's sensitivity and write the mixed-bit recipe that a budget allows.",
+    discussion: """
+      The recipe gives every weight its bits by name; tune it with sdtune --recipe. Of the base recipe everything else \
+      is kept.
+      """)
+
+  @Option(help: "A Stable Diffusion model in diffusers' folder layout.", completion: .directory)
+  var model: String
+
+  @Option(help: "Latents and token numbers (default: MODEL/latents.h5).")
+  var data: String?
+
+  @Option(help: "The recipe that everything but bits is taken from (default: our defaults).")
+  var recipe: String?
+
+  @Option(name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
+  var settings: [String] = []
+
+  @Option(help: "The recipe to write.")
+  var output: String
+
+  @Option(help: "Budget: bits a palettized weight, tables included.")
+  var averageBits: Double?
+
+  @Option(help: "Budget: all weights of the UNet, in units of 10^6 bytes.")
+  var megabytes: Double?
+
+  @Option(help: "Budget: the smallest palettes whose predicted PSNR is at least this, in dB.")
+  var psnr: Double?
+
+  @Option(parsing: .upToNextOption, help: "Bits to choose from (default: all that the target holds).")
+  var bits: [Int] = []
+
+  @Option(parsing: .upToNextOption, help: "Channels in a group to choose from; 0 is one palette a tensor.")
+  var groupSizes: [Int] = [0]
+
+  @Option(help: "Batches of pictures, prompts and timesteps to measure on.")
+  var batches = 2
+
+  @Option(help: "Also write the measurements and bits as Apple's mixed-bit recipe JSON.")
+  var appleOutput: String?
+
+  @Option(help: "Take the bits from Apple's mixed-bit recipe JSON instead of measuring.")
+  var appleInput: String?
+
+  @Option(help: "Which of the recipes in the JSON (default: the only one).")
+  var appleRecipe: String?
+
+  @OptionGroup var options: OutputOptions
+
+  func validate() throws {
+    let budgets = [averageBits, megabytes, psnr].compactMap { $0 }
+    guard budgets.count + (appleInput == nil ? 0 : 1) == 1, budgets.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+      throw ValidationError(
+        "give one of --average-bits, --megabytes and --psnr, above 0, or --apple-input")
+    }
+    guard batches > 0 else { throw ValidationError("--batches: expected 1 or more, found \(batches)") }
+  }
+
+  func run() throws {
+    let base = try AnalyzeRecipe(model: model, data: data, recipe: recipe, settings: settings, output: output)
+    if let appleInput {
+      let assigned = try AppleMixedBitRecipe(file: appleInput).bits(appleRecipe, file: appleInput)
+      let result = try base.assigning(assigned)
+      try base.write(result)
+      return try options.show(result, text: "\(output): bits of \(assigned.count) weights")
+    }
+    let widths = bits.isEmpty ? base.supportedBits : bits
+    let job = AnalyzeJob(
+      base.recipe, folder: base.folder, options: .init(bits: widths, groupSizes: groupSizes, batches: batches))
+    let result = try job(
+      budget,
+      progress: { done, total, left in
+        guard done % max(1, total / 20) == 0 || done == total else { return }
+        Terminal.note(
+          String(format: "measured %d of %d tensors, %d:%02d left", done, total, Int(left) / 60, Int(left) % 60))
+      }, isInterrupted: { Interruption.isRequested })
+    try base.write(result.recipe)
+    if let appleOutput { try result.apple.write(to: appleOutput) }
+    try options.show(result, text: result.text)
+  }
+
+  private var budget: AnalyzeJob.Budget {
+    if let averageBits { return .averageBits(averageBits) }
+    if let megabytes { return .megabytes(megabytes) }
+    return .psnr(psnr ?? 0)
+  }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import Recipes
+import Testing
+
+/// `sdtune analyze` as a user calls it.
+@Suite(.serialized) struct AnalyzeTests {
+  private let quick = [
+    "analyze", "--model", "checkpoints/emoji-sd", "--batches", "1", "--set", "training.batchSize=2", "--set",
+    "clustering.minimumElements=40000",
+  ]
+
+  @Test func writesARecipeWithinTheBudget() throws {
+    let scratch = try ScratchFolder()
+    let (first, second) = (scratch.file("a/mixed.json"), scratch.file("b/mixed.json"))
+    for folder in ["a", "b"] {
+      try FileManager.default.createDirectory(atPath: scratch.file(folder), withIntermediateDirectories: true)
+    }
+    let apple = scratch.file("apple.json")
+    let choice = [
+      "--bits", "2", "6", "--group-sizes", "0", "16", "--average-bits", "3", "--set", "export.target=iOS18",
+    ]
+    let result = try Program.run(quick + choice + ["--output", first, "--apple-output", apple, "--json"])
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try #require(
+      try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+    let average = try #require(report["averageBits"] as? Double)
+    #expect(average <= 3 && average > 2)
+    let again = try Program.run(quick + choice + ["--output", second])
+    #expect(again.status == 0, "\(again.errors)")
+    #expect(FileManager.default.contentsEqual(atPath: first, andPath: second), "the same seed, another recipe")
+
+    let recipe = try read(first)
+    let layers = recipe.clustering.layers
+    #expect(Set(layers.compactMap(\.bits)) == [2, 6] && layers.map(\.match) == layers.map(\.match).sorted())
+
+    // Apple's form carries bits, not groups.
+    let back = scratch.file("a/back.json")
+    let taken = try Program.run(
+      quick + ["--output", back, "--apple-input", apple, "--set", "export.target=iOS18"])
+    #expect(taken.status == 0, "\(taken.errors)")
+    let bits = try read(back).clustering.layers.map { [$0.match, "\($0.bits ?? 0)"] }
+    #expect(bits == layers.map { [$0.match, "\($0.bits ?? 0)"] })
+  }
+
+  private func read(_ path: String) throws -> Recipe {
+    let json = try Data(contentsOf: URL(filePath: path))
+    let recipe = try StrictDecoding.decode(Recipe.self, from: json, file: path)
+    try recipe.validate()
+    return recipe
+  }
+
+  @Test func budgetOutOfReachIsOneLine() throws {
+    let scratch = try ScratchFolder()
+    let result = try Program.run(
+      quick + [
+        "--bits", "2", "--set", "clustering.minimumElements=100000", "--average-bits", "1", "--output",
+        scratch.file("r.json"),
+      ])
+    #expect(result.status == 1 && result.errors.contains("error: the budget is out of reach"), "\(result.errors)")
+    #expect(!FileManager.default.fileExists(atPath: scratch.file("r.json")))
+  }
+}
