@@ -9,6 +9,7 @@
 #include "elementwise.h"
 #include "half.h"
 #include "optimal_partition.h"
+#include "optimizer.h"
 #include "palette.h"
 #include "planes.h"
 #include "pointwise.h"
@@ -17,3 +18,4 @@
 #include "soft_assignment.h"
 #include "weight_codes.h"
 #include "unfold.h"
+#include "winograd.h"

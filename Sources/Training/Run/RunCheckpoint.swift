@@ -74,14 +74,14 @@ package enum RunCheckpoint {
     try recipe.validate()
     let reader = Reader(arrays: StateArrays(path: path, arrays: contents.arrays))
     return Contents(
-      recipe: recipe, state: try reader.state(step: step), hard: try reader.hard(recipe))
+      recipe: recipe, state: try reader.state(step: step, recipe.training.moments), hard: try reader.hard(recipe))
   }
 
   /// Reads a run's state.
   private struct Reader {
     let arrays: StateArrays
 
-    func state(step: Int) throws(CheckpointError) -> RunState {
+    func state(step: Int, _ precision: TrainingRecipe.Moments) throws(CheckpointError) -> RunState {
       let parameters = try arrays.parameters("parameters")
       var centroids: [String: [Float]] = [:]
       for name in arrays.names(in: "centroids") {
@@ -95,8 +95,8 @@ package enum RunCheckpoint {
             "frozen/indices/\(name)", count: parameters[name]?.shape.count ?? -1))
       }
       return RunState(
-        step: step, parameters: parameters, moments: try arrays.moments(), centroids: centroids,
-        frozen: frozen, losses: try arrays.losses(steps: step))
+        step: step, parameters: parameters, moments: try arrays.moments(precision, of: parameters),
+        centroids: centroids, frozen: frozen, losses: try arrays.losses(steps: step))
     }
 
     func hard(_ recipe: Recipe) throws(CheckpointError) -> HardWeights? {

@@ -11,18 +11,19 @@ extension RunState {
     var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
     for name in names {
       guard let shape = weights.shape(of: name), let buffer = weights.buffer(name) else { continue }
-      parameters[name] = (shape, Buffer(buffer.elements))
+      let copy = Buffer(uninitialized: buffer.count)
+      copy.copy(from: buffer, 0..<buffer.count, at: 0)
+      parameters[name] = (shape, copy)
     }
     let clustering = recipe.clustering
     let palettized = names.filter {
       clustering.bits(of: $0, shape: weights.shape(of: $0)?.axes ?? []) < 16
     }
+    let copies = parameters
     let started = Parallel.map(palettized.count) { index -> Result<[Float], any Error> in
       let name = palettized[index]
       return Result {
-        guard let buffer = weights.buffer(name), let shape = weights.shape(of: name) else {
-          return []
-        }
+        guard let (shape, buffer) = copies[name] else { return [] }
         let bits = clustering.bits(of: name, shape: shape.axes)
         let optimum = OptimalKMeans(try WeightHistogram(buffer), clusters: 1 << bits)
         return optimum.centroids.map(Float.init)
@@ -32,7 +33,7 @@ extension RunState {
     for (name, result) in zip(palettized, started) { centroids[name] = try result.get() }
     self.init(
       step: 0, parameters: parameters,
-      moments: parameters.mapValues { AdamW.Moments(count: $0.shape.count) },
+      moments: parameters.mapValues { AdamW.Moments(count: $0.shape.count, recipe.training.moments) },
       centroids: centroids, frozen: [:], losses: [])
   }
 }

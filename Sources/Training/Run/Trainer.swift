@@ -45,37 +45,24 @@ package struct Trainer: Sendable {
 
     let batch = TrainingBatch(step: state.step, seed: recipe.seed, recipe.training, dataset, schedule)
     let store = ParameterStore(state.parameters, origin: recipe.model)
-    let (loss, gradients) = try gradients(
-      batch, ClusteredParameters(store: store, palettes: palettes))
-
-    let pulling = clock.now
-    let names = state.trainable
-    let trained = Parallel.map(names.count) { index in
-      let name = names[index]
-      return palettes[name].flatMap { palette in gradients[name].map { palette.pullback($0) } }
-        ?? gradients[name]
+    let loss = try Execution.recomputing(recipe.training.recompute) {
+      try self.loss(batch, ClusteredParameters(store: store, palettes: palettes))
     }
-    clustering += clock.now - pulling
-    let norm = update(state, phase, names, trained)
+    var update = StepUpdate(state, palettes, optimizer(state, phase))
+    Execution.recomputing(recipe.training.recompute) {
+      loss.gradients { name, gradient in update.take(gradient, of: name) }
+    }
+    let norm = update.finish()
+    clustering += update.clustering
     for (name, palette) in palettes {
       state.centroids[name] = palette.nextCentroids(after: state.centroids[name] ?? [])
     }
-    let measured = RunState.StepLoss(loss: Double(loss), gradientNorm: norm)
+    let measured = RunState.StepLoss(loss: Double(loss.scalar), gradientNorm: norm)
     state.losses.append(measured)
     state.step += 1
     return StepReport(
       loss: measured, phase: phase, clusteringSeconds: clustering.seconds,
       seconds: (clock.now - started).seconds)
-  }
-
-  /// The loss of a batch with the given weights, and its gradients.
-  private func gradients(
-    _ batch: TrainingBatch, _ source: any ParameterSource
-  ) throws -> (Float, Gradients) {
-    try Execution.recomputing(recipe.training.recompute) {
-      let loss = try loss(batch, source)
-      return (loss.scalar, loss.gradients())
-    }
   }
 
   private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
@@ -106,20 +93,10 @@ package struct Trainer: Sendable {
     }
   }
 
-  /// - Returns: the norm of the gradients before clipping.
-  private func update(
-    _ state: RunState, _ phase: TrainingPhase, _ names: [String], _ gradients: [Buffer?]
-  ) -> Double {
-    let targets = names.enumerated().compactMap { index, name in
-      gradients[index].map { gradient in
-        let (parameter, moments) = state.target(of: name)
-        return OptimizerStep.Target(gradient: gradient, parameter: parameter, moments: moments)
-      }
-    }
+  private func optimizer(_ state: RunState, _ phase: TrainingPhase) -> OptimizerStep {
     let earlier = phase == .polish ? recipe.softSteps + recipe.hardSteps : 0
     return OptimizerStep(
-      recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1
-    )(targets)
+      recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1)
   }
 }
 

@@ -68,7 +68,8 @@ extension Trainer {
     }
     // What stays as it was is trained on with fresh moments, since the loss is now another one.
     for name in state.parameters.keys where state.centroids[name] == nil {
-      state.moments[name] = AdamW.Moments(count: state.parameters[name]?.shape.count ?? 0)
+      state.moments[name] = AdamW.Moments(
+        count: state.parameters[name]?.shape.count ?? 0, recipe.training.moments)
     }
   }
 }
