@@ -56,10 +56,18 @@ let package = Package(
     .executableTarget(
       name: "sdtune",
       dependencies: [
-        "Jobs",
+        // All that it imports, so that it is built again when one of them changes.
+        "Jobs", "Recipes", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    .executableTarget(
+      name: "sdtune-benchmark",
+      dependencies: [
+        "Checkpoints", "Kernels", "Layers", "StableDiffusion", "Tensors",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks", swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),

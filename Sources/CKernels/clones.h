@@ -4,7 +4,10 @@
 #pragma once
 #if defined(__x86_64__)
 #define SD_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+// The same with a third, for AVX-512 (x86-64-v4): code that works in vectors of 16 floats.
+#define SD_CLONES_WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define SD_CLONES
+#define SD_CLONES_WIDE
 #endif
 #define SD_INLINE static inline __attribute__((always_inline))

@@ -124,18 +124,3 @@ SD_CLONES void sd_geglu_gradient(const float *restrict x, const float *restrict 
     }
   }
 }
-
-SD_CLONES void sd_adamw_step(float *restrict parameter, float *restrict mean, float *restrict variance,
-                             const float *restrict gradient, sd_adamw o, size_t count) {
-  float keep = 1.0f - o.learning_rate * o.weight_decay;
-  float step = o.learning_rate / o.correction1;
-  float root = 1.0f / sqrtf(o.correction2);
-  for (size_t i = 0; i < count; i++) {
-    float g = gradient[i] * o.gradient_scale;
-    float m = o.beta1 * mean[i] + (1.0f - o.beta1) * g;
-    float v = o.beta2 * variance[i] + (1.0f - o.beta2) * g * g;
-    mean[i] = m;
-    variance[i] = v;
-    parameter[i] = parameter[i] * keep - step * m / (sqrtf(v) * root + o.epsilon);
-  }
-}

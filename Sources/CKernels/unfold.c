@@ -59,3 +59,42 @@ void sd_flip_weight(const float *weight, float *flipped, ptrdiff_t outputs, ptrd
       for (ptrdiff_t t = 0; t < taps; t++)
         flipped[(i * taps + (taps - 1 - t)) * outputs + o] = weight[(o * inputs + i) * taps + t];
 }
+
+// As sd_unfold_patches, with the taps of one channel side by side.
+void sd_unfold_channels(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, sd_convolution g) {
+  ptrdiff_t taps = g.kernel_height * g.kernel_width;
+  for (ptrdiff_t r = row; r < row + count; r++, patches += taps * g.channels) {
+    ptrdiff_t ox = r % g.output_width, oy = r / g.output_width % g.output_height;
+    const float *image = x + r / (g.output_width * g.output_height) * g.height * g.width * g.channels;
+    for (ptrdiff_t tap = 0; tap < taps; tap++) {
+      ptrdiff_t iy = oy * g.stride - g.top + tap / g.kernel_width, ix = ox * g.stride - g.left + tap % g.kernel_width;
+      int inside = iy >= 0 && iy < g.height && ix >= 0 && ix < g.width;
+      const float *pixel = image + (iy * g.width + ix) * g.channels;
+      for (ptrdiff_t c = 0; c < g.channels; c++) patches[c * taps + tap] = inside ? pixel[c] : 0;
+    }
+  }
+}
+
+void sd_fold_channels(const float *patches, float *dx, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t last,
+                      sd_convolution g) {
+  ptrdiff_t taps = g.kernel_height * g.kernel_width, pixels = rows / (g.output_width * g.output_height) * g.height * g.width;
+  for (ptrdiff_t p = 0; p < pixels; p++) memset(dx + p * g.channels + first, 0, (size_t)(last - first) * sizeof(float));
+  for (ptrdiff_t r = 0; r < rows; r++, patches += taps * (last - first)) {
+    ptrdiff_t ox = r % g.output_width, oy = r / g.output_width % g.output_height;
+    float *image = dx + r / (g.output_width * g.output_height) * g.height * g.width * g.channels;
+    for (ptrdiff_t tap = 0; tap < taps; tap++) {
+      ptrdiff_t iy = oy * g.stride - g.top + tap / g.kernel_width, ix = ox * g.stride - g.left + tap % g.kernel_width;
+      if (iy < 0 || iy >= g.height || ix < 0 || ix >= g.width) continue;
+      float *pixel = image + (iy * g.width + ix) * g.channels + first;
+      for (ptrdiff_t c = 0; c < last - first; c++) pixel[c] += patches[c * taps + tap];
+    }
+  }
+}
+
+void sd_turn_kernels(const float *weight, float *turned, ptrdiff_t outputs, ptrdiff_t inputs, ptrdiff_t taps,
+                     ptrdiff_t first, ptrdiff_t last) {
+  for (ptrdiff_t o = 0; o < outputs; o++)
+    for (ptrdiff_t i = first; i < last; i++)
+      for (ptrdiff_t t = 0; t < taps; t++)
+        turned[((i - first) * outputs + o) * taps + (taps - 1 - t)] = weight[(o * inputs + i) * taps + t];
+}

@@ -28,6 +28,8 @@ package struct CheckpointArray: Sendable {
     /// Stored as 64-bit integers.
     case integers([Int])
     case bytes([UInt8])
+    /// Bytes where a kernel keeps them; read back as ``bytes(_:)``.
+    case packed(PackedBytes)
   }
 
   package let shape: [Int]
@@ -50,6 +52,7 @@ package struct CheckpointArray: Sendable {
     case .doubles(let values): values.count
     case .integers(let values): values.count
     case .bytes(let values): values.count
+    case .packed(let values): values.count
     }
   }
 
@@ -74,7 +77,7 @@ package struct CheckpointArray: Sendable {
     case .floats: .float32
     case .doubles: .float64
     case .integers: .int64
-    case .bytes: .uint8
+    case .bytes, .packed: .uint8
     }
   }
 
@@ -88,6 +91,7 @@ package struct CheckpointArray: Sendable {
     case .doubles(let values): try body(values.span.bytes)
     case .integers(let values): try body(values.span.bytes)
     case .bytes(let values): try body(values.span.bytes)
+    case .packed(let values): try values.withBytes(body)
     }
   }
 

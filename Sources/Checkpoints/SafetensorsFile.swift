@@ -33,21 +33,22 @@ package struct SafetensorsFile: Sendable {
   /// - Throws: if there is none of that name, or if it holds integers.
   package func floats(_ name: String) throws(CheckpointError) -> Buffer {
     let entry = try entry(name)
-    return try file.withBytes(entry.range) { (bytes) throws(CheckpointError) -> Buffer in
-      switch entry.elementType {
-      case .float32:
-        return Buffer(count: entry.count) { elements in
-          for index in 0..<entry.count { elements[index] = bytes.element(index, as: Float.self) }
-        }
-      case .float16: return HalfPrecision.decode(bytes.elements(as: UInt16.self))
-      case .brainFloat16:
-        return HalfPrecision.decodeBrainFloat(bytes.elements(as: UInt16.self))
-      case .float64: return Buffer(bytes.elements(as: Double.self).map { Float($0) })
-      case .int64, .int32, .uint8, .int8, .boolean:
-        throw .malformedItem(
-          file: path, item: name, expected: "floats", found: entry.elementType.rawValue)
-      }
+    let format: RawElements.Format
+    switch entry.elementType {
+    case .float32: format = .single
+    case .float16: format = .half
+    case .brainFloat16: format = .brainFloat
+    case .float64: format = .double
+    case .int64, .int32, .uint8, .int8, .boolean:
+      throw .malformedItem(
+        file: path, item: name, expected: "floats", found: entry.elementType.rawValue)
     }
+    return file.withBytes(entry.range) { RawElements.decoded($0, format, count: entry.count) }
+  }
+
+  /// Lets go of the memory that the tensor's bytes take; reading them again brings them back.
+  package func forget(_ name: String) {
+    if let entry = header.entries[name] { file.forget(entry.range) }
   }
 
   /// The tensor's elements as doubles; integers beyond 2⁵³ are rounded.

@@ -1,69 +1,12 @@
 internal import CKernels
 internal import Foundation
 
-/// The geometry of a 2-D convolution over channels-last images.
+/// 2-D convolution by whichever way is fastest for its geometry (`docs/performance.md`):
 ///
-/// `x` is `[batch, height, width, inputs]`, `y` is `[batch, outputHeight, outputWidth, outputs]`, the weight is
-/// `[outputs, inputs, kernelHeight, kernelWidth]`, as diffusers and Core ML store it.
-package struct ConvolutionGeometry: Sendable, Equatable {
-  package var batch: Int
-  package var height: Int
-  package var width: Int
-  package var inputs: Int
-  package var outputs: Int
-  package var kernelHeight: Int
-  package var kernelWidth: Int
-  package var stride: Int
-  /// Rows and columns of zeros around the image.
-  package var top: Int
-  package var left: Int
-  package var bottom: Int
-  package var right: Int
-
-  package init(
-    batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, kernelHeight: Int = 1,
-    kernelWidth: Int = 1, stride: Int = 1, top: Int = 0, left: Int = 0, bottom: Int = 0,
-    right: Int = 0
-  ) {
-    self.batch = batch
-    self.height = height
-    self.width = width
-    self.inputs = inputs
-    self.outputs = outputs
-    self.kernelHeight = kernelHeight
-    self.kernelWidth = kernelWidth
-    self.stride = stride
-    self.top = top
-    self.left = left
-    self.bottom = bottom
-    self.right = right
-  }
-
-  package var outputHeight: Int { (height + top + bottom - kernelHeight) / stride + 1 }
-  package var outputWidth: Int { (width + left + right - kernelWidth) / stride + 1 }
-  /// Positions of the output over the whole batch.
-  var rows: Int { batch * outputHeight * outputWidth }
-  var taps: Int { kernelHeight * kernelWidth }
-  /// Length of one unfolded patch.
-  var patch: Int { taps * inputs }
-  /// Whether the convolution is a product of matrices as it stands.
-  var isPointwise: Bool {
-    taps == 1 && stride == 1 && top == 0 && left == 0 && bottom == 0 && right == 0
-  }
-  /// Multiplications and additions of the direct algorithm.
-  package var operations: Int { 2 * rows * outputs * patch }
-
-  /// The convolution that carries `dy` back to `dx`; only for stride 1.
-  var transposed: ConvolutionGeometry {
-    ConvolutionGeometry(
-      batch: batch, height: outputHeight, width: outputWidth, inputs: outputs, outputs: inputs,
-      kernelHeight: kernelHeight, kernelWidth: kernelWidth, top: kernelHeight - 1 - top,
-      left: kernelWidth - 1 - left, bottom: kernelHeight - 1 - bottom,
-      right: kernelWidth - 1 - right)
-  }
-}
-
-/// 2-D convolution by unfolding tiles of output rows and one matrix product each (`performance.md`, section 3).
+/// - kernels of one pixel are matrix products as they stand;
+/// - 3×3 kernels on images that are not tiny by ``Winograd``;
+/// - few output positions by ``DeepConvolution``, which leaves the weight in its order;
+/// - all others by unfolding tiles of output rows and one matrix product each.
 package enum Convolution {
   /// Rows unfolded at a time: the tile stays in the last-level cache while OpenBLAS reuses its packed weights.
   private static let tileRows = 512
@@ -75,8 +18,19 @@ package enum Convolution {
     _ x: Buffer, weight: Buffer, bias: Buffer?, into y: Buffer, _ g: ConvolutionGeometry
   ) {
     check(x, weight, y, g)
-    let packed = packedWeight(weight, g)
-    multiply(x, packed, into: y, g)
+    if let winograd = Winograd(g) {
+      let size = g.patch
+      return winograd.forward(
+        x,
+        weight: { rows, kernels in
+          kernels.copy(from: weight, rows.lowerBound * size..<rows.upperBound * size, at: 0)
+        }, bias: bias, into: y)
+    }
+    if let deep = DeepConvolution(g) {
+      deep.forward(x, weight: weight, into: y)
+    } else {
+      multiply(x, packedWeight(weight, g), into: y, g)
+    }
     guard let bias else { return }
     Rows.add(bias, toRowsOf: y, width: g.outputs)
   }
@@ -90,6 +44,15 @@ package enum Convolution {
       MatrixProduct.multiply(
         Matrix(dy, stride: g.outputs), Matrix(weight, stride: g.inputs),
         into: Matrix(dx, stride: g.inputs), m: g.rows, n: g.inputs, k: g.outputs)
+    } else if let winograd = Winograd(g.transposed), g.keepsSize {
+      winograd.forward(
+        dy,
+        weight: { rows, kernels in
+          sd_turn_kernels(
+            weight.pointer, kernels.pointer, g.outputs, g.inputs, g.taps, rows.lowerBound, rows.upperBound)
+        }, bias: nil, into: dx)
+    } else if let deep = DeepConvolution(g) {
+      deep.inputGradient(dy, weight: weight, into: dx)
     } else if g.stride == 1 && g.transposed.top >= 0 && g.transposed.left >= 0
       && g.transposed.bottom >= 0 && g.transposed.right >= 0
     {
@@ -104,11 +67,27 @@ package enum Convolution {
 
   /// The gradient with respect to the weight.
   ///
-  /// Every core sums its own rows; the parts are added in order, so that the bits depend only on the thread count.
+  /// Where cores share out rows, the parts are added in order, so that the bits depend only on the thread count.
   package static func weightGradient(
     _ x: Buffer, dy: Buffer, into dw: Buffer, _ g: ConvolutionGeometry
   ) {
     check(x, dw, dy, g)
+    if g.isPointwise {
+      MatrixProduct.multiply(
+        Matrix(dy, stride: g.outputs, transposed: true), Matrix(x, stride: g.inputs),
+        into: Matrix(dw, stride: g.inputs), m: g.outputs, n: g.inputs, k: g.rows)
+    } else if let winograd = Winograd(g) {
+      winograd.weightGradient(x, dy: dy, into: dw)
+    } else if let deep = DeepConvolution(g) {
+      deep.weightGradient(x, dy: dy, into: dw)
+    } else {
+      sumWeightGradient(x, dy: dy, into: dw, g)
+    }
+  }
+
+  private static func sumWeightGradient(
+    _ x: Buffer, dy: Buffer, into dw: Buffer, _ g: ConvolutionGeometry
+  ) {
     let parts = max(1, min(Parallel.threads, g.rows / 64))
     let length = (g.rows + parts - 1) / parts
     let size = g.outputs * g.patch
@@ -116,19 +95,14 @@ package enum Convolution {
     Parallel.forEach(parts) { part in
       let rows = part * length..<min(g.rows, (part + 1) * length)
       let tile = min(tileRows, max(1, rows.count))
-      let unfolded = g.isPointwise ? nil : Buffer(uninitialized: tile * g.patch)
+      let unfolded = Buffer(uninitialized: tile * g.patch)
       var beta: Float = 0
       for start in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: tile) {
         let count = min(tile, rows.upperBound - start)
-        let patches: Matrix
-        if let unfolded {
-          unfold(x, rows: start..<start + count, into: unfolded, g)
-          patches = Matrix(unfolded, stride: g.patch)
-        } else {
-          patches = Matrix(x, offset: start * g.inputs, stride: g.inputs)
-        }
+        unfold(x, rows: start..<start + count, into: unfolded, g)
         MatrixProduct.multiplyInline(
-          Matrix(dy, offset: start * g.outputs, stride: g.outputs, transposed: true), patches,
+          Matrix(dy, offset: start * g.outputs, stride: g.outputs, transposed: true),
+          Matrix(unfolded, stride: g.patch),
           into: Matrix(sums, offset: part * size, stride: g.patch), m: g.outputs, n: g.patch, k: count,
           beta: beta)
         beta = 1
@@ -197,7 +171,7 @@ package enum Convolution {
         MatrixProduct.multiplyInline(
           Matrix(dy, offset: row * g.outputs, stride: g.outputs), Matrix(packed, stride: g.patch),
           into: Matrix(patches, stride: g.patch), m: count, n: g.patch, k: g.outputs)
-        sd_fold_patches(patches.pointer, dx.pointer, row, count, shape(g))
+        sd_fold_patches(patches.pointer, dx.pointer, row, count, g.shape)
       }
     }
   }
@@ -205,14 +179,7 @@ package enum Convolution {
   private static func unfold(
     _ x: Buffer, rows: Range<Int>, into patches: Buffer, _ g: ConvolutionGeometry
   ) {
-    sd_unfold_patches(x.pointer, patches.pointer, rows.lowerBound, rows.count, shape(g))
-  }
-
-  private static func shape(_ g: ConvolutionGeometry) -> sd_convolution {
-    sd_convolution(
-      height: g.height, width: g.width, channels: g.inputs, output_height: g.outputHeight,
-      output_width: g.outputWidth, kernel_height: g.kernelHeight, kernel_width: g.kernelWidth,
-      stride: g.stride, top: g.top, left: g.left)
+    sd_unfold_patches(x.pointer, patches.pointer, rows.lowerBound, rows.count, g.shape)
   }
 
   private static func check(_ x: Buffer, _ weight: Buffer, _ y: Buffer, _ g: ConvolutionGeometry) {

@@ -3,24 +3,91 @@ internal import Foundation
 
 /// Optimizer steps that read and write every array once.
 package enum FusedOptimizer {
-  /// One AdamW step in place; bias corrections are computed in double precision.
-  package static func adamW(
-    _ parameter: Buffer, mean: Buffer, variance: Buffer, gradient: Buffer, learningRate: Float,
-    beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, step: Int,
-    gradientScale: Float
-  ) {
+  /// What a step of AdamW needs to know.
+  package struct Options: Sendable {
+    package var learningRate, beta1, beta2, epsilon, weightDecay: Float
+    /// Counts from 1; bias corrections are computed in double precision.
+    package var step: Int
+    /// Multiplies the gradient: the clipping coefficient.
+    package var gradientScale: Float
+    /// Of the random bits that round moments; another one for every array.
+    package var seed: UInt32
+
+    package init(
+      learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float, step: Int,
+      gradientScale: Float = 1, seed: UInt32 = 0
+    ) {
+      self.learningRate = learningRate
+      self.beta1 = beta1
+      self.beta2 = beta2
+      self.epsilon = epsilon
+      self.weightDecay = weightDecay
+      self.step = step
+      self.gradientScale = gradientScale
+      self.seed = seed
+    }
+
+    fileprivate var kernel: sd_adamw {
+      sd_adamw(
+        learning_rate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weight_decay: weightDecay,
+        correction1: Float(1 - pow(Double(beta1), Double(step))),
+        correction2: Float(1 - pow(Double(beta2), Double(step))), gradient_scale: gradientScale,
+        // Steps far apart in the mixing's input.
+        seed: (seed &* 0x85EB_CA6B) ^ (UInt32(truncatingIfNeeded: step) &* 0x9E37_79B9))
+    }
+  }
+
+  /// First and second moments of one array, in one of three precisions.
+  package enum Moments: Sendable {
+    case single(mean: Buffer, variance: Buffer)
+    /// bfloat16.
+    case brainFloat(mean: PackedBytes, variance: PackedBytes)
+    /// A byte a moment and a scale for every ``blockLength`` of them.
+    case bytes(mean: PackedBytes, variance: PackedBytes, meanScales: Buffer, varianceScales: Buffer)
+
+    package static let blockLength = Int(SD_MOMENT_BLOCK)
+
+    package static func blocks(_ count: Int) -> Int { (count + blockLength - 1) / blockLength }
+
+    fileprivate func fits(_ count: Int) -> Bool {
+      switch self {
+      case .single(let mean, let variance): mean.count == count && variance.count == count
+      case .brainFloat(let mean, let variance): mean.count == 2 * count && variance.count == 2 * count
+      case .bytes(let mean, let variance, let meanScales, let varianceScales):
+        mean.count == count && variance.count == count && meanScales.count == Self.blocks(count)
+          && varianceScales.count == Self.blocks(count)
+      }
+    }
+  }
+
+  /// One AdamW step in place.
+  package static func adamW(_ parameter: Buffer, _ moments: Moments, gradient: Buffer, _ options: Options) {
     precondition(
-      mean.count == parameter.count && variance.count == parameter.count
-        && gradient.count == parameter.count && step > 0, "AdamW: \(parameter.count) elements")
-    let options = sd_adamw(
-      learning_rate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
-      weight_decay: weightDecay, correction1: Float(1 - pow(Double(beta1), Double(step))),
-      correction2: Float(1 - pow(Double(beta2), Double(step))), gradient_scale: gradientScale)
-    Parallel.ranges(parameter.count, grain: Elementwise.grain, multiple: 16) { part in
+      moments.fits(parameter.count) && gradient.count == parameter.count && options.step > 0,
+      "AdamW: \(parameter.count) elements")
+    let kernel = options.kernel
+    Parallel.ranges(parameter.count, grain: Elementwise.grain, multiple: Moments.blockLength) { part in
       let at = part.lowerBound
-      sd_adamw_step(
-        parameter.pointer + at, mean.pointer + at, variance.pointer + at, gradient.pointer + at,
-        options, part.count)
+      let (p, g) = (parameter.pointer + at, gradient.pointer + at)
+      switch moments {
+      case .single(let mean, let variance):
+        sd_adamw_step(p, mean.pointer + at, variance.pointer + at, g, kernel, part.count)
+      case .brainFloat(let mean, let variance):
+        mean.withElements(of: UInt16.self) { mean in
+          variance.withElements(of: UInt16.self) { variance in
+            sd_adamw_step_bfloat(p, mean + at, variance + at, g, kernel, at, part.count)
+          }
+        }
+      case .bytes(let mean, let variance, let meanScales, let varianceScales):
+        let block = at / Moments.blockLength
+        mean.withElements(of: UInt8.self) { mean in
+          variance.withElements(of: UInt8.self) { variance in
+            sd_adamw_step_bytes(
+              p, mean + at, variance + at, meanScales.pointer + block, varianceScales.pointer + block, g, kernel, at,
+              part.count)
+          }
+        }
+      }
     }
   }
 }

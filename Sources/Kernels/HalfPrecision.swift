@@ -16,13 +16,6 @@ package enum HalfPrecision {
     return y
   }
 
-  /// Widens bfloat16, the upper half of a 32-bit float.
-  package static func decodeBrainFloat(_ codes: [UInt16]) -> Buffer {
-    let y = Buffer(uninitialized: codes.count)
-    sd_bfloat_to_float(codes, y.pointer, codes.count)
-    return y
-  }
-
   package static func encode(_ x: Float) -> UInt16 {
     var x = x
     var code: UInt16 = 0

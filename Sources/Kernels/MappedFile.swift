@@ -61,6 +61,19 @@ package final class MappedFile: @unchecked Sendable {
       RawSpan(_unsafeStart: base + range.lowerBound, byteCount: range.count))
   }
 
+  /// Lets go of the memory that a part of the file takes; reading it again brings it back.
+  ///
+  /// - Precondition: `range` lies inside the file.
+  package func forget(_ range: Range<Int>) {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= count, "\(path): \(range) of \(count) bytes")
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = (range.lowerBound + page - 1) / page * page
+    let last = range.upperBound / page * page
+    guard let base, first < last else { return }
+    madvise(UnsafeMutableRawPointer(mutating: base + first), last - first, MADV_DONTNEED)
+  }
+
   /// A copy of a part of the file.
   package func data(_ range: Range<Int>) -> Data {
     withBytes(range) { bytes in bytes.withUnsafeBytes { Data($0) } }

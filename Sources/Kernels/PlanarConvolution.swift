@@ -55,6 +55,13 @@ package struct PlanarConvolution: Sendable {
       && outHeight == height && outWidth == width
   }
 
+  private var winograd: Winograd? {
+    guard kernel == (3, 3), stride == (1, 1), dilation == (1, 1), padding == (1, 1), groups == 1,
+      outHeight == height, outWidth == width
+    else { return nil }
+    return Winograd(batch: batch, height: height, width: width, inputs: inputs, outputs: outputs, planar: true)
+  }
+
   /// - Parameters:
   ///   - x: `[batch, inputs, height, width]`
   ///   - bias: `[outputs]`
@@ -67,6 +74,10 @@ package struct PlanarConvolution: Sendable {
       "convolution of \(x.count) elements with \(self)")
     let y = Buffer(uninitialized: batch * outputs * pixels)
     guard y.count > 0 else { return y }
+    if let winograd {
+      winograd.forward(x, weight: weight, bias: bias, into: y)
+      return y
+    }
     for group in 0..<groups {
       if isPointwise {
         let start = group * (inputs / groups) * pixels

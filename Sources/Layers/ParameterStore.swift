@@ -10,32 +10,51 @@ package final class ParameterStore: ParameterSource {
   package let origin: String
   private let leaves: [String: Node]
   private let buffers: [String: Buffer]
+  /// Weights that are read anew for every use.
+  private let stored: [String: @Sendable () -> Buffer]
   private let asked = Mutex<Set<String>>([])
 
-  /// - Parameter weights: values by name; each becomes a leaf of that name for gradients.
-  package init(_ weights: [String: (shape: Shape, buffer: Buffer)], origin: String) {
+  /// - Parameters:
+  ///   - weights: values by name; each becomes a leaf of that name for gradients.
+  ///   - stored: weights that stay where they are, in a file perhaps, and are read anew for every use. No name is in
+  ///     both.
+  package init(
+    _ weights: [String: (shape: Shape, buffer: Buffer)],
+    stored: [String: (shape: Shape, read: @Sendable () -> Buffer)] = [:], origin: String
+  ) {
     self.origin = origin
     buffers = weights.mapValues(\.buffer)
-    leaves = Dictionary(
-      uniqueKeysWithValues: weights.map { name, weight in
-        (name, Node(leaf: name, shape: weight.shape))
-      })
+    self.stored = stored.mapValues(\.read)
+    let shapes = weights.mapValues(\.shape).merging(stored.mapValues(\.shape)) { _, _ in
+      preconditionFailure("\(origin): a weight both in memory and stored")
+    }
+    leaves = Dictionary(uniqueKeysWithValues: shapes.map { ($0, Node(leaf: $0, shape: $1)) })
   }
 
   package var names: [String] { leaves.keys.sorted() }
 
   package func shape(of name: String) -> Shape? { leaves[name]?.shape }
 
-  package func buffer(_ name: String) -> Buffer? { buffers[name] }
+  /// The elements; a stored weight is read.
+  package func buffer(_ name: String) -> Buffer? { buffers[name] ?? stored[name]?() }
 
   /// The same values but for one weight.
   package func replacing(_ name: String, with buffer: Buffer) -> ParameterStore {
-    var weights = buffers.reduce(into: [String: (shape: Shape, buffer: Buffer)]()) { weights, weight in
-      weights[weight.key] = leaves[weight.key].map { ($0.shape, weight.value) }
-    }
-    precondition(weights[name]?.shape.count == buffer.count, "no \(buffer.count) elements of \(name) to replace")
-    weights[name]?.buffer = buffer
-    return ParameterStore(weights, origin: origin)
+    precondition(shape(of: name)?.count == buffer.count, "no \(buffer.count) elements of \(name) to replace")
+    var buffers = buffers
+    var stored = stored
+    stored[name] = nil
+    buffers[name] = buffer
+    return ParameterStore(leaves: leaves, buffers: buffers, stored: stored, origin: origin)
+  }
+
+  private init(
+    leaves: [String: Node], buffers: [String: Buffer], stored: [String: @Sendable () -> Buffer], origin: String
+  ) {
+    self.leaves = leaves
+    self.buffers = buffers
+    self.stored = stored
+    self.origin = origin
   }
 
   /// The leaf under which gradients of this weight are delivered.
@@ -44,13 +63,15 @@ package final class ParameterStore: ParameterSource {
   package func contains(_ name: String) -> Bool { leaves[name] != nil }
 
   package func parameter(_ name: String, _ shape: Shape) throws(ParameterError) -> Parameter {
-    guard let leaf = leaves[name], let buffer = buffers[name] else {
-      throw .missing(name, shape: shape, file: origin)
-    }
+    guard let leaf = leaves[name] else { throw .missing(name, shape: shape, file: origin) }
     guard leaf.shape == shape else {
       throw .misshapen(name, expected: shape, found: leaf.shape, file: origin)
     }
     asked.withLock { _ = $0.insert(name) }
+    if let read = stored[name] {
+      return Parameter(name: name, shape: shape) { Tensor(shape, read()).leaf(leaf) }
+    }
+    guard let buffer = buffers[name] else { preconditionFailure("\(origin): \(name) is nowhere") }
     return Parameter(name: name, shape: shape) { Tensor(shape, buffer).leaf(leaf) }
   }
 

@@ -7,6 +7,16 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     case diffusion
   }
 
+  /// How AdamW's two moments of every weight are kept.
+  public enum Moments: String, Choice {
+    /// 32-bit floats: 8 bytes a weight.
+    case single = "float32"
+    /// 4 bytes a weight.
+    case brainFloat = "bfloat16"
+    /// A byte each, over a scale for every 256: 2 bytes a weight.
+    case bytes = "8-bit"
+  }
+
   public var loss: Loss
   public var steps: Int
   /// Pictures in a step.
@@ -23,7 +33,9 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   public var beta2: Double
   public var epsilon: Double
   public var weightDecay: Double
-  /// Largest global L2 norm of a step's gradient; 0 for no limit.
+  public var moments: Moments
+  /// Largest global L2 norm of a step's gradient; 0 for no limit, which also lets every weight be stepped as soon as
+  /// its gradient is known, so that gradients take no memory.
   public var gradientNorm: Double
   /// Bounds the weight that samples of little noise have, by their signal-to-noise ratio: each sample's squared error
   /// counts `min(SNR, γ) / SNR` times for predicted noise, `min(SNR, γ) / (SNR + 1)` for a predicted velocity (Hang et
@@ -49,6 +61,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     beta2 = try values.value(.beta2, 0.99)
     epsilon = try values.value(.epsilon, 1e-8)
     weightDecay = try values.value(.weightDecay, 0)
+    moments = try values.value(.moments, .single)
     gradientNorm = try values.value(.gradientNorm, 1)
     minimumSNR = try values.value(.minimumSNR, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)

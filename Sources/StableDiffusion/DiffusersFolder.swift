@@ -6,7 +6,7 @@ internal import Tensors
 
 /// A Stable Diffusion model in diffusers' folder layout, or one component of it.
 package enum DiffusersFolder {
-  /// The weights of a component folder, widened to 32 bits.
+  /// The weights of a component folder, widened to 32 bits: small ones now, large ones whenever they are used.
   ///
   /// - Parameter ignoring: suffixes of names that are no weights of the model, such as `position_ids`.
   package static func weights(
@@ -14,11 +14,29 @@ package enum DiffusersFolder {
   ) throws(CheckpointError) -> ParameterStore {
     let files = try WeightFolder(path: folder)
     var weights: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var stored: [String: (shape: Shape, read: @Sendable () -> Buffer)] = [:]
     for name in files.names where !ignoring.contains(where: { name.hasSuffix($0) }) {
-      weights[name] = (Shape(files.shape(of: name) ?? []), try files.floats(name))
+      let shape = Shape(files.shape(of: name) ?? [])
+      guard shape.count >= storedSize, files.elementType(of: name)?.isFloat ?? false else {
+        weights[name] = (shape, try files.floats(name))
+        continue
+      }
+      stored[name] = (
+        shape,
+        {
+          // The header was checked when the file was opened, and floats were asked for above.
+          guard let elements = try? files.floats(name) else { preconditionFailure("\(folder): \(name)") }
+          files.forget(name)
+          return elements
+        }
+      )
     }
-    return ParameterStore(weights, origin: folder)
+    return ParameterStore(weights, stored: stored, origin: folder)
   }
+
+  /// Weights of at least so many elements stay in the file, in its precision, and are widened for every use: that costs
+  /// a hundredth of the product they go into, and a full-size model takes no memory of its own.
+  private static let storedSize = 1 << 18
 
   /// What a component folder holds: diffusers' `_class_name` or the first of transformers' `architectures`.
   package static func componentClass(_ folder: String) throws(ConfigurationError) -> String {

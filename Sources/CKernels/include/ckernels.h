@@ -10,6 +10,7 @@
 #include "half.h"
 #include "nearest_vector.h"
 #include "optimal_partition.h"
+#include "optimizer.h"
 #include "palette.h"
 #include "planes.h"
 #include "pointwise.h"
@@ -18,3 +19,4 @@
 #include "soft_assignment.h"
 #include "weight_codes.h"
 #include "unfold.h"
+#include "winograd.h"

@@ -26,9 +26,3 @@ double sd_sum_of_squared_differences(const float *x, const float *y, size_t coun
 /// For each row of `2 * width`: y = value * gelu_erf(gate), value the first half of the row and gate the second.
 void sd_geglu(const float *x, float *y, size_t rows, size_t width);
 void sd_geglu_gradient(const float *x, const float *dy, float *dx, size_t rows, size_t width);
-
-/// One AdamW step, torch's form: decoupled decay, bias-corrected moments, epsilon outside the root.
-typedef struct {
-  float learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2, gradient_scale;
-} sd_adamw;
-void sd_adamw_step(float *parameter, float *mean, float *variance, const float *gradient, sd_adamw options, size_t count);

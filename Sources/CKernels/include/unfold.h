@@ -16,3 +16,13 @@ void sd_unpack_weight(const float *packed, float *weight, ptrdiff_t outputs, ptr
 /// `[outputs, inputs, height, width]` to `[inputs, height, width, outputs]` with both kernel axes reversed.
 void sd_flip_weight(const float *weight, float *flipped, ptrdiff_t outputs, ptrdiff_t inputs, ptrdiff_t kernel_height,
                     ptrdiff_t kernel_width);
+
+/// Writes the patches `[channels, kernel_height, kernel_width]` of `count` output positions from `row` on: the order in
+/// which weights are stored.
+void sd_unfold_channels(const float *x, float *patches, ptrdiff_t row, ptrdiff_t count, sd_convolution g);
+/// Sets channels [first, last) of the images to the sums of what such patches of these channels alone add to them;
+/// `rows` are all output positions of the whole batch.
+void sd_fold_channels(const float *patches, float *dx, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t last, sd_convolution g);
+/// `[outputs, inputs, taps]` to `[inputs, outputs, taps]` with the taps reversed, for inputs [first, last).
+void sd_turn_kernels(const float *weight, float *turned, ptrdiff_t outputs, ptrdiff_t inputs, ptrdiff_t taps,
+                     ptrdiff_t first, ptrdiff_t last);

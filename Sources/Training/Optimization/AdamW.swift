@@ -1,4 +1,5 @@
 package import Kernels
+package import Recipes
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019), in torch's form:
 ///
@@ -18,18 +19,30 @@ package struct AdamW: Sendable, Equatable {
     self.weightDecay = weightDecay
   }
 
-  /// First and second moments of one parameter, both zero at the start.
+  /// First and second moments of one parameter.
   package struct Moments: Sendable {
-    package let mean: Buffer
-    package let variance: Buffer
+    /// Of the parameter.
+    package let count: Int
+    package let values: FusedOptimizer.Moments
 
-    package init(mean: Buffer, variance: Buffer) {
-      self.mean = mean
-      self.variance = variance
+    package init(count: Int, _ values: FusedOptimizer.Moments) {
+      self.count = count
+      self.values = values
     }
 
-    package init(count: Int) {
-      self.init(mean: Buffer(count: count), variance: Buffer(count: count))
+    /// Zeros, as at the start.
+    package init(count: Int, _ precision: TrainingRecipe.Moments = .single) {
+      self.count = count
+      switch precision {
+      case .single: values = .single(mean: Buffer(count: count), variance: Buffer(count: count))
+      case .brainFloat:
+        values = .brainFloat(mean: PackedBytes(zeros: 2 * count), variance: PackedBytes(zeros: 2 * count))
+      case .bytes:
+        let blocks = FusedOptimizer.Moments.blocks(count)
+        values = .bytes(
+          mean: PackedBytes(zeros: count), variance: PackedBytes(zeros: count), meanScales: Buffer(count: blocks),
+          varianceScales: Buffer(count: blocks))
+      }
     }
   }
 
@@ -38,13 +51,15 @@ package struct AdamW: Sendable, Equatable {
   /// - Parameters:
   ///   - step: counts from 1.
   ///   - gradientScale: multiplies the gradient: the clipping coefficient.
+  ///   - seed: of the random bits that round moments in few bits; another one for every parameter.
   package func update(
     _ parameter: Buffer, _ moments: Moments, gradient: Buffer, learningRate: Float, step: Int,
-    gradientScale: Float = 1
+    gradientScale: Float = 1, seed: UInt32 = 0
   ) {
     FusedOptimizer.adamW(
-      parameter, mean: moments.mean, variance: moments.variance, gradient: gradient,
-      learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon,
-      weightDecay: weightDecay, step: step, gradientScale: gradientScale)
+      parameter, moments.values, gradient: gradient,
+      FusedOptimizer.Options(
+        learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay,
+        step: step, gradientScale: gradientScale, seed: seed))
   }
 }

@@ -8,6 +8,8 @@ package struct OptimizerStep: Sendable {
     let gradient: Buffer
     let parameter: Buffer
     let moments: AdamW.Moments
+    /// Another one for every parameter, the same in every step.
+    var seed: UInt32 = 0
   }
 
   private let optimizer: AdamW
@@ -25,6 +27,9 @@ package struct OptimizerStep: Sendable {
     self.step = step
   }
 
+  /// Whether targets may be stepped in several portions, since nothing is asked of all gradients together.
+  var allowsPortions: Bool { limit == 0 }
+
   /// Steps every target in place.
   ///
   /// - Returns: the global L2 norm of the gradients before clipping.
@@ -35,7 +40,7 @@ package struct OptimizerStep: Sendable {
       let target = targets[index]
       optimizer.update(
         target.parameter, target.moments, gradient: target.gradient, learningRate: rate, step: step,
-        gradientScale: scale)
+        gradientScale: scale, seed: target.seed)
     }
     return norm
   }

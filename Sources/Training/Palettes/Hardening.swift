@@ -67,12 +67,12 @@ extension HardWeights {
       try elements.palettized(centroids, rounds: clustering.gradient == .straightThrough ? 0 : 5))
   }
 
-  /// The weights in 32 bits, for the training engine.
+  /// The weights for the training engine, widened to 32 bits whenever they are used.
   package func store(origin: String) -> ParameterStore {
-    ParameterStore(
-      Dictionary(
-        uniqueKeysWithValues: weights.map { name, weight in
-          (name, (shape: Shape(shapes[name] ?? []), buffer: weight.decoded))
-        }), origin: origin)
+    let stored = Dictionary(
+      uniqueKeysWithValues: weights.map { name, weight in
+        (name, (shape: Shape(shapes[name] ?? []), read: { @Sendable in weight.decoded }))
+      })
+    return ParameterStore([:], stored: stored, origin: origin)
   }
 }

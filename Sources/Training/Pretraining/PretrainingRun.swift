@@ -66,7 +66,9 @@ package struct PretrainingRun: Sendable {
   }
 
   private func start(resume: Bool) throws -> PretrainingState {
-    guard resume else { return PretrainingState(try inputs.initialNetworks(seed: recipe.seed)) }
+    guard resume else {
+      return PretrainingState(try inputs.initialNetworks(seed: recipe.seed), moments: recipe.training.moments)
+    }
     guard folder.hasCheckpoint else { throw TrainingError.nothingToResume(file: folder.checkpoint) }
     return try PretrainingState(resuming: recipe, from: folder.checkpoint)
   }
@@ -87,11 +89,12 @@ package struct PretrainingRun: Sendable {
     guard loss.isFinite else {
       throw TrainingError.diverged(weight: "all", step: state.step, reason: "the loss is \(loss)")
     }
-    let targets = state.parameters.keys.sorted().compactMap { name in
+    let targets = state.parameters.keys.sorted().enumerated().compactMap { index, name in
       gradients[name].flatMap { gradient in
         state.parameters[name].flatMap { parameter in
           state.moments[name].map {
-            OptimizerStep.Target(gradient: gradient, parameter: parameter.buffer, moments: $0)
+            OptimizerStep.Target(
+              gradient: gradient, parameter: parameter.buffer, moments: $0, seed: UInt32(index))
           }
         }
       }

@@ -19,7 +19,7 @@ package struct PretrainingState: Sendable {
   package var losses: [RunState.StepLoss]
 
   /// The state before the first step.
-  package init(_ networks: [ParameterStore]) {
+  package init(_ networks: [ParameterStore], moments precision: TrainingRecipe.Moments) {
     var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
     for network in networks {
       for name in network.names {
@@ -31,7 +31,7 @@ package struct PretrainingState: Sendable {
     step = 0
     self.parameters = parameters
     averages = parameters.mapValues { ($0.shape, Buffer($0.buffer.elements)) }
-    moments = parameters.mapValues { AdamW.Moments(count: $0.shape.count) }
+    moments = parameters.mapValues { AdamW.Moments(count: $0.shape.count, precision) }
     losses = []
   }
 
@@ -73,10 +73,10 @@ package struct PretrainingState: Sendable {
     self.step = step
     parameters = try arrays.parameters("parameters")
     averages = try arrays.parameters("averages")
-    moments = try arrays.moments()
+    moments = try arrays.moments(stored.training.moments, of: parameters)
     losses = try arrays.losses(steps: step)
     guard averages.count == parameters.count, moments.count == parameters.count,
-      parameters.allSatisfy({ averages[$0]?.shape == $1.shape && moments[$0]?.mean.count == $1.shape.count })
+      parameters.allSatisfy({ averages[$0]?.shape == $1.shape && moments[$0]?.count == $1.shape.count })
     else {
       throw CheckpointError.malformedItem(
         file: path, item: "averages and moments", expected: "those of every parameter",

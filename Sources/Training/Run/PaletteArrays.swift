@@ -11,8 +11,7 @@ struct PaletteArrays {
 
   /// Fills a run's state but for what every kind of run has.
   func state(
-    step: Int, parameters: RunState.Parameters, moments: [String: AdamW.Moments],
-    losses: [RunState.StepLoss]
+    step: Int, parameters: RunState.Parameters, losses: [RunState.StepLoss]
   ) throws -> RunState {
     var centroids: [String: [Float]] = [:]
     var scales: [String: Buffer] = [:]
@@ -28,7 +27,8 @@ struct PaletteArrays {
           "frozen/indices/\(name)", palette, below: arrays["frozen/tables/\(name)"]?.count ?? 0))
     }
     let state = RunState(
-      step: step, parameters: parameters, moments: moments, centroids: centroids, scales: scales,
+      step: step, parameters: parameters,
+      moments: try arrays.moments(recipe.training.moments, of: parameters), centroids: centroids, scales: scales,
       frozen: frozen, losses: losses)
     try check(state)
     return state
@@ -43,10 +43,10 @@ struct PaletteArrays {
       for (name, table) in state.centroids { counts[RunState.tableKey(name)] = table.count }
     }
     for (name, count) in counts.sorted(by: { $0.key < $1.key })
-    where state.moments[name]?.mean.count != count {
+    where state.moments[name]?.count != count {
       throw .malformedItem(
         file: arrays.path, item: "moments/mean/\(name)", expected: "\(count) numbers",
-        found: state.moments[name].map { "\($0.mean.count)" } ?? "nothing")
+        found: state.moments[name].map { "\($0.count)" } ?? "nothing")
     }
   }
 

@@ -62,8 +62,7 @@ package enum RunCheckpoint {
     let arrays = StateArrays(path: path, arrays: contents.arrays)
     let palettes = PaletteArrays(arrays: arrays, recipe: recipe)
     let state = try palettes.state(
-      step: step, parameters: try arrays.parameters("parameters"), moments: try arrays.moments(),
-      losses: try arrays.losses(steps: step))
+      step: step, parameters: try arrays.parameters("parameters"), losses: try arrays.losses(steps: step))
     return Contents(recipe: recipe, state: state, hard: try palettes.hard(state.parameters))
   }
 }

@@ -17,7 +17,7 @@ extension RunState {
     var scales: [String: Buffer] = [:]
     for (name, start) in zip(names, started) {
       parameters[name] = (start.shape, start.weights)
-      moments[name] = AdamW.Moments(count: start.weights.count)
+      moments[name] = AdamW.Moments(count: start.weights.count, recipe.training.moments)
       centroids[name] = start.centroids
       scales[name] = start.scale
       if let scale = start.scale { moments[Self.scaleKey(name)] = AdamW.Moments(count: scale.count) }
@@ -42,7 +42,8 @@ extension RunState {
         preconditionFailure("weight \(name) without elements")
       }
       self.shape = shape
-      let copy = Buffer(original.elements)
+      let copy = Buffer(uninitialized: original.count)
+      copy.copy(from: original, 0..<original.count, at: 0)
       guard let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes) else {
         weights = copy
         return

@@ -42,16 +42,6 @@ struct StateArrays {
     return parameters
   }
 
-  func moments() throws(CheckpointError) -> [String: AdamW.Moments] {
-    var moments: [String: AdamW.Moments] = [:]
-    for name in names(in: "moments/mean") {
-      let mean = try floats("moments/mean/\(name)")
-      moments[name] = AdamW.Moments(
-        mean: mean, variance: try floats("moments/variance/\(name)", count: mean.count))
-    }
-    return moments
-  }
-
   func losses(steps: Int) throws(CheckpointError) -> [RunState.StepLoss] {
     guard let loss = arrays["losses/loss"]?.doubles,
       let norm = arrays["losses/gradient_norm"]?.doubles, loss.count == steps, norm.count == steps
@@ -67,17 +57,6 @@ extension [String: CheckpointArray] {
   mutating func add(_ parameters: [String: (shape: Shape, buffer: Buffer)], under group: String) {
     for (name, parameter) in parameters {
       self["\(group)/\(name)"] = CheckpointArray(parameter.buffer, shape: parameter.shape.axes)
-    }
-  }
-
-  /// Moments have the shape of the parameter of their name, or are a list.
-  mutating func add(
-    _ moments: [String: AdamW.Moments], of parameters: [String: (shape: Shape, buffer: Buffer)]
-  ) {
-    for (name, moments) in moments {
-      let shape = parameters[name]?.shape.axes ?? [moments.mean.count]
-      self["moments/mean/\(name)"] = CheckpointArray(moments.mean, shape: shape)
-      self["moments/variance/\(name)"] = CheckpointArray(moments.variance, shape: shape)
     }
   }
 

@@ -45,42 +45,25 @@ package struct Trainer: Sendable {
 
     let batch = TrainingBatch(step: state.step, seed: recipe.seed, recipe.training, dataset, schedule)
     let store = ParameterStore(state.parameters, origin: recipe.model)
-    let (loss, gradients) = try gradients(
-      batch, ClusteredParameters(store: store, palettes: palettes))
-
-    let pulling = clock.now
-    let names = state.trainable
-    let trained = Parallel.map(names.count) { index -> WeightGradient in
-      guard let gradient = gradients[names[index]] else { return .none }
-      return palettes[names[index]].map { .palette($0.pullback(gradient)) } ?? .plain(gradient)
+    let loss = try Execution.recomputing(recipe.training.recompute) {
+      try self.loss(batch, ClusteredParameters(store: store, palettes: palettes))
     }
-    clustering += clock.now - pulling
-    let learned = palettes.filter(\.value.learnsEntries).keys.reduce(into: [:]) { tables, name in
-      tables[name] = Buffer(state.centroids[name] ?? [])
+    var update = StepUpdate(state, palettes, optimizer(state, phase))
+    Execution.recomputing(recipe.training.recompute) {
+      loss.gradients { name, gradient in update.take(gradient, of: name) }
     }
-    let norm = update(
-      state, phase,
-      zip(names, trained).flatMap { state.targets(of: $0, $1, entries: learned[$0]) })
+    let norm = update.finish()
+    clustering += update.clustering
     for (name, palette) in palettes {
       state.centroids[name] = palette.nextCentroids(
-        after: learned[name]?.elements ?? state.centroids[name] ?? [])
+        after: update.learned[name]?.elements ?? state.centroids[name] ?? [])
     }
-    let measured = RunState.StepLoss(loss: Double(loss), gradientNorm: norm)
+    let measured = RunState.StepLoss(loss: Double(loss.scalar), gradientNorm: norm)
     state.losses.append(measured)
     state.step += 1
     return StepReport(
       loss: measured, phase: phase, clusteringSeconds: clustering.seconds,
       seconds: (clock.now - started).seconds)
-  }
-
-  /// The loss of a batch with the given weights, and its gradients.
-  private func gradients(
-    _ batch: TrainingBatch, _ source: any ParameterSource
-  ) throws -> (Float, Gradients) {
-    try Execution.recomputing(recipe.training.recompute) {
-      let loss = try loss(batch, source)
-      return (loss.scalar, loss.gradients())
-    }
   }
 
   private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
@@ -111,14 +94,10 @@ package struct Trainer: Sendable {
     }
   }
 
-  /// - Returns: the norm of the gradients before clipping.
-  private func update(
-    _ state: RunState, _ phase: TrainingPhase, _ targets: [OptimizerStep.Target]
-  ) -> Double {
+  private func optimizer(_ state: RunState, _ phase: TrainingPhase) -> OptimizerStep {
     let earlier = phase == .polish ? recipe.softSteps + recipe.hardSteps : 0
     return OptimizerStep(
-      recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1
-    )(targets)
+      recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1)
   }
 }
 

@@ -103,7 +103,8 @@ extension Trainer {
     }
     // What stays as it was is trained on with fresh moments, since the loss is now another one.
     for name in state.parameters.keys where state.centroids[name] == nil {
-      state.moments[name] = AdamW.Moments(count: state.parameters[name]?.shape.count ?? 0)
+      state.moments[name] = AdamW.Moments(
+        count: state.parameters[name]?.shape.count ?? 0, recipe.training.moments)
     }
     for (name, scale) in state.scales {
       state.moments[RunState.scaleKey(name)] = AdamW.Moments(count: scale.count)
@@ -116,38 +117,6 @@ extension RunState {
   var trainable: [String] {
     palettized + parameters.keys.filter { centroids[$0] == nil }.sorted()
   }
-
-  /// What the optimizer steps for a weight.
-  func targets(
-    of name: String, _ gradient: WeightGradient, entries: Buffer?
-  ) -> [OptimizerStep.Target] {
-    func target(_ gradient: Buffer, _ parameter: Buffer?, _ key: String) -> OptimizerStep.Target {
-      guard let parameter, let moments = moments[key] else {
-        preconditionFailure("nothing to train under \(key)")
-      }
-      return OptimizerStep.Target(gradient: gradient, parameter: parameter, moments: moments)
-    }
-    guard case .palette(let gradients) = gradient else {
-      guard case .plain(let gradient) = gradient else { return [] }
-      return [target(gradient, parameters[name]?.buffer, name)]
-    }
-    var targets: [OptimizerStep.Target] = []
-    if let frozen = frozen[name] {
-      targets.append(target(gradients.parameter, frozen.table, Self.tableKey(name)))
-    } else {
-      targets.append(target(gradients.parameter, parameters[name]?.buffer, name))
-    }
-    if let scale = gradients.scale { targets.append(target(scale, scales[name], Self.scaleKey(name))) }
-    if let gradient = gradients.entries { targets.append(target(gradient, entries, Self.tableKey(name))) }
-    return targets
-  }
-}
-
-/// A weight's gradient as the network gives it, or what its palette makes of it.
-enum WeightGradient: Sendable {
-  case none
-  case plain(Buffer)
-  case palette(StepPalette.Gradients)
 }
 
 extension ClusteringRecipe.Gradient {

@@ -73,6 +73,8 @@ package struct TrainingRun: Sendable {
     }
     let hard = try HardWeights(state, recipe.clustering)
     try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: hard), to: folder.checkpoint)
+    // A full-size network's moments are more than all that is still to come.
+    state.moments = [:]
     return Outcome(
       state: state, hard: hard, seconds: monitor.seconds, steps: monitor.steps,
       clusteringSeconds: monitor.clusteringSeconds)

@@ -1,0 +1,202 @@
+#include "winograd.h"
+#include "clones.h"
+#include <string.h>
+
+#define LANES SD_WINOGRAD_LANES
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+typedef float loose __attribute__((vector_size(4 * LANES), aligned(4)));
+#define LOAD(p) (*(const loose *)(p))
+#define STORE(p, v) (*(loose *)(p) = (v))
+
+// Each transforms one column or row of six (or four, or three): from s[i * step] to t[i * out].
+SD_INLINE void transform_input(const lanes *s, int step, lanes *t, int out) {
+  lanes a = s[0 * step], b = s[1 * step], c = s[2 * step], d = s[3 * step], e = s[4 * step], f = s[5 * step];
+  lanes p = e - 4.0f * c, q = d - 4.0f * b, r = e - c, o = 2.0f * (d - b);
+  t[0 * out] = 4.0f * a - 5.0f * c + e;
+  t[1 * out] = p + q;
+  t[2 * out] = p - q;
+  t[3 * out] = r + o;
+  t[4 * out] = r - o;
+  t[5 * out] = 4.0f * b - 5.0f * d + f;
+}
+SD_INLINE void transform_output(const lanes *s, int step, lanes *t, int out) {
+  lanes a = s[0 * step], b = s[1 * step], c = s[2 * step], d = s[3 * step], e = s[4 * step], f = s[5 * step];
+  lanes p = b + c, q = b - c, r = d + e, o = d - e;
+  t[0 * out] = a + p + r;
+  t[1 * out] = q + 2.0f * o;
+  t[2 * out] = p + 4.0f * r;
+  t[3 * out] = q + 8.0f * o + f;
+}
+SD_INLINE void transform_output_gradient(const lanes *s, int step, lanes *t, int out) {
+  lanes a = s[0 * step], b = s[1 * step], c = s[2 * step], d = s[3 * step];
+  lanes p = a + c, q = b + d, r = a + 4.0f * c, o = 2.0f * b + 8.0f * d;
+  t[0 * out] = a;
+  t[1 * out] = p + q;
+  t[2 * out] = p - q;
+  t[3 * out] = r + o;
+  t[4 * out] = r - o;
+  t[5 * out] = d;
+}
+SD_INLINE void transform_weight(const lanes *s, int step, lanes *t, int out) {
+  lanes a = s[0 * step], b = s[1 * step], c = s[2 * step];
+  lanes p = (a + c) * (-1.0f / 6), q = b * (1.0f / 6), r = a * (1.0f / 24) + c * (1.0f / 6), o = b * (1.0f / 12);
+  t[0 * out] = a * 0.25f;
+  t[1 * out] = p - q;
+  t[2 * out] = p + q;
+  t[3 * out] = r + o;
+  t[4 * out] = r - o;
+  t[5 * out] = c;
+}
+SD_INLINE void transform_weight_gradient(const lanes *s, int step, lanes *t, int out) {
+  lanes a = s[0 * step], b = s[1 * step], c = s[2 * step], d = s[3 * step], e = s[4 * step], f = s[5 * step];
+  lanes p = b + c, q = c - b, r = d + e, o = d - e;
+  t[0 * out] = a * 0.25f - p * (1.0f / 6) + r * (1.0f / 24);
+  t[1 * out] = q * (1.0f / 6) + o * (1.0f / 12);
+  t[2 * out] = (r - p) * (1.0f / 6) + f;
+}
+
+// A piece of an image as 16 channels of [rows, columns]: where pixel (row, column) lies.
+typedef struct {
+  const float *base;
+  size_t row, pixel;
+} view;
+
+// Rows `from ..< from + count` of 16 planes, turned into [count, width, 16].
+SD_INLINE void gather_planes(const float *x, sd_image g, size_t first, size_t from, size_t count, float *scratch) {
+  for (size_t r = 0; r < count; r++)
+    for (size_t c = 0; c < LANES; c++) {
+      const float *line = x + ((first + c) * g.height + from + r) * g.width;
+      float *out = scratch + r * g.width * LANES + c;
+      for (size_t i = 0; i < g.width; i++) out[i * LANES] = line[i];
+    }
+}
+
+SD_INLINE view viewed(const float *x, sd_image g, size_t channel, size_t from, size_t count, float *scratch) {
+  if (!g.planar) {
+    view v = {x + from * g.width * g.channels + channel, g.width * g.channels, g.channels};
+    return v;
+  }
+  gather_planes(x, g, channel, from, count, scratch);
+  view v = {scratch, g.width * LANES, LANES};
+  return v;
+}
+
+SD_CLONES_WIDE void sd_winograd_input(const float *x, sd_image g, size_t tile_row, size_t first, size_t last, float *v,
+                                      size_t pitch, size_t plane, float *scratch) {
+  long top = (long)tile_row * 4 - 1;
+  size_t from = top < 0 ? 0 : (size_t)top, to = (size_t)(top + 6) < g.height ? (size_t)(top + 6) : g.height;
+  size_t tiles = (g.width + 3) / 4;
+  for (size_t channel = first; channel < last; channel += LANES) {
+    view s = viewed(x, g, channel, from, to - from, scratch);
+    for (size_t tile = 0; tile < tiles; tile++) {
+      lanes d[36], t[36];
+      long left = (long)tile * 4 - 1;
+      for (long r = 0; r < 6; r++)
+        for (long c = 0; c < 6; c++) {
+          long y = top + r, column = left + c;
+          int inside = y >= 0 && y < (long)g.height && column >= 0 && column < (long)g.width;
+          d[r * 6 + c] = inside ? LOAD(s.base + ((size_t)y - from) * s.row + (size_t)column * s.pixel) : (lanes){0};
+        }
+      for (int c = 0; c < 6; c++) transform_input(d + c, 6, t + c, 6);
+      float *out = v + tile * pitch + (channel - first);
+      for (int r = 0; r < 6; r++) {
+        lanes line[6];
+        transform_input(t + 6 * r, 1, line, 1);
+        for (int c = 0; c < 6; c++) STORE(out + (size_t)(r * 6 + c) * plane, line[c]);
+      }
+    }
+  }
+}
+
+SD_CLONES_WIDE void sd_winograd_output(const float *m, size_t pitch, size_t plane, const float *bias, float *y, sd_image g,
+                                       size_t tile_row, size_t first, size_t last, float *scratch) {
+  size_t from = tile_row * 4, count = from + 4 < g.height ? 4 : g.height - from, tiles = (g.width + 3) / 4;
+  for (size_t channel = first; channel < last; channel += LANES) {
+    float *base = g.planar ? scratch : y + from * g.width * g.channels + channel;
+    size_t pixel = g.planar ? LANES : g.channels, row = pixel * g.width;
+    lanes shift = bias ? LOAD(bias + channel) : (lanes){0};
+    for (size_t tile = 0; tile < tiles; tile++) {
+      lanes t[24];
+      const float *in = m + tile * pitch + (channel - first);
+      for (int c = 0; c < 6; c++) {
+        lanes s[6];
+        for (int r = 0; r < 6; r++) s[r] = LOAD(in + (size_t)(r * 6 + c) * plane);
+        transform_output(s, 1, t + c, 6);
+      }
+      size_t columns = tile * 4 + 4 < g.width ? 4 : g.width - tile * 4;
+      for (size_t r = 0; r < count; r++) {
+        lanes line[4];
+        transform_output(t + 6 * r, 1, line, 1);
+        for (size_t c = 0; c < columns; c++) STORE(base + r * row + (tile * 4 + c) * pixel, line[c] + shift);
+      }
+    }
+    if (!g.planar) continue;
+    for (size_t r = 0; r < count; r++)
+      for (size_t c = 0; c < LANES; c++) {
+        float *line = y + ((channel + c) * g.height + from + r) * g.width;
+        const float *in = scratch + r * row + c;
+        for (size_t i = 0; i < g.width; i++) line[i] = in[i * LANES];
+      }
+  }
+}
+
+SD_CLONES_WIDE void sd_winograd_output_gradient(const float *dy, sd_image g, size_t tile_row, size_t first, size_t last,
+                                                float *dm, size_t pitch, size_t plane, float *scratch) {
+  size_t from = tile_row * 4, count = from + 4 < g.height ? 4 : g.height - from, tiles = (g.width + 3) / 4;
+  for (size_t channel = first; channel < last; channel += LANES) {
+    view s = viewed(dy, g, channel, from, count, scratch);
+    for (size_t tile = 0; tile < tiles; tile++) {
+      lanes d[16], t[24];
+      for (size_t r = 0; r < 4; r++)
+        for (size_t c = 0; c < 4; c++) {
+          int inside = r < count && tile * 4 + c < g.width;
+          d[r * 4 + c] = inside ? LOAD(s.base + r * s.row + (tile * 4 + c) * s.pixel) : (lanes){0};
+        }
+      for (int c = 0; c < 4; c++) transform_output_gradient(d + c, 4, t + c, 4);
+      float *out = dm + tile * pitch + (channel - first);
+      for (int r = 0; r < 6; r++) {
+        lanes line[6];
+        transform_output_gradient(t + 4 * r, 1, line, 1);
+        for (int c = 0; c < 6; c++) STORE(out + (size_t)(r * 6 + c) * plane, line[c]);
+      }
+    }
+  }
+}
+
+SD_CLONES_WIDE void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t plane) {
+  for (size_t o = 0; o < outputs; o++)
+    for (size_t i = 0; i < inputs; i += LANES) {
+      const float *w = weight + (o * inputs + i) * 9;
+      lanes g[9], t[18];
+      for (int tap = 0; tap < 9; tap++)
+        for (int l = 0; l < LANES; l++) g[tap][l] = w[l * 9 + tap];
+      for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
+      float *out = u + o * inputs + i;
+      for (int r = 0; r < 6; r++) {
+        lanes line[6];
+        transform_weight(t + 3 * r, 1, line, 1);
+        for (int c = 0; c < 6; c++) STORE(out + (size_t)(r * 6 + c) * plane, line[c]);
+      }
+    }
+}
+
+SD_CLONES_WIDE void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs,
+                                                float *dweight) {
+  for (size_t o = 0; o < outputs; o++)
+    for (size_t i = 0; i < inputs; i += LANES) {
+      const float *in = du + o * inputs + i;
+      lanes t[18];
+      for (int c = 0; c < 6; c++) {
+        lanes s[6];
+        for (int r = 0; r < 6; r++) s[r] = LOAD(in + (size_t)(r * 6 + c) * plane);
+        transform_weight_gradient(s, 1, t + c, 6);
+      }
+      float *w = dweight + (o * inputs + i) * 9;
+      for (int r = 0; r < 3; r++) {
+        lanes line[3];
+        transform_weight_gradient(t + 6 * r, 1, line, 1);
+        for (int c = 0; c < 3; c++)
+          for (int l = 0; l < LANES; l++) w[l * 9 + r * 3 + c] = line[c][l];
+      }
+    }
+}

@@ -1,0 +1,97 @@
+internal import Foundation
+
+/// Keeps freed blocks by size for the next buffer of about that size.
+///
+/// What it holds is bounded by a share of what is in use: beyond that, the blocks that have been idle longest go back to
+/// the system, so that the peak of a full-size step is what it needs and not what it once needed. Large blocks are pages of their
+/// own, on huge pages where the system has them: fresh ones cost little, and freed ones leave no holes.
+enum BufferPool {
+  private struct Idle {
+    let pointer: UnsafeMutablePointer<Float>
+    /// When it came back, in blocks freed since the start.
+    let stamp: Int
+  }
+
+  private struct State {
+    /// By size; the latest last.
+    var idle: [Int: [Idle]] = [:]
+    var heldBytes = 0
+    var usedBytes = 0
+    var stamp = 0
+
+    /// Bytes that may lie idle.
+    var limit: Int { max(BufferPool.leastIdle, usedBytes / 8) }
+
+    /// Takes out the block that has been idle longest.
+    mutating func removeOldest() -> (pointer: UnsafeMutablePointer<Float>, size: Int)? {
+      guard let (size, blocks) = idle.min(by: { ($0.value.first?.stamp ?? .max) < ($1.value.first?.stamp ?? .max) }),
+        let oldest = blocks.first
+      else { return nil }
+      if blocks.count == 1 { idle[size] = nil } else { idle[size]?.removeFirst() }
+      heldBytes -= size
+      return (oldest.pointer, size)
+    }
+  }
+
+  /// `SDTUNE_POISON=1` fills blocks with NaN as they come back, so that no read of one goes unseen.
+  static let poisons = ProcessInfo.processInfo.environment["SDTUNE_POISON"] == "1"
+
+  /// Bytes that may lie idle however little is in use.
+  private static let leastIdle = 192 << 20
+  /// Blocks from this size on are mapped one by one.
+  private static let mappedSize = 1 << 20
+  private static let hugePage = 2 << 20
+  private static let lock = NSLock()
+  nonisolated(unsafe) private static var state = State()
+
+  /// Sizes are multiples of 64 bytes, the cache line and the widest vector; of large ones only eight to each power of
+  /// two exist, so that blocks fit again. What a block has too much is never touched and takes no memory.
+  private static func bytes(_ count: Int) -> Int {
+    let size = max(64, (count * 4 + 63) & ~63)
+    guard size >= mappedSize else { return size }
+    let step = 1 << (Int.bitWidth - 1 - size.leadingZeroBitCount - 3)
+    return (size + step - 1) / step * step
+  }
+
+  static func take(_ count: Int) -> UnsafeMutablePointer<Float> {
+    let size = bytes(count)
+    if let reused = lock.withLock({ () -> UnsafeMutablePointer<Float>? in
+      state.usedBytes += size
+      guard let block = state.idle[size]?.popLast() else { return nil }
+      if state.idle[size]?.isEmpty ?? false { state.idle[size] = nil }
+      state.heldBytes -= size
+      return block.pointer
+    }) {
+      return reused
+    }
+    guard let raw = size < mappedSize ? aligned_alloc(64, size) : map(size) else {
+      fatalError("out of memory: \(size) bytes for a buffer of \(count) floats")
+    }
+    return raw.bindMemory(to: Float.self, capacity: size / 4)
+  }
+
+  static func give(_ pointer: UnsafeMutablePointer<Float>, _ count: Int) {
+    let size = bytes(count)
+    let evicted = lock.withLock { () -> [(pointer: UnsafeMutablePointer<Float>, size: Int)] in
+      state.usedBytes -= size
+      state.stamp += 1
+      state.idle[size, default: []].append(Idle(pointer: pointer, stamp: state.stamp))
+      state.heldBytes += size
+      var evicted: [(pointer: UnsafeMutablePointer<Float>, size: Int)] = []
+      while state.heldBytes > state.limit, let oldest = state.removeOldest() { evicted.append(oldest) }
+      return evicted
+    }
+    for block in evicted { release(block.pointer, block.size) }
+  }
+
+  private static func map(_ size: Int) -> UnsafeMutableRawPointer? {
+    let mapped = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let mapped, mapped != MAP_FAILED else { return nil }
+    if size >= 2 * hugePage { madvise(mapped, size, MADV_HUGEPAGE) }
+    return mapped
+  }
+
+  private static func release(_ pointer: UnsafeMutablePointer<Float>, _ size: Int) {
+    if size < mappedSize { free(pointer) } else { munmap(pointer, size) }
+  }
+}
