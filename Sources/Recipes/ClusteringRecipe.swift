@@ -9,6 +9,15 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
     case straightThrough = "straight-through"
   }
 
+  /// What the first palettes are.
+  public enum Start: String, Choice {
+    /// The least squared error of the weights.
+    case optimal
+    /// The least squared error, each weight's counted by how much it moves the output (its diagonal Fisher
+    /// information).
+    case fisher
+  }
+
   /// Softness τ of the assignment, as a multiple of each tensor's variance, annealed geometrically.
   public struct Temperature: Codable, Sendable, Equatable {
     public var start: Double
@@ -30,6 +39,7 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
   /// Iterations of differentiable k-means in each step.
   public var iterations: Int
   public var gradient: Gradient
+  public var start: Start
   public var temperature: Temperature
   /// Bound on the factor that a weight's own gradient takes near the border of two cells.
   public var maximumGain: Double
@@ -52,6 +62,7 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
     minimumElements = try values.value(.minimumElements, 2048)
     iterations = try values.value(.iterations, 3)
     gradient = try values.value(.gradient, .unrolled)
+    start = try values.value(.start, .optimal)
     temperature = try values.value(.temperature, Temperature(start: 0.02, end: 0.0005))
     maximumGain = try values.value(.maximumGain, 10)
     hardShare = try values.value(.hardShare, 0.3)

@@ -7,6 +7,35 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     case diffusion
   }
 
+  /// From which timesteps samples are drawn, always one from each stratum of the batch.
+  public struct Timesteps: Codable, Sendable, Equatable {
+    public enum Distribution: String, Choice {
+      case uniform
+      /// t / T ~ Beta(alpha, beta): `alpha` above 1 favours noisy timesteps (BitsFusion, Sui et al. 2024: Beta(3, 1)).
+      case beta
+      /// Half uniform, half in proportion to what post-training palettes lose at each timestep.
+      case error
+    }
+
+    public var distribution: Distribution
+    public var alpha: Double
+    public var beta: Double
+
+    init() {
+      distribution = .uniform
+      alpha = 1
+      beta = 1
+    }
+
+    public init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      let defaults = Timesteps()
+      distribution = try values.value(.distribution, defaults.distribution)
+      alpha = try values.value(.alpha, defaults.alpha)
+      beta = try values.value(.beta, defaults.beta)
+    }
+  }
+
   /// How AdamW's two moments of every weight are kept.
   public enum Moments: String, Choice {
     /// 32-bit floats: 8 bytes a weight.
@@ -41,6 +70,10 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   /// counts `min(SNR, γ) / SNR` times for predicted noise, `min(SNR, γ) / (SNR + 1)` for a predicted velocity (Hang et
   /// al. 2023, "min-SNR"). 0 weighs all alike.
   public var minimumSNR: Double
+  public var timesteps: Timesteps
+  /// How much the distance of the blocks' outputs to the full-precision model's counts beside that of the prediction:
+  /// each block's mean squared distance over its mean square, averaged over blocks, times this.
+  public var featureWeight: Double
   /// The share of samples that see the empty prompt, for classifier-free guidance.
   public var emptyPrompts: Double
   /// Steps between checkpoints.
@@ -64,6 +97,8 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     moments = try values.value(.moments, .single)
     gradientNorm = try values.value(.gradientNorm, 1)
     minimumSNR = try values.value(.minimumSNR, 0)
+    timesteps = try values.value(.timesteps, Timesteps())
+    featureWeight = try values.value(.featureWeight, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)
     checkpointEvery = try values.value(.checkpointEvery, 100)
     recompute = try values.value(.recompute, false)
@@ -90,6 +125,10 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
       weightDecay)
     try Check.that(gradientNorm >= 0, "training.gradientNorm", "0 or more", gradientNorm)
     try Check.that(minimumSNR >= 0, "training.minimumSNR", "0 or more", minimumSNR)
+    for (key, value) in [("alpha", timesteps.alpha), ("beta", timesteps.beta)] {
+      try Check.that(value > 0 && value <= 100, "training.timesteps.\(key)", "above 0, at most 100", value)
+    }
+    try Check.that(featureWeight >= 0, "training.featureWeight", "0 or more", featureWeight)
     try Check.that(
       (0...1).contains(emptyPrompts), "training.emptyPrompts", "between 0 and 1", emptyPrompts)
     try Check.that(checkpointEvery > 0, "training.checkpointEvery", "1 or more", checkpointEvery)

@@ -71,6 +71,14 @@ package struct UNet: Sendable {
     }
   }
 
+  /// What the network computes.
+  package struct Outputs: Sendable {
+    /// The predicted noise (or velocity), `[batch, height, width, outputChannels]`.
+    package let prediction: Tensor
+    /// What each block hands on: down, middle, up.
+    package let blocks: [Tensor]
+  }
+
   /// - Parameters:
   ///   - sample: noisy latents, `[batch, height, width, inputChannels]`
   ///   - timestep: `[batch]`
@@ -79,13 +87,28 @@ package struct UNet: Sendable {
   package func callAsFunction(
     _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil
   ) -> Tensor {
+    outputs(sample, timestep: timestep, context: context, addition: addition).prediction
+  }
+
+  /// As calling the network, with what is on the way.
+  package func outputs(
+    _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil
+  ) -> Outputs {
     let time = self.time(timestep, addition).silu()
     var h = convolutionIn(sample)
     var skips = [h]
-    for block in downBlocks { h = block(h, time: time, context: context, skips: &skips) }
+    var blocks: [Tensor] = []
+    for block in downBlocks {
+      h = block(h, time: time, context: context, skips: &skips)
+      blocks.append(h)
+    }
     h = middle(h, time: time, context: context)
-    for block in upBlocks { h = block(h, time: time, context: context, skips: &skips) }
-    return convolutionOut(normOut(h))
+    blocks.append(h)
+    for block in upBlocks {
+      h = block(h, time: time, context: context, skips: &skips)
+      blocks.append(h)
+    }
+    return Outputs(prediction: convolutionOut(normOut(h)), blocks: blocks)
   }
 
   /// The timestep's embedding, `[batch, timeFeatures]`, before its activation.

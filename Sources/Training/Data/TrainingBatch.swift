@@ -12,21 +12,19 @@ package struct TrainingBatch: Sendable {
   package let prompts: [Int?]
   /// What the network should predict, `[batch, height, width, channels]`.
   package let target: Tensor
-  /// How much each sample's squared error counts, `[batch, 1, 1, 1]`; nil if all count alike.
-  let weights: Tensor?
+  /// How much each sample's squared error counts; nil if all count alike.
+  let weights: [Float]?
 
   /// Draws the batch of a step: pictures, stratified timesteps, noise and which prompts are left empty.
   package init(
     step: Int, seed: UInt64, _ training: TrainingRecipe, _ dataset: LatentDataset,
-    _ schedule: NoiseSchedule
+    _ schedule: NoiseSchedule, _ sampling: TimestepSampling = .uniform
   ) {
     let count = training.batchSize
     var random = CounterGenerator(seed: seed, stream: 0, step: step)
     let pictures = (0..<count).map { _ in random.integer(below: dataset.count) }
     var steps = (0..<count).map { i in
-      min(
-        schedule.timesteps - 1,
-        Int((Float(i) + random.uniform()) / Float(count) * Float(schedule.timesteps)))
+      sampling.timestep(at: (Float(i) + random.uniform()) / Float(count), of: schedule.timesteps)
     }
     for i in stride(from: count - 1, to: 0, by: -1) { steps.swapAt(i, random.integer(below: i + 1)) }
     prompts = pictures.map { picture -> Int? in
@@ -40,14 +38,11 @@ package struct TrainingBatch: Sendable {
     timesteps = Tensor([count], steps.map(Float.init))
     weights =
       training.minimumSNR > 0
-      ? Tensor([count, 1, 1, 1], steps.map { schedule.minimumSNRWeight(at: $0, limit: Float(training.minimumSNR)) })
-      : nil
+      ? steps.map { schedule.minimumSNRWeight(at: $0, limit: Float(training.minimumSNR)) } : nil
   }
 
   /// The weighted mean of the squared distance between two predictions, `[batch, height, width, channels]`.
   func loss(_ prediction: Tensor, against target: Tensor) -> Tensor {
-    guard let weights else { return prediction.meanSquaredError(to: target) }
-    let roots = Tensor(weights.shape, weights.elements.map { $0.squareRoot() })
-    return (prediction * roots).meanSquaredError(to: target * roots)
+    prediction.meanSquaredError(to: target, weights: weights)
   }
 }

@@ -62,9 +62,10 @@ extension HardWeights {
     if let frozen = state.frozen[name] {
       return .palettized(elements.palettized(frozen.table.elements, indices: frozen.indices))
     }
-    // Learned entries are what training ended with; others are the means of their cells.
-    return .palettized(
-      try elements.palettized(centroids, rounds: clustering.gradient == .straightThrough ? 0 : 5))
+    // Learned entries, and those that heed sensitivities, are what training ended with; others are the means of their
+    // cells.
+    let keepsEntries = clustering.gradient == .straightThrough || clustering.start == .fisher
+    return .palettized(try elements.palettized(centroids, rounds: keepsEntries ? 0 : 5))
   }
 
   /// The weights for the training engine, widened to 32 bits whenever they are used.

@@ -1,15 +1,19 @@
 internal import Clustering
-internal import Kernels
+package import Kernels
 package import Layers
 package import Recipes
 internal import Tensors
 
 extension RunState {
   /// The state before the first step: a copy of the model's weights, optimal palettes, zero moments.
-  package init(_ weights: ParameterStore, _ recipe: Recipe) throws {
+  ///
+  /// - Parameter sensitivities: of the elements of each weight, for palettes that heed them.
+  package init(
+    _ weights: ParameterStore, _ recipe: Recipe, sensitivities: [String: Buffer] = [:]
+  ) throws {
     let names = weights.names
     let started = try Parallel.map(names.count) { index in
-      Result { try Start(names[index], weights, recipe) }
+      Result { try Start(names[index], weights, recipe, sensitivities[names[index]]) }
     }.map { try $0.get() }
     var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
     var moments: [String: AdamW.Moments] = [:]
@@ -37,7 +41,9 @@ extension RunState {
     var centroids: [Float]?
     var scale: Buffer?
 
-    init(_ name: String, _ store: ParameterStore, _ recipe: Recipe) throws {
+    init(
+      _ name: String, _ store: ParameterStore, _ recipe: Recipe, _ sensitivities: Buffer?
+    ) throws {
       guard let shape = store.shape(of: name), let original = store.buffer(name) else {
         preconditionFailure("weight \(name) without elements")
       }
@@ -50,7 +56,8 @@ extension RunState {
       }
       weights = palette.pruned(copy)
       scale = palette.startingScale(weights)
-      centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale).optimalTable()
+      centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale)
+        .optimalTable(sensitivities: sensitivities)
     }
   }
 }

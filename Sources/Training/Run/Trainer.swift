@@ -13,14 +13,16 @@ package struct Trainer: Sendable {
   let dataset: LatentDataset
   let states: TextStates
   let schedule: NoiseSchedule
+  private let sampling: TimestepSampling
 
-  package init(_ recipe: Recipe, _ inputs: RunInputs) {
+  package init(_ recipe: Recipe, _ inputs: RunInputs) throws {
     self.recipe = recipe
     configuration = inputs.unet.configuration
     teacher = inputs.unet
     dataset = inputs.training
     states = inputs.trainingStates
     schedule = inputs.schedule
+    sampling = try TimestepSampling(recipe, inputs)
   }
 
   /// What a step did, for the log.
@@ -43,7 +45,7 @@ package struct Trainer: Sendable {
     let palettes = try palettes(of: state, in: phase)
     var clustering = clock.now - started
 
-    let batch = TrainingBatch(step: state.step, seed: recipe.seed, recipe.training, dataset, schedule)
+    let batch = batch(of: state.step)
     let store = ParameterStore(state.parameters, origin: recipe.model)
     let loss = try Execution.recomputing(recipe.training.recompute) {
       try self.loss(batch, ClusteredParameters(store: store, palettes: palettes))
@@ -66,20 +68,30 @@ package struct Trainer: Sendable {
       seconds: (clock.now - started).seconds)
   }
 
-  private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
-    let student = try UNet(source, configuration)
-    let context = states[batch.prompts]
-    let prediction = student(batch.noisy, timestep: batch.timesteps, context: context)
-    return batch.loss(prediction, against: target(batch, context))
+  private func batch(of step: Int) -> TrainingBatch {
+    TrainingBatch(step: step, seed: recipe.seed, recipe.training, dataset, schedule, sampling)
   }
 
-  private func target(_ batch: TrainingBatch, _ context: Tensor) -> Tensor {
-    switch recipe.training.loss {
-    case .diffusion: batch.target
-    case .distillation:
-      Execution.withoutGradients {
-        teacher(batch.noisy, timestep: batch.timesteps, context: context)
-      }
+  private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
+    let training = recipe.training
+    let context = states[batch.prompts]
+    let student = try UNet(source, configuration).outputs(
+      batch.noisy, timestep: batch.timesteps, context: context)
+    guard training.loss == .distillation || training.featureWeight > 0 else {
+      return batch.loss(student.prediction, against: batch.target)
+    }
+    let teacher = Execution.withoutGradients {
+      self.teacher.outputs(batch.noisy, timestep: batch.timesteps, context: context)
+    }
+    let loss = batch.loss(
+      student.prediction, against: training.loss == .distillation ? teacher.prediction : batch.target)
+    guard training.featureWeight > 0 else { return loss }
+    return zip(student.blocks, teacher.blocks).reduce(loss) { sum, blocks in
+      let meanSquare = Elementwise.sumOfSquares(blocks.1.buffer) / Double(blocks.1.shape.count)
+      let weight = training.featureWeight / Double(student.blocks.count) / max(meanSquare, 1e-12)
+      return sum
+        + blocks.0.meanSquaredError(
+          to: blocks.1, weights: [Float](repeating: Float(weight), count: training.batchSize))
     }
   }
 
@@ -87,8 +99,7 @@ package struct Trainer: Sendable {
   package func hardLoss(_ state: RunState) throws -> Double {
     let palettes = try self.palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
     let store = ParameterStore(state.parameters, origin: recipe.model)
-    let batch = TrainingBatch(
-      step: max(0, state.step - 1), seed: recipe.seed, recipe.training, dataset, schedule)
+    let batch = batch(of: max(0, state.step - 1))
     return try Execution.withoutGradients {
       Double(try loss(batch, ClusteredParameters(store: store, palettes: palettes)).scalar)
     }

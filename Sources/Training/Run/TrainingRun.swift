@@ -54,7 +54,7 @@ package struct TrainingRun: Sendable {
   ) throws -> Outcome {
     var state = try start(resume: resume)
     try folder.create()
-    let trainer = Trainer(recipe, inputs)
+    let trainer = try Trainer(recipe, inputs)
     let log = RunLog(folder.log)
     var monitor = RunMonitor(trainer, from: state.step)
     while state.step < recipe.training.steps {
@@ -81,7 +81,11 @@ package struct TrainingRun: Sendable {
   }
 
   private func start(resume: Bool) throws -> RunState {
-    guard resume else { return try RunState(inputs.weights, recipe) }
+    guard resume else {
+      let fisher = recipe.clustering.start == .fisher
+      return try RunState(
+        inputs.weights, recipe, sensitivities: fisher ? try FisherInformation(recipe, inputs).diagonal : [:])
+    }
     guard folder.hasCheckpoint else {
       throw TrainingError.nothingToResume(file: folder.checkpoint)
     }

@@ -1,0 +1,34 @@
+import Foundation
+import Testing
+
+/// What a recipe can ask of training beside the defaults: each changes the run, and repeats bit for bit.
+@Suite(.serialized) struct TrainingOptionsTests {
+  static let options: [[String]] = [
+    ["training.timesteps={\"distribution\":\"beta\",\"alpha\":3}"], ["training.timesteps.distribution=error"],
+    ["training.featureWeight=0.1"], ["clustering.start=fisher"], ["training.minimumSNR=5"],
+    ["training.loss=diffusion", "training.featureWeight=0.01", "training.recompute=true"],
+  ]
+
+  private func losses(_ settings: [String], in folder: String) throws -> [Double] {
+    let quick = ["training.steps=3", "evaluation.timesteps=[500]", "evaluation.pictures=2"]
+    let result = try Program.run(
+      ["--recipe", "recipes/smoke.json", "--output", folder] + (quick + settings).flatMap { ["--set", $0] })
+    #expect(result.status == 0, "\(result.errors)")
+    let log = try String(contentsOfFile: folder + "/log.jsonl", encoding: .utf8)
+    return try log.split(separator: "\n").compactMap { line in
+      let line = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      return line?["loss"] as? Double
+    }
+  }
+
+  @Test func optionsChangeTheRunAndRepeat() throws {
+    let scratch = try ScratchFolder()
+    let plain = try losses([], in: scratch.file("plain"))
+    for (index, settings) in Self.options.enumerated() {
+      let first = try losses(settings, in: scratch.file("first\(index)"))
+      let second = try losses(settings, in: scratch.file("second\(index)"))
+      #expect(first == second && first != plain, "\(settings): \(first)")
+      #expect(first.allSatisfy { $0.isFinite && $0 > 0 && $0 < 10 }, "\(settings): \(first)")
+    }
+  }
+}
