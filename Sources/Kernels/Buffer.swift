@@ -68,7 +68,7 @@ package final class Buffer: @unchecked Sendable {
 /// Keeps freed blocks by size for the next buffer of that size.
 ///
 /// What it holds is bounded by `limit`; beyond that, memory goes back to the system.
-enum BufferPool {
+package enum BufferPool {
   private struct State {
     var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
     var heldBytes = 0
@@ -109,5 +109,15 @@ enum BufferPool {
       return true
     }
     if !kept { free(pointer) }
+  }
+
+  /// Gives everything that lies idle back to the system: for jobs that ask for ever other sizes.
+  package static func releaseIdle() {
+    let idle = lock.withLock {
+      let blocks = state.free.values.flatMap { $0 }
+      state = State()
+      return blocks
+    }
+    for block in idle { free(block) }
   }
 }
