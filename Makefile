@@ -5,7 +5,7 @@
 
 SWIFT ?= swift
 RECIPE ?= recipes/unet-4bit.json
-DEBIAN = libopenblas-dev libhdf5-dev pkg-config
+DEBIAN = libopenblas-dev libhdf5-dev libpng-dev pkg-config
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

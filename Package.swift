@@ -35,12 +35,13 @@ let package = Package(
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .target(name: "CKernels"),
     .library("Kernels", ["COpenBLAS", "CKernels"]),
     .library("Tensors", ["Kernels"]),
     .library("Layers", ["Tensors"]),
     .library("Clustering", ["Kernels"]),
-    .library("StableDiffusion", ["Layers", "Checkpoints"]),
+    .library("StableDiffusion", ["Layers", "Checkpoints", "StrictJSON"]),
     .library("StrictJSON"),
     .library("Checkpoints", ["Kernels", "StrictJSON", "CHDF5"]),
     .library("Recipes", ["StrictJSON"]),
@@ -52,12 +53,13 @@ let package = Package(
       exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
-    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime"]),
+    .library("Generation", ["StableDiffusion", "MILRuntime", "CPNG"]),
+    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime", "Generation"]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
         // All that it imports, so that it is built again when one of them changes.
-        "Jobs", "Recipes", "Training",
+        "Jobs", "Recipes", "Training", "Generation",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -75,7 +77,8 @@ let package = Package(
     .tests(
       "JobsTests",
       ["sdtune", "Jobs", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
-    .tests("ParityTests", ["TestSupport", "Training"]),
+    .tests("ParityTests", ["TestSupport", "Training", "Generation"], exclude: ["make_lcm_references.py"]),
+    .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport"]),
     .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),

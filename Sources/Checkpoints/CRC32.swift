@@ -1,10 +1,12 @@
 /// The cyclic redundancy check of zlib, PNG and Ethernet, so that any tool can repeat it.
 ///
 ///     polynomial 0xEDB88320 (reflected), start and final inversion 0xFFFFFFFF
-struct CRC32: Equatable, Sendable {
+package struct CRC32: Equatable, Sendable {
   private var state: UInt32 = 0xFFFF_FFFF
 
-  var value: UInt32 { ~state }
+  package init() {}
+
+  package var value: UInt32 { ~state }
 
   /// As eight hexadecimal digits.
   var text: String {
@@ -28,7 +30,7 @@ struct CRC32: Equatable, Sendable {
   }()
 
   /// Takes further bytes in, eight at a time.
-  mutating func update(_ bytes: RawSpan) {
+  package mutating func update(_ bytes: RawSpan) {
     let tables = Self.tables.span
     var code = state
     let words = bytes.byteCount / 8

@@ -1,8 +1,8 @@
 internal import Clustering
 internal import Foundation
+internal import Generation
 internal import Kernels
 internal import Layers
-internal import MILRuntime
 internal import Recipes
 internal import StableDiffusion
 internal import Tensors
@@ -29,7 +29,7 @@ struct Evaluator {
     let runner = try PackageDenoiser(folder.package)
     let started = ContinuousClock.now
     let packaged = try evaluation.predictions(
-      batch: runner.batch, concurrent: true, runner.denoiser)
+      batch: runner.batch, concurrent: true, runner.asked)
     let calls = Double(
       recipe.evaluation.timesteps.count * ((inputs.validation.count - 1) / runner.batch + 1))
     let secondsPerCall = (ContinuousClock.now - started).seconds / calls
@@ -49,7 +49,7 @@ struct Evaluator {
       timesteps: recipe.evaluation.timesteps, run: run(outcome), recipe: recipe,
       package: Report.Package(
         path: folder.package, sha256: try SHA256.ofFolder(folder.package),
-        bytes: try Self.bytes(of: folder.package), secondsPerCall: secondsPerCall))
+        bytes: try StoredSize.bytes(of: folder.package), secondsPerCall: secondsPerCall))
   }
 
   private func network(_ weights: HardWeights) throws -> UNet {
@@ -76,15 +76,6 @@ struct Evaluator {
       secondsPerStep: outcome.seconds / Double(max(1, outcome.steps)),
       clusteringShare: outcome.seconds > 0 ? outcome.clusteringSeconds / outcome.seconds : 0,
       peakMemoryBytes: ProcessMemory.peakBytes, threads: Parallel.threads)
-  }
-
-  /// Of all files in a folder.
-  private static func bytes(of folder: String) throws -> Int {
-    try FileManager.default.subpathsOfDirectory(atPath: folder).reduce(0) { sum, name in
-      let facts = try FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
-      guard facts[.type] as? FileAttributeType == .typeRegular else { return sum }
-      return sum + (facts[.size] as? Int ?? 0)
-    }
   }
 }
 

@@ -4,8 +4,6 @@ internal import Foundation
 package enum JobError: Error, CustomStringConvertible, Equatable {
   /// A file or folder that is none of the kinds a command takes.
   case notATarget(path: String, expected: String)
-  /// A package without a UNet's inputs and outputs.
-  case noUNet(path: String, found: [String])
   /// A named input is missing or has another shape.
   case input(target: String, name: String, expected: String, found: String)
   /// A recipe file that cannot be read.
@@ -20,8 +18,6 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
   package var description: String {
     switch self {
     case .notATarget(let path, let expected): "\(path): expected \(expected)"
-    case .noUNet(let path, let found):
-      "\(path): not a UNet package: expected sample, timestep, encoder_hidden_states and noise_pred, found \(found.joined(separator: ", "))"
     case .input(let target, let name, let expected, let found):
       "\(target): input '\(name)': expected \(expected), found \(found)"
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"

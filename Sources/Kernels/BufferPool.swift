@@ -3,9 +3,9 @@ internal import Foundation
 /// Keeps freed blocks by size for the next buffer of about that size.
 ///
 /// What it holds is bounded by a share of what is in use: beyond that, the blocks that have been idle longest go back to
-/// the system, so that the peak of a full-size step is what it needs and not what it once needed. Large blocks are pages of their
-/// own, on huge pages where the system has them: fresh ones cost little, and freed ones leave no holes.
-enum BufferPool {
+/// the system, so that the peak of a full-size step is what it needs and not what it once needed. Large blocks are pages
+/// of their own, on huge pages where the system has them: fresh ones cost little, and freed ones leave no holes.
+package enum BufferPool {
   private struct Idle {
     let pointer: UnsafeMutablePointer<Float>
     /// When it came back, in blocks freed since the start.
@@ -79,6 +79,16 @@ enum BufferPool {
       state.heldBytes += size
       var evicted: [(pointer: UnsafeMutablePointer<Float>, size: Int)] = []
       while state.heldBytes > state.limit, let oldest = state.removeOldest() { evicted.append(oldest) }
+      return evicted
+    }
+    for block in evicted { release(block.pointer, block.size) }
+  }
+
+  /// Gives everything that lies idle back to the system: for jobs that ask for ever other sizes.
+  package static func releaseIdle() {
+    let evicted = lock.withLock { () -> [(pointer: UnsafeMutablePointer<Float>, size: Int)] in
+      var evicted: [(pointer: UnsafeMutablePointer<Float>, size: Int)] = []
+      while let oldest = state.removeOldest() { evicted.append(oldest) }
       return evicted
     }
     for block in evicted { release(block.pointer, block.size) }

@@ -33,6 +33,19 @@ package enum HalfPrecision {
   /// The nearest number that IEEE binary16 can hold.
   package static func round(_ x: Float) -> Float { decode(encode(x)) }
 
+  /// Rounds every element of `x` in place; what exceeds the largest half becomes infinite.
+  package static func round(_ x: Buffer) {
+    let piece = 65_536
+    Parallel.ranges(x.count, grain: piece) { part in
+      var codes = [UInt16](repeating: 0, count: min(piece, part.count))
+      for start in stride(from: part.lowerBound, to: part.upperBound, by: piece) {
+        let count = min(piece, part.upperBound - start)
+        sd_float_to_half(x.pointer + start, &codes, count)
+        sd_half_to_float(codes, x.pointer + start, count)
+      }
+    }
+  }
+
   /// `x` with every element rounded to IEEE binary16.
   package static func rounded(_ x: Buffer) -> Buffer { decode(encode(x)) }
 }

@@ -60,6 +60,19 @@ package enum DiffusersFolder {
     return (model, store)
   }
 
+  /// The ControlNet in `folder`.
+  package static func controlNet(_ folder: String) throws -> ControlNet {
+    let configuration = try UNetConfiguration(controlNetFolder: folder)
+    let json = try JSONConfiguration(file: folder + "/config.json")
+    let channels =
+      json.has("conditioning_embedding_out_channels")
+      ? try json.integers("conditioning_embedding_out_channels") : [16, 32, 96, 256]
+    let store = try weights(folder)
+    let model = try ControlNet(store, configuration, pictureChannels: channels)
+    try store.checkAllUsed()
+    return model
+  }
+
   /// The CLIP text encoder in `folder`.
   package static func textEncoder(
     _ folder: String

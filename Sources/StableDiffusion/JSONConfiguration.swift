@@ -32,6 +32,12 @@ struct JSONConfiguration {
     values = object.filter { !($0.value is NSNull) }
   }
 
+  /// - Parameter file: what messages call it.
+  init(file: String, values: [String: Any]) {
+    self.file = file
+    self.values = values
+  }
+
   func has(_ key: String) -> Bool { values[key] != nil }
 
   func text(_ key: String) -> String { values[key].map { "\($0)" } ?? "null" }
@@ -83,6 +89,21 @@ struct JSONConfiguration {
 
   func string(_ key: String, default fallback: String? = nil) throws(ConfigurationError) -> String {
     try value(key, fallback, "a string") { $0 as? String }
+  }
+
+  /// A whole number in a range.
+  func whole(
+    _ key: String, default fallback: Int, in range: ClosedRange<Int>
+  ) throws(ConfigurationError) -> Int {
+    try value(key, fallback, "a whole number from \(range.lowerBound) to \(range.upperBound)") { raw in
+      guard let number = raw as? NSNumber, let whole = Int(exactly: number.doubleValue) else { return nil }
+      return range.contains(whole) ? whole : nil
+    }
+  }
+
+  /// A string inside an object, or nil.
+  func member(_ key: String, _ inner: String) -> String? {
+    (values[key] as? [String: Any])?[inner] as? String
   }
 
   func strings(_ key: String) throws(ConfigurationError) -> [String] {

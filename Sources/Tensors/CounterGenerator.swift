@@ -47,7 +47,7 @@ public struct CounterGenerator: Sendable {
     return Array(values.prefix(count))
   }
 
-  private static func philox(
+  static func philox(
     _ counter: (UInt32, UInt32, UInt32, UInt32), _ key: (UInt32, UInt32)
   ) -> [UInt32] {
     var c = counter

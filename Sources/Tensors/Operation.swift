@@ -43,6 +43,7 @@ extension Operation {
     }
     let y = Buffer(uninitialized: shape.count)
     let residuals = forward(inputs, into: y)
+    if Execution.rounds { HalfPrecision.round(y) }
     guard records else { return Tensor(shape: shape, storage: y, node: nil) }
     let history = Node.History(operation: self, inputs: nodes, inputShapes: shapes) { dy, needed in
       pullback(dy, residuals, inputs: shapes, needed: needed)
@@ -56,6 +57,7 @@ package enum Execution {
   @TaskLocal static var records = true
   @TaskLocal static var computes = true
   @TaskLocal static var recomputes = false
+  @TaskLocal static var rounds = false
   @TaskLocal static var scope: RecomputationScope?
 
   /// Runs without recording: nothing is kept for gradients.
@@ -68,6 +70,13 @@ package enum Execution {
     _ enabled: Bool, _ body: () throws -> Result
   ) rethrows -> Result {
     try $recomputes.withValue(enabled, operation: body)
+  }
+
+  /// Runs with every operation's result rounded to half precision, as a device that stores activations in 16 bits would.
+  package static func inHalfPrecision<Result>(
+    _ enabled: Bool, _ body: () throws -> Result
+  ) rethrows -> Result {
+    try $rounds.withValue(enabled, operation: body)
   }
 
   /// Runs on shapes alone: no elements are computed, every operation is recorded.

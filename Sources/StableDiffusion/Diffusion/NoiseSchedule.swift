@@ -21,30 +21,81 @@ public struct NoiseSchedule: Sendable, Equatable {
 
   public var timesteps: Int { cumulativeAlphas.count }
 
+  /// How β grows over the timesteps.
+  public enum Growth: String, Sendable, CaseIterable {
+    case linear
+    /// Linear in √β; Stable Diffusion's.
+    case scaledLinear = "scaled_linear"
+    /// From ᾱ = cos²(…) (Nichol & Dhariwal 2021).
+    case cosine = "squaredcos_cap_v2"
+  }
+
   /// Stable Diffusion's training schedule.
+  ///
+  /// β is rounded to 32 bits before the product, as diffusers' tables are: near the clean end 1 − ᾱ keeps few digits.
+  ///
+  /// - Parameter zeroTerminalSNR: whether to shift √ᾱ so that the last timestep is pure noise (Lin et al. 2024,
+  ///   algorithm 1).
   public init(
-    betaStart: Double = 0.00085, betaEnd: Double = 0.012, schedule: String = "scaled_linear",
-    timesteps: Int = 1000, prediction: Prediction = .epsilon
+    betaStart: Double = 0.00085, betaEnd: Double = 0.012, growth: Growth = .scaledLinear,
+    timesteps: Int = 1000, zeroTerminalSNR: Bool = false, prediction: Prediction = .epsilon
   ) {
-    let scaled = schedule == "scaled_linear"
-    let (start, end) =
-      scaled ? (betaStart.squareRoot(), betaEnd.squareRoot()) : (betaStart, betaEnd)
+    var betas = Self.betas(growth, betaStart, betaEnd, timesteps)
+    if zeroTerminalSNR { betas = Self.shifted(betas) }
+    cumulativeAlphas = Self.cumulative(betas)
+    self.prediction = prediction
+  }
+
+  static func betas(_ growth: Growth, _ start: Double, _ end: Double, _ count: Int) -> [Float] {
+    func line(_ first: Double, _ last: Double) -> [Float] {
+      (0..<count).map { Float(first + (last - first) * Double($0) / Double(max(1, count - 1))) }
+    }
+    switch growth {
+    case .linear: return line(start, end)
+    case .scaledLinear: return line(start.squareRoot(), end.squareRoot()).map { $0 * $0 }
+    case .cosine:
+      func alpha(_ time: Double) -> Double {
+        let angle = cos((time + 0.008) / 1.008 * .pi / 2)
+        return angle * angle
+      }
+      return (0..<count).map { step in
+        let (here, next) = (Double(step) / Double(count), Double(step + 1) / Double(count))
+        return Float(min(1 - alpha(next) / alpha(here), 0.999))
+      }
+    }
+  }
+
+  private static func cumulative(_ betas: [Float]) -> [Float] {
     var product = 1.0
-    cumulativeAlphas = (0..<timesteps).map { step in
-      let value = start + (end - start) * Double(step) / Double(max(1, timesteps - 1))
-      product *= 1 - (scaled ? value * value : value)
+    return betas.map { beta in
+      product *= Double(1 - beta)
       return Float(product)
     }
-    self.prediction = prediction
+  }
+
+  private static func shifted(_ betas: [Float]) -> [Float] {
+    let roots = cumulative(betas).map { $0.squareRoot() }
+    guard let first = roots.first, let last = roots.last, first > last else { return betas }
+    let shifted = roots.map { root -> Float in
+      let moved = (root - last) * (first / (first - last))
+      return moved * moved
+    }
+    return shifted.indices.map { step in
+      1 - (step == 0 ? shifted[0] : shifted[step] / shifted[step - 1])
+    }
   }
 
   /// - Parameter folder: the model's `scheduler` folder.
   public init(folder: String) throws(ConfigurationError) {
-    let json = try JSONConfiguration(file: folder + "/scheduler_config.json")
+    try self.init(JSONConfiguration(file: folder + "/scheduler_config.json"))
+  }
+
+  init(_ json: JSONConfiguration) throws(ConfigurationError) {
     let schedule = try json.string("beta_schedule", default: "linear")
-    guard schedule == "scaled_linear" || schedule == "linear" else {
+    guard let growth = Growth(rawValue: schedule) else {
       throw .unsupported(
-        json.file, key: "beta_schedule", value: schedule, expected: "scaled_linear or linear")
+        json.file, key: "beta_schedule", value: schedule,
+        expected: "scaled_linear, linear or squaredcos_cap_v2")
     }
     let name = try json.string("prediction_type", default: "epsilon")
     guard let prediction = Prediction(rawValue: name) else {
@@ -53,8 +104,10 @@ public struct NoiseSchedule: Sendable, Equatable {
     }
     self.init(
       betaStart: try json.number("beta_start", default: 0.0001),
-      betaEnd: try json.number("beta_end", default: 0.02), schedule: schedule,
-      timesteps: try json.integer("num_train_timesteps", default: 1000), prediction: prediction)
+      betaEnd: try json.number("beta_end", default: 0.02), growth: growth,
+      timesteps: try json.integer("num_train_timesteps", default: 1000),
+      zeroTerminalSNR: try json.boolean("rescale_betas_zero_snr", default: false),
+      prediction: prediction)
   }
 
   /// Noisy pictures, each at its own timestep.

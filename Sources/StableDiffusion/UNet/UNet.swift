@@ -7,14 +7,10 @@ package import Tensors
 /// read its trace.
 package struct UNet: Sendable {
   package let configuration: UNetConfiguration
-  private let convolutionIn, convolutionOut: ConvolutionLayer
-  private let timeEmbedding: TwoLayers
-  /// SDXL's embedding of pooled text and picture size.
-  private let additionEmbedding: TwoLayers?
-  private let downBlocks: [DownBlock]
-  private let middle: MiddleBlock
+  private let descent: UNetDescent
   private let upBlocks: [UpBlock]
   private let normOut: GroupNormLayer
+  private let convolutionOut: ConvolutionLayer
 
   package init(
     _ source: any ParameterSource, _ configuration: UNetConfiguration
@@ -22,26 +18,7 @@ package struct UNet: Sendable {
     let scope = ParameterScope(source)
     let channels = configuration.blockChannels
     self.configuration = configuration
-    convolutionIn = try ConvolutionLayer(
-      scope["conv_in"], inputs: configuration.inputChannels, outputs: channels[0], kernel: 3)
-    timeEmbedding = try TwoLayers(
-      scope["time_embedding"], inputs: channels[0], outputs: configuration.timeFeatures)
-    if let addition = configuration.textTime {
-      additionEmbedding = try TwoLayers(
-        scope["add_embedding"], inputs: addition.projectionInputs,
-        outputs: configuration.timeFeatures)
-    } else {
-      additionEmbedding = nil
-    }
-    var down: [DownBlock] = []
-    for level in channels.indices {
-      down.append(
-        try DownBlock(
-          scope["down_blocks"][level], level: level, inputs: channels[max(0, level - 1)],
-          in: configuration))
-    }
-    downBlocks = down
-    middle = try MiddleBlock(scope["mid_block"], in: configuration)
+    descent = try UNetDescent(scope, in: configuration)
     var up: [UpBlock] = []
     for index in channels.indices {
       let level = channels.count - 1 - index
@@ -75,7 +52,7 @@ package struct UNet: Sendable {
   package struct Outputs: Sendable {
     /// The predicted noise (or velocity), `[batch, height, width, outputChannels]`.
     package let prediction: Tensor
-    /// What each block hands on: down, middle, up.
+    /// What goes down and is kept for the way up, then what the middle and each block on the way up hand on.
     package let blocks: [Tensor]
   }
 
@@ -83,61 +60,34 @@ package struct UNet: Sendable {
   ///   - sample: noisy latents, `[batch, height, width, inputChannels]`
   ///   - timestep: `[batch]`
   ///   - context: text states, `[batch, tokens, contextFeatures]`
+  ///   - residuals: what ControlNets add to the skips, the finest first, and to the middle, last; none if empty
   /// - Returns: the predicted noise (or velocity), `[batch, height, width, outputChannels]`
   package func callAsFunction(
-    _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil
+    _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil,
+    residuals: [Tensor] = []
   ) -> Tensor {
-    outputs(sample, timestep: timestep, context: context, addition: addition).prediction
+    outputs(sample, timestep: timestep, context: context, addition: addition, residuals: residuals).prediction
   }
 
   /// As calling the network, with what is on the way.
   package func outputs(
-    _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil
+    _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil,
+    residuals: [Tensor] = []
   ) -> Outputs {
-    let time = self.time(timestep, addition).silu()
-    var h = convolutionIn(sample)
-    var skips = [h]
-    var blocks: [Tensor] = []
-    for block in downBlocks {
-      h = block(h, time: time, context: context, skips: &skips)
-      blocks.append(h)
+    let time = descent.time(timestep, addition).silu()
+    var skips: [Tensor] = []
+    var h = descent(
+      descent.convolutionIn(sample), time: time, context: context, skips: &skips)
+    var blocks = skips + [h]
+    if let last = residuals.last {
+      precondition(residuals.count == skips.count + 1, "UNet: \(residuals.count) residuals")
+      for index in skips.indices { skips[index] = skips[index] + residuals[index] }
+      h = h + last
     }
-    h = middle(h, time: time, context: context)
-    blocks.append(h)
     for block in upBlocks {
       h = block(h, time: time, context: context, skips: &skips)
       blocks.append(h)
     }
     return Outputs(prediction: convolutionOut(normOut(h)), blocks: blocks)
   }
-
-  /// The timestep's embedding, `[batch, timeFeatures]`, before its activation.
-  private func time(_ timestep: Tensor, _ addition: Addition?) -> Tensor {
-    let embedding = timeEmbedding(features(timestep, configuration.blockChannels[0]))
-    guard let additionEmbedding, let addition, let textTime = configuration.textTime else {
-      return embedding
-    }
-    let ids = addition.timeIdentifiers
-    let sizes = features(ids.reshaped([ids.shape.count]), textTime.timeFeatures)
-      .reshaped([ids.shape[0], ids.shape[1] * textTime.timeFeatures])
-    return embedding + additionEmbedding(Concatenate()(addition.textEmbeddings, sizes))
-  }
-
-  private func features(_ numbers: Tensor, _ count: Int) -> Tensor {
-    TimestepEmbedding(
-      features: count, flipped: configuration.flipsSinToCos,
-      frequencyShift: configuration.frequencyShift)(numbers)
-  }
-}
-
-/// `linear_2(silu(linear_1(x)))`; known to diffusers as `TimestepEmbedding`.
-private struct TwoLayers: Sendable {
-  let first, second: LinearLayer
-
-  init(_ scope: ParameterScope, inputs: Int, outputs: Int) throws(ParameterError) {
-    first = try LinearLayer(scope["linear_1"], inputs: inputs, outputs: outputs)
-    second = try LinearLayer(scope["linear_2"], inputs: outputs, outputs: outputs)
-  }
-
-  func callAsFunction(_ x: Tensor) -> Tensor { second(first(x).silu()) }
 }

@@ -51,15 +51,23 @@ public struct UNetConfiguration: Sendable, Equatable {
 extension UNetConfiguration {
   /// - Throws: naming the key that is missing or has a value the engine does not know.
   public init(folder: String) throws(ConfigurationError) {
-    let json = try JSONConfiguration(file: folder + "/config.json")
-    try json.require("_class_name", "UNet2DConditionModel")
+    try self.init(JSONConfiguration(file: folder + "/config.json"), isControlNet: false)
+  }
+
+  /// - Parameter folder: of a ControlNet, which has a UNet's way down alone.
+  package init(controlNetFolder folder: String) throws(ConfigurationError) {
+    try self.init(JSONConfiguration(file: folder + "/config.json"), isControlNet: true)
+  }
+
+  private init(_ json: JSONConfiguration, isControlNet: Bool) throws(ConfigurationError) {
+    try json.require("_class_name", isControlNet ? "ControlNetModel" : "UNet2DConditionModel")
     let channels = try json.integers("block_out_channels")
     let levels = channels.count
     inputChannels = try json.integer("in_channels")
-    outputChannels = try json.integer("out_channels")
+    outputChannels = try isControlNet ? inputChannels : json.integer("out_channels")
     blockChannels = channels
     downBlocks = try Self.blocks("down_block_types", json, levels)
-    upBlocks = try Self.blocks("up_block_types", json, levels)
+    upBlocks = try isControlNet ? [] : Self.blocks("up_block_types", json, levels)
     layersPerBlock = try json.integers("layers_per_block", repeated: levels)
     let headKey = json.has("num_attention_heads") ? "num_attention_heads" : "attention_head_dim"
     heads = try json.integers(headKey, repeated: levels)
@@ -74,6 +82,7 @@ extension UNetConfiguration {
     sampleSize = try json.integer("sample_size", default: 64)
     textTime = try Self.textTime(json)
     try Self.refuseUnknown(json)
+    if isControlNet { try Self.refuseUnknownControl(json) }
     for (channels, heads) in zip(channels, heads) {
       guard channels > 0, heads > 0, channels % heads == 0, channels % groups == 0 else {
         throw .unsupported(
@@ -112,6 +121,15 @@ extension UNetConfiguration {
     return TextTime(
       timeFeatures: try json.integer("addition_time_embed_dim"),
       projectionInputs: try json.integer("projection_class_embeddings_input_dim"))
+  }
+
+  private static func refuseUnknownControl(_ json: JSONConfiguration) throws(ConfigurationError) {
+    if json.has("controlnet_conditioning_channel_order") {
+      try json.require("controlnet_conditioning_channel_order", "rgb")
+    }
+    if try json.boolean("global_pool_conditions", default: false) {
+      throw .unsupported(json.file, key: "global_pool_conditions", value: "true", expected: "false")
+    }
   }
 
   /// Switches that would change the network and that Stable Diffusion leaves alone.

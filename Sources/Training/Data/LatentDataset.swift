@@ -1,5 +1,4 @@
 package import Checkpoints
-internal import Kernels
 package import Tensors
 
 /// Pictures as latents, with the token numbers of their captions.
@@ -44,15 +43,5 @@ package struct LatentDataset: Sendable {
         file: path, item: "empty_input_ids", expected: "\(width) tokens",
         found: "\(emptyCaption.count)")
     }
-  }
-}
-
-extension Tensor {
-  /// Samples by number along the first axis.
-  package func rows(_ numbers: [Int]) -> Tensor {
-    let width = shape.count / max(1, shape[0])
-    let y = Buffer(uninitialized: numbers.count * width)
-    Shaping.gather(buffer, rows: numbers, width: width, into: y)
-    return Tensor(shape.replacing(0, with: numbers.count), y)
   }
 }

@@ -21,12 +21,3 @@ package struct TextStates: Sendable {
     states.rows(numbers.map { $0 ?? states.shape[0] - 1 })
   }
 }
-
-extension Tensor {
-  /// Tensors one behind the other along the first axis.
-  package static func stacked(_ parts: [Tensor]) -> Tensor {
-    let rows = parts.reduce(0) { $0 + $1.shape[0] }
-    let elements = parts.flatMap(\.elements)
-    return Tensor(parts[0].shape.replacing(0, with: rows), elements)
-  }
-}

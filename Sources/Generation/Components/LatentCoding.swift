@@ -1,0 +1,113 @@
+internal import Kernels
+internal import MILRuntime
+internal import StableDiffusion
+package import Tensors
+
+/// Latents to pictures, from a folder or a package.
+package struct LatentDecoding: Sendable {
+  private enum Engine: Sendable {
+    case folder(AutoencoderDecoder)
+    case package(PackageModel, size: (height: Int, width: Int))
+  }
+
+  private let engine: Engine
+  private let geometry: LatentGeometry
+  private let precision: Precision
+  /// Latent pixels of a tile's side; nil for the whole picture at once.
+  private let tile: Int?
+
+  /// - Parameter tile: decode in tiles of so many latent pixels, which overlap by a quarter.
+  package init(
+    _ models: ModelSet, _ geometry: LatentGeometry, precision: Precision = .single, tile: Int? = nil
+  ) throws {
+    self.geometry = geometry
+    self.precision = precision
+    self.tile = tile
+    switch models.decoder {
+    case .folder(let path): engine = .folder(try DiffusersFolder.autoencoder(path).decoder)
+    case .package(let path):
+      let model = try PackageModel(path: path)
+      let shape = try model.shape(of: "z", rank: 4)
+      engine = .package(model, size: (shape[2], shape[3]))
+    }
+  }
+
+  /// - Parameter latents: as the UNet has them, `[1, channels, height, width]`
+  /// - Returns: a picture from −1 to 1, `[1, 3, height · magnification, width · magnification]`
+  package func callAsFunction(_ latents: Tensor) throws -> Tensor {
+    let z = Tensor.combination((1 / geometry.scalingFactor, latents))
+    var tile = self.tile
+    if case .package(_, let size) = engine, z.shape[2] != size.height || z.shape[3] != size.width {
+      guard size.height == size.width, min(z.shape[2], z.shape[3]) >= size.height else {
+        throw GenerationError.mismatch(
+          what: "VAE decoder package", expected: "latents of \(size.height)×\(size.width)",
+          found: "\(z.shape[2])×\(z.shape[3])")
+      }
+      // A package of one size still decodes larger pictures, tile by tile.
+      tile = size.height
+    }
+    guard let tile, max(z.shape[2], z.shape[3]) > tile else { return try decoded(z) }
+    return try LatentTiles(tile: tile, magnification: geometry.magnification).decoded(z) { try decoded($0) }
+  }
+
+  private func decoded(_ z: Tensor) throws -> Tensor {
+    switch engine {
+    case .folder(let decoder):
+      return Execution.withoutGradients {
+        Execution.inHalfPrecision(precision == .half) { decoder(z.channelsLast()).channelsFirst() }
+      }
+    case .package(let model, _): return try model.result("image", inputs: ["z": z])
+    }
+  }
+}
+
+/// Pictures to latents, from a folder or a package.
+struct LatentEncoding: Sendable {
+  private enum Engine: Sendable {
+    case folder(AutoencoderEncoder)
+    case package(PackageModel)
+  }
+
+  private let engine: Engine
+  private let scalingFactor: Double
+
+  init(_ models: ModelSet, scalingFactor: Double) throws {
+    self.scalingFactor = scalingFactor
+    switch models.encoder {
+    case .folder(let path): engine = .folder(try DiffusersFolder.autoencoder(path).encoder)
+    case .package(let path):
+      let model = try PackageModel(path: path)
+      _ = try model.shape(of: "x", rank: 4)
+      engine = .package(model)
+    case nil:
+      throw GenerationError.missing(
+        component: "VAE encoder", place: models.folder,
+        hint: "starting from a picture needs vae/ or VAEEncoder.mlpackage")
+    }
+  }
+
+  /// A sample of the latents that a picture may stand for, scaled as the UNet takes them.
+  ///
+  /// - Parameters:
+  ///   - picture: from −1 to 1, `[1, 3, height, width]`
+  ///   - noise: draws so many standard normals
+  func callAsFunction(_ picture: Tensor, noise: (Int) -> [Float]) throws -> Tensor {
+    let moments: Tensor
+    switch engine {
+    case .folder(let encoder):
+      moments = Execution.withoutGradients { encoder(picture.channelsLast()).channelsFirst() }
+    case .package(let model): moments = try model.result("latent", inputs: ["x": picture])
+    }
+    let (channels, height, width) = (moments.shape[1] / 2, moments.shape[2], moments.shape[3])
+    let count = channels * height * width
+    let elements = moments.elements
+    let drawn = noise(count)
+    let sample = (0..<count).map { index -> Float in
+      let logarithm = min(max(elements[count + index], -30), 20)
+      let deviation = Double(logarithm / 2).exponential
+      let value = Double(elements[index]) + deviation * Double(drawn[index])
+      return Float(value * scalingFactor)
+    }
+    return Tensor([1, channels, height, width], sample)
+  }
+}

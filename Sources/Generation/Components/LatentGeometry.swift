@@ -1,0 +1,33 @@
+internal import MILRuntime
+internal import StableDiffusion
+
+/// How latents and pictures of a model relate.
+package struct LatentGeometry: Sendable {
+  /// Latents are multiplied by it on their way to the UNet.
+  package let scalingFactor: Double
+  /// Pixels of a latent pixel's side.
+  package let magnification: Int
+
+  /// Reads configurations and package headers, no weights.
+  package init(_ models: ModelSet) throws {
+    let folder =
+      if case .folder(let path) = models.decoder { path } else { models.folder + "/vae" }
+    let configuration = try? AutoencoderConfiguration(folder: folder)
+    switch models.decoder {
+    case .folder(let path):
+      let configuration = try AutoencoderConfiguration(folder: path)
+      scalingFactor = Double(configuration.scalingFactor)
+      magnification = 1 << (configuration.blockChannels.count - 1)
+    case .package(let path):
+      let model = try PackageModel(path: path)
+      let shape = try model.shape(of: "z", rank: 4)
+      scalingFactor =
+        Double(configuration?.scalingFactor ?? (models.textEncoders.count == 2 ? 0.13025 : 0.18215))
+      guard let output = model.outputs.first?.shape, output.count == 4 else {
+        throw GenerationError.package(path: path, expected: "an output 'image'", found: "none of 4 axes")
+      }
+      // Published packages often leave the output's shape open; Stable Diffusion's VAE magnifies by 8.
+      magnification = output[2].map { $0 / max(1, shape[2]) } ?? 8
+    }
+  }
+}

@@ -1,0 +1,173 @@
+internal import Foundation
+package import Generation
+package import StableDiffusion
+
+/// `sdtune evaluate`: a reference against packages, on the same prompts, seeds and first noise.
+package struct EvaluateJob {
+  /// What was measured.
+  package struct Outcome: Codable, Sendable {
+    package struct Candidate: Codable, Sendable {
+      package let name: String
+      package let path: String
+      /// Of all files, or of the weights at their width for the half-precision reference.
+      package let bytes: Int
+      /// Of `sdtune generate` with it, in a process of its own; nil if that could not be started.
+      package let peakMemoryBytes: Int?
+      package let figures: QualityEvaluation.Figures
+    }
+
+    package let reference: String
+    package let referenceBytes: Int
+    package let referencePrecision: String
+    package let referenceSecondsPerStep: Double
+    package let referencePeakMemoryBytes: Int?
+    package let settings: QualityEvaluation.Settings
+    /// The reference in half precision first: what that alone costs.
+    package let candidates: [Candidate]
+  }
+
+  /// Pictures of one row of the page: the reference's, then the candidates'.
+  package struct Row: Sendable {
+    package let prompt: String
+    package let seed: UInt64
+    package let pictures: [Picture]
+  }
+
+  private let models: ModelSet
+  private let packages: [String]
+  private let settings: QualityEvaluation.Settings
+  private let method: SamplerConfiguration.Method?
+  private let precision: Precision
+
+  package init(
+    _ models: ModelSet, packages: [String], settings: QualityEvaluation.Settings,
+    method: SamplerConfiguration.Method?, precision: Precision
+  ) throws {
+    for (name, holds, found) in [
+      ("--prompt", !settings.prompts.isEmpty, "none"), ("--seeds", !settings.seeds.isEmpty, "none"),
+      ("--steps", (1...1000).contains(settings.steps), "\(settings.steps)"),
+      ("--guidance", settings.guidance > 1 && settings.guidance <= 100, "\(settings.guidance)"),
+    ] where !holds {
+      throw JobError.option(
+        name: name, expected: name == "--guidance" ? "above 1, to 100" : "at least 1", found: found)
+    }
+    self.models = models
+    self.packages = packages
+    self.settings = settings
+    self.method = method
+    self.precision = precision
+  }
+
+  /// - Parameter executable: this program, to measure memory in processes of their own.
+  package func callAsFunction(
+    executable: String?, isInterrupted: () -> Bool, notify: (String) -> Void
+  ) throws -> (outcome: Outcome, rows: [Row]) {
+    notify("running the reference \(models.folder)")
+    let evaluation = try QualityEvaluation(
+      models, settings, method: method, precision: precision, isInterrupted: isInterrupted
+    ) { notify(Self.percent("reference", $0)) }
+    var columns = [evaluation.pictures]
+    var candidates: [Outcome.Candidate] = []
+    let bytes = try StoredSize.bytes(of: models.unet.path)
+    if case .folder = models.unet, precision == .single {
+      let result = try evaluation.figures(
+        try models.denoiser(.half), isInterrupted: isInterrupted
+      ) { notify(Self.percent("fp16", $0)) }
+      columns.append(result.pictures)
+      candidates.append(
+        Outcome.Candidate(
+          name: "fp16", path: models.unet.path, bytes: bytes / 2, peakMemoryBytes: nil, figures: result.figures))
+    }
+    for path in packages {
+      let name = self.name(path)
+      let result = try evaluation.figures(
+        try PackageDenoiser(path), isInterrupted: isInterrupted
+      ) { notify(Self.percent(name, $0)) }
+      columns.append(result.pictures)
+      candidates.append(
+        Outcome.Candidate(
+          name: name, path: path, bytes: try StoredSize.bytes(of: path),
+          peakMemoryBytes: peakMemory(executable, unet: path), figures: result.figures))
+    }
+    let outcome = Outcome(
+      reference: models.folder, referenceBytes: bytes, referencePrecision: precision.rawValue,
+      referenceSecondsPerStep: evaluation.referenceSecondsPerStep,
+      referencePeakMemoryBytes: peakMemory(executable, unet: nil),
+      settings: evaluation.resolvedSettings, candidates: candidates)
+    let rows = columns[0].indices.map { index in
+      Row(
+        prompt: settings.prompts[index / settings.seeds.count],
+        seed: settings.seeds[index % settings.seeds.count], pictures: columns.map { $0[index] })
+    }
+    return (outcome, rows)
+  }
+
+  private static func percent(_ name: String, _ share: Double) -> String {
+    "\(name): \(Int((100 * share).rounded())) %"
+  }
+
+  /// A short name that no other package has.
+  private func name(_ path: String) -> String {
+    let url = URL(filePath: path)
+    let own = url.deletingPathExtension().lastPathComponent
+    let shared = packages.filter { URL(filePath: $0).deletingPathExtension().lastPathComponent == own }
+    return shared.count == 1 ? own : "\(url.deletingLastPathComponent().lastPathComponent)/\(own)"
+  }
+
+  /// The largest resident size of a process that generates one picture in two steps.
+  private func peakMemory(_ executable: String?, unet: String?) -> Int? {
+    guard let executable else { return nil }
+    let folder = FileManager.default.temporaryDirectory.appending(path: "sdtune-\(UUID().uuidString)")
+    try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let process = Process()
+    process.executableURL = URL(filePath: executable)
+    process.arguments = [
+      "generate", "--models", models.folder, "--prompt", settings.prompts[0], "--steps", "2", "--json",
+      "--output", folder.appending(path: "picture.png").path,
+    ]
+    if let unet { process.arguments?.append(contentsOf: ["--unet", unet]) }
+    if let method { process.arguments?.append(contentsOf: ["--scheduler", method.rawValue]) }
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return nil }
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return (try? JSONDecoder().decode(GenerateJob.Summary.self, from: data))?.peakMemoryBytes
+  }
+}
+
+extension EvaluateJob {
+  /// Writes `evaluation.json` and `evaluation.html`.
+  package func write(_ outcome: Outcome, _ rows: [Row], to folder: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      try encoder.encode(outcome).write(to: URL(filePath: folder + "/evaluation.json"), options: .atomic)
+      try Data(EvaluationPage(outcome, rows).html().utf8)
+        .write(to: URL(filePath: folder + "/evaluation.html"), options: .atomic)
+    } catch let error as GenerationError {
+      throw error
+    } catch {
+      throw JobError.option(name: "--output", expected: "a folder that can be written", found: folder)
+    }
+  }
+}
+
+extension EvaluateJob.Outcome {
+  /// The figures as a table for the terminal.
+  package var table: String {
+    let head = "                      bytes  output PSNR  latents PSNR  pictures PSNR    SSIM    Apple  s/step"
+    let lines = candidates.map { candidate in
+      let figures = candidate.figures
+      return candidate.name.padding(toLength: 14, withPad: " ", startingAt: 0)
+        + String(
+          format: "%13d %12.2f %13.2f %14.2f %7.4f %8.2f %7.3f", candidate.bytes,
+          EvaluationPage.outputPSNR(figures), figures.latentPSNR.mean, figures.imagePSNR.mean,
+          figures.imageSSIM.mean, figures.appleMixedBitPSNR, figures.secondsPerStep)
+    }
+    return ([head] + lines).joined(separator: "\n")
+  }
+}

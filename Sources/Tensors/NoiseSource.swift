@@ -1,0 +1,35 @@
+/// Whose random numbers a picture starts from.
+public enum NoiseSource: Sendable {
+  case torch(TorchGenerator)
+  case numpy(NumpyGenerator)
+  case nvidia(NvidiaGenerator)
+
+  /// The kinds by name, as options give them.
+  public enum Kind: String, Sendable, CaseIterable {
+    case torch, numpy, nvidia
+  }
+
+  /// - Parameter seed: torch and NumPy take its low 32 bits.
+  public init(_ kind: Kind, seed: UInt64) {
+    switch kind {
+    case .torch: self = .torch(TorchGenerator(seed: seed))
+    case .numpy: self = .numpy(NumpyGenerator(seed: UInt32(truncatingIfNeeded: seed)))
+    case .nvidia: self = .nvidia(NvidiaGenerator(seed: seed))
+    }
+  }
+
+  /// Standard normals.
+  public mutating func normals(_ count: Int) -> [Float] {
+    switch self {
+    case .torch(var generator):
+      defer { self = .torch(generator) }
+      return generator.normals(count)
+    case .numpy(var generator):
+      defer { self = .numpy(generator) }
+      return generator.normals(count)
+    case .nvidia(var generator):
+      defer { self = .nvidia(generator) }
+      return generator.normals(count)
+    }
+  }
+}

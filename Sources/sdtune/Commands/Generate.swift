@@ -1,0 +1,205 @@
+internal import ArgumentParser
+internal import Generation
+internal import Jobs
+internal import StableDiffusion
+internal import Tensors
+
+/// Where a model's parts are.
+struct ModelOptions: ParsableArguments {
+  @Option(help: "A diffusers folder, or a folder of packages with a tokenizer.", completion: .directory)
+  var models: String
+
+  @Option(help: "A UNet package or folder instead of the model's.")
+  var unet: String?
+
+  @Option(help: "A text encoder package or folder instead of the model's.")
+  var textEncoder: String?
+
+  @Option(name: .customLong("text-encoder-2"), help: "The same for SDXL's second text encoder.")
+  var textEncoder2: String?
+
+  @Option(help: "A VAE decoder package or VAE folder instead of the model's.")
+  var vaeDecoder: String?
+
+  @Option(help: "A VAE encoder package or VAE folder instead of the model's.")
+  var vaeEncoder: String?
+
+  func set() throws -> ModelSet {
+    var packages = ModelSet.Replacements()
+    packages.unet = unet
+    packages.textEncoder = textEncoder
+    packages.textEncoder2 = textEncoder2
+    packages.decoder = vaeDecoder
+    packages.encoder = vaeEncoder
+    return try ModelSet(models, replacing: packages)
+  }
+}
+
+/// `sdtune generate`: prompt to picture.
+struct Generate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Generate pictures from a prompt, with packages or a diffusers folder.",
+    discussion: """
+      Starts from a picture with --image; repaints parts of it with --mask. The PNG says how it was made, under \
+      "parameters".
+      """)
+
+  @OptionGroup var model: ModelOptions
+
+  @Option(help: "What the picture should show.")
+  var prompt: String
+
+  @Option(help: "What it should not show.")
+  var negativePrompt: String?
+
+  @Option(
+    help: "The PNG file; several pictures get a number before its ending.", completion: .file(extensions: ["png"]))
+  var output: String
+
+  @Option(help: "Steps.")
+  var steps = 50
+
+  @Option(help: "Guidance: how far to follow the prompt; 1 for none.")
+  var guidance = 7.5
+
+  @Option(help: "Seed of the first picture; each further one has the next.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Pictures.")
+  var count = 1
+
+  @Option(help: "Pixels (default: what the model was trained on).")
+  var width: Int?
+
+  @Option(help: "Pixels (default: what the model was trained on).")
+  var height: Int?
+
+  @Option(help: "ddim, pndm, dpm-solver, euler, euler-ancestral or lcm (default: the model's).")
+  var scheduler: String?
+
+  @Option(help: "linspace, leading or trailing (default: the model's).")
+  var spacing: String?
+
+  @Flag(inversion: .prefixedNo, help: "Karras noise levels, with dpm-solver or euler (default: the model's).")
+  var karras: Bool?
+
+  @Option(help: "DDIM's share of fresh noise, 0 to 1.")
+  var eta = 0.0
+
+  @Option(help: "A picture to start from, PNG.", completion: .file(extensions: ["png"]))
+  var image: String?
+
+  @Option(help: "How much of the picture may change, 0 to 1.")
+  var strength = 0.8
+
+  @Option(help: "White where the picture is to be painted anew, PNG.", completion: .file(extensions: ["png"]))
+  var mask: String?
+
+  @Option(help: "A ControlNet folder or package.")
+  var controlnet: String?
+
+  @Option(help: "What the ControlNet looks at, PNG.", completion: .file(extensions: ["png"]))
+  var controlImage: String?
+
+  @Option(help: "How much the ControlNet counts.")
+  var controlScale = 1.0
+
+  @Flag(help: "Read (words:1.2) and [words] as weights.")
+  var weights = false
+
+  @Option(help: "Words beyond the text encoder's length: cut or chunks.")
+  var longPrompt = "cut"
+
+  @Option(help: "Steps between preview pictures; 0 for none.")
+  var previewEvery = 0
+
+  @Option(help: "Reproduce diffusers or apple.")
+  var compat = "diffusers"
+
+  @Option(help: "Random numbers: torch, numpy or nvidia (default: torch, with --compat apple numpy).")
+  var rng: String?
+
+  @Option(help: "Arithmetic of a folder's networks: fp32, or fp16 rounded after every operation.")
+  var precision = "fp32"
+
+  @Flag(help: "Keep memory low: parts just in time, one row at a time, the VAE in tiles.")
+  var reduceMemory = false
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    let job = try GenerateJob(try model.set(), try request(), output: output)
+    let summary = try job(
+      previewEvery: previewEvery, isInterrupted: { Interruption.isRequested }
+    ) { event in
+      switch event {
+      case .stage(let text): Terminal.note(text)
+      case .warning(let text): Terminal.note("warning: \(text)")
+      case .progress(let progress): Terminal.note(progress.line)
+      case .preview: break
+      }
+    }
+    try options.show(summary, text: summary.images.map(\.path).joined(separator: "\n"))
+  }
+
+  private func request() throws -> GenerationRequest {
+    var request = GenerationRequest(prompt: prompt)
+    request.negativePrompt = negativePrompt
+    (request.width, request.height) = (width, height)
+    (request.steps, request.guidance, request.eta) = (steps, guidance, eta)
+    (request.seed, request.count) = (seed, count)
+    request.method = try choice("--scheduler", scheduler)
+    request.spacing = try choice("--spacing", spacing)
+    request.usesKarras = karras
+    request.compatibility = try choice("--compat", compat)
+    request.noiseSource = try choice("--rng", rng)
+    request.precision = try choice("--precision", precision)
+    request.overflow = try choice("--long-prompt", longPrompt)
+    request.readsWeights = weights
+    request.reducesMemory = reduceMemory
+    if let image {
+      request.start = GenerationRequest.Start(
+        picture: try PNGFile.read(image), strength: strength, mask: try mask.map { try PNGFile.read($0) })
+    } else if mask != nil {
+      throw JobError.option(name: "--mask", expected: "--image with it", found: "none")
+    }
+    if let controlnet {
+      guard let controlImage else {
+        throw JobError.option(name: "--control-image", expected: "a picture for the ControlNet", found: "none")
+      }
+      request.control = GenerationRequest.ControlPicture(
+        place: ModelSet.Place(path: controlnet), picture: try PNGFile.read(controlImage), scale: controlScale)
+    }
+    return request
+  }
+}
+
+/// One of an enumeration's names.
+func choice<Value: RawRepresentable & CaseIterable>(
+  _ option: String, _ text: String
+) throws -> Value where Value.RawValue == String {
+  guard let value = Value(rawValue: text) else {
+    throw JobError.option(
+      name: option, expected: Value.allCases.map(\.rawValue).joined(separator: ", "), found: text)
+  }
+  return value
+}
+
+func choice<Value: RawRepresentable & CaseIterable>(
+  _ option: String, _ text: String?
+) throws -> Value? where Value.RawValue == String {
+  guard let text else { return nil }
+  let value: Value = try choice(option, text)
+  return value
+}
+
+extension Pipeline.Progress {
+  /// One line of progress.
+  fileprivate var line: String {
+    let left = Int(secondsLeft.rounded())
+    let seconds = left % 60
+    let time = "\(left / 60):\(seconds < 10 ? "0" : "")\(seconds)"
+    let rate = (secondsPerStep * 100).rounded() / 100
+    return "image \(image)/\(images)  step \(step)/\(steps)  \(rate) s/step  \(time) left"
+  }
+}
