@@ -7,6 +7,13 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     case diffusion
   }
 
+  /// Where the clean latents come from.
+  public enum Latents: String, Choice {
+    case data
+    /// The full-precision model makes them from the data's prompts: no picture is used.
+    case teacher
+  }
+
   /// From which timesteps samples are drawn, always one from each stratum of the batch.
   public struct Timesteps: Codable, Sendable, Equatable {
     public enum Distribution: String, Choice {
@@ -70,6 +77,10 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   /// counts `min(SNR, γ) / SNR` times for predicted noise, `min(SNR, γ) / (SNR + 1)` for a predicted velocity (Hang et
   /// al. 2023, "min-SNR"). 0 weighs all alike.
   public var minimumSNR: Double
+  public var latents: Latents
+  /// Pictures that the full-precision model makes, and its steps for each.
+  public var teacherPictures: Int
+  public var teacherSteps: Int
   public var timesteps: Timesteps
   /// How much the distance of the blocks' outputs to the full-precision model's counts beside that of the prediction:
   /// each block's mean squared distance over its mean square, averaged over blocks, times this.
@@ -97,6 +108,9 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     moments = try values.value(.moments, .single)
     gradientNorm = try values.value(.gradientNorm, 1)
     minimumSNR = try values.value(.minimumSNR, 0)
+    latents = try values.value(.latents, .data)
+    teacherPictures = try values.value(.teacherPictures, 512)
+    teacherSteps = try values.value(.teacherSteps, 25)
     timesteps = try values.value(.timesteps, Timesteps())
     featureWeight = try values.value(.featureWeight, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)
@@ -125,6 +139,8 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
       weightDecay)
     try Check.that(gradientNorm >= 0, "training.gradientNorm", "0 or more", gradientNorm)
     try Check.that(minimumSNR >= 0, "training.minimumSNR", "0 or more", minimumSNR)
+    try Check.that(teacherPictures > 0, "training.teacherPictures", "1 or more", teacherPictures)
+    try Check.that((1...1000).contains(teacherSteps), "training.teacherSteps", "1 to 1000", teacherSteps)
     for (key, value) in [("alpha", timesteps.alpha), ("beta", timesteps.beta)] {
       try Check.that(value > 0 && value <= 100, "training.timesteps.\(key)", "above 0, at most 100", value)
     }

@@ -6,6 +6,7 @@ import Testing
   static let options: [[String]] = [
     ["training.timesteps={\"distribution\":\"beta\",\"alpha\":3}"], ["training.timesteps.distribution=error"],
     ["training.featureWeight=0.1"], ["clustering.start=fisher"], ["training.minimumSNR=5"],
+    ["training.latents=teacher", "training.teacherPictures=4", "training.teacherSteps=3"],
     ["training.loss=diffusion", "training.featureWeight=0.01", "training.recompute=true"],
   ]
 

@@ -17,6 +17,13 @@ package struct LatentDataset: Sendable {
 
   package var count: Int { captions.count }
 
+  /// The first pictures with other latents.
+  init(_ dataset: LatentDataset, latents: Tensor) {
+    self.latents = latents
+    captions = Array(dataset.captions.prefix(latents.shape[0]))
+    emptyCaption = dataset.emptyCaption
+  }
+
   /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
   package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
     let file = try HDF5File(reading: path)

@@ -24,13 +24,25 @@ package struct RunInputs: Sendable {
     (unet, weights) = try DiffusersFolder.unet(model + "/unet")
     schedule = try NoiseSchedule(folder: model + "/scheduler")
     let (encoder, _) = try DiffusersFolder.textEncoder(model + "/text_encoder")
-    training = try LatentDataset(path: data, split: .train)
+    let pictures = try LatentDataset(path: data, split: .train)
     validation = try LatentDataset(
       path: data, split: .validation, limit: recipe.evaluation.pictures)
-    for dataset in [training, validation] {
+    for dataset in [pictures, validation] {
       try dataset.check(unet.configuration, encoder.configuration, file: data)
     }
-    trainingStates = TextStates(encoder, training)
+    trainingStates = TextStates(encoder, pictures)
+    switch recipe.training.latents {
+    case .data: training = pictures
+    case .teacher:
+      let made = TeacherLatents(
+        teacher: unet,
+        sampler: try SamplerConfiguration(folder: model + "/scheduler", method: .ddim)
+          .sampler(steps: recipe.training.teacherSteps), states: trainingStates, seed: recipe.seed)
+      training = LatentDataset(
+        pictures,
+        latents: made(
+          count: min(pictures.count, recipe.training.teacherPictures), shape: pictures.latents.shape))
+    }
     validationStates = TextStates(encoder, validation)
   }
 }
