@@ -76,8 +76,10 @@ let package = Package(
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",
-      ["sdtune", "Jobs", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
-    .tests("ParityTests", ["TestSupport", "Training", "Generation"], exclude: ["make_lcm_references.py"]),
+      ["sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
+    .tests(
+      "ParityTests", ["TestSupport", "Training", "Generation"],
+      exclude: ["make_lcm_references.py", "make_controlnet_references.py", "make_safety_references.py"]),
     .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport"]),
     .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),

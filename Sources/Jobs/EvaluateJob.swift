@@ -139,7 +139,8 @@ package struct EvaluateJob {
 }
 
 extension EvaluateJob {
-  /// Writes `evaluation.json` and `evaluation.html`.
+  /// Writes `evaluation.json`, `evaluation.html`, and `pictures.png` with a column for every prompt and seed: the
+  /// reference on top, below it the candidates.
   package func write(_ outcome: Outcome, _ rows: [Row], to folder: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -148,6 +149,8 @@ extension EvaluateJob {
       try encoder.encode(outcome).write(to: URL(filePath: folder + "/evaluation.json"), options: .atomic)
       try Data(EvaluationPage(outcome, rows).html().utf8)
         .write(to: URL(filePath: folder + "/evaluation.html"), options: .atomic)
+      let columns = rows[0].pictures.indices.map { line in rows.map { $0.pictures[line] } }
+      try PNGFile.write(.sheet(columns), to: folder + "/pictures.png")
     } catch let error as GenerationError {
       throw error
     } catch {

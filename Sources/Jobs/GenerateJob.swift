@@ -10,6 +10,8 @@ package struct GenerateJob: Sendable {
     package struct Image: Codable, Sendable {
       package let path: String
       package let seed: UInt64
+      /// Whether the safety checker blackened it.
+      package let isFlagged: Bool
     }
 
     package let images: [Image]
@@ -56,7 +58,7 @@ package struct GenerateJob: Sendable {
     for (index, result) in results.enumerated() {
       let name = path(index)
       try PNGFile.write(result.picture, texts: texts(result), to: name)
-      images.append(Summary.Image(path: name, seed: result.seed))
+      images.append(Summary.Image(path: name, seed: result.seed, isFlagged: result.isFlagged))
     }
     return Summary(
       images: images, scheduler: pipeline.configuration.method.rawValue, steps: pipeline.request.steps,

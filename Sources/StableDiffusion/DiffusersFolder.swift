@@ -73,6 +73,14 @@ package enum DiffusersFolder {
     return model
   }
 
+  /// The safety checker in `folder`.
+  package static func safetyChecker(_ folder: String) throws -> SafetyChecker {
+    let store = try weights(folder, ignoring: ["embeddings.position_ids"])
+    let model = try SafetyChecker(store, folder: folder) { store.shape(of: $0) }
+    try store.checkAllUsed()
+    return model
+  }
+
   /// The CLIP text encoder in `folder`.
   package static func textEncoder(
     _ folder: String

@@ -40,6 +40,12 @@ struct JSONConfiguration {
 
   func has(_ key: String) -> Bool { values[key] != nil }
 
+  /// An object inside this one; empty if there is none.
+  func object(_ key: String) -> JSONConfiguration {
+    let inner = values[key] as? [String: Any] ?? [:]
+    return JSONConfiguration(file: file, values: inner.filter { !($0.value is NSNull) })
+  }
+
   func text(_ key: String) -> String { values[key].map { "\($0)" } ?? "null" }
 
   private func value<Value>(

@@ -40,6 +40,8 @@ package struct ModelSet: Sendable {
   package let decoder: Place
   /// Needed for pictures to start from only.
   package let encoder: Place?
+  /// Nil of models without one.
+  package let safetyChecker: Place?
   /// The folder with `scheduler_config.json`; nil for packages without one.
   package let scheduler: String?
   /// SDXL: whether the negative prompt that nobody gave is all zeros instead of the empty prompt.
@@ -70,6 +72,7 @@ package struct ModelSet: Sendable {
     tokenizers = try (0..<encoders.count).map { index throws(GenerationError) in
       try search.tokenizer(index == 0 ? "tokenizer" : "tokenizer_2")
     }
+    safetyChecker = search.optional("safety_checker", ["SafetyChecker"], "_safety_checker", nil)
     let scheduler = folder + "/scheduler"
     self.scheduler =
       FileManager.default.fileExists(atPath: scheduler + "/scheduler_config.json") ? scheduler : nil

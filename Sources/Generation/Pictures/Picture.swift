@@ -41,6 +41,11 @@ package struct Picture: Sendable, Equatable {
     }
   }
 
+  /// Black, of the same size.
+  var blackened: Picture {
+    Picture(width: width, height: height, bytes: [UInt8](repeating: 0, count: bytes.count))
+  }
+
   /// What differs from another picture of the same size, four times as strong, around middle grey.
   package func difference(from other: Picture) -> Picture {
     precondition(width == other.width && height == other.height, "difference: pictures of two sizes")

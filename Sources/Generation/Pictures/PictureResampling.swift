@@ -1,11 +1,37 @@
 internal import Foundation
 
+/// How pixels between pixels are made, as Pillow has them; widened where a picture shrinks.
+package enum ResamplingFilter: Sendable {
+  /// Three lobes of a windowed sinc.
+  case lanczos
+  /// Keys' cubic with a = −1/2.
+  case bicubic
+
+  /// Pixels that count on each side.
+  fileprivate var support: Double { self == .lanczos ? 3 : 2 }
+
+  fileprivate func weight(_ x: Double) -> Double {
+    let x = abs(x)
+    guard x < support else { return 0 }
+    switch self {
+    case .lanczos:
+      guard x > 0 else { return 1 }
+      let angle = Double.pi * x
+      let wide = angle / 3
+      return sin(angle) / angle * (sin(wide) / wide)
+    case .bicubic:
+      if x < 1 { return (1.5 * x - 2.5) * x * x + 1 }
+      return ((-0.5 * x + 2.5) * x - 4) * x + 2
+    }
+  }
+}
+
 extension Picture {
-  /// The picture at another size by Lanczos windows of three lobes, widened where it shrinks; Pillow's `LANCZOS`.
-  package func resized(width: Int, height: Int) -> Picture {
+  /// The picture at another size.
+  package func resized(width: Int, height: Int, _ filter: ResamplingFilter = .lanczos) -> Picture {
     if width == self.width && height == self.height { return self }
-    let rows = Self.weights(from: self.height, to: height)
-    let columns = Self.weights(from: self.width, to: width)
+    let rows = Self.weights(from: self.height, to: height, filter)
+    let columns = Self.weights(from: self.width, to: width, filter)
     var narrow = [Double](repeating: 0, count: self.height * width * 3)
     for y in 0..<self.height {
       for (x, window) in columns.enumerated() {
@@ -30,7 +56,7 @@ extension Picture {
   }
 
   /// The middle of the picture in another shape and size.
-  package func fitted(width: Int, height: Int) -> Picture {
+  package func fitted(width: Int, height: Int, _ filter: ResamplingFilter = .lanczos) -> Picture {
     let scale = min(Double(self.width) / Double(width), Double(self.height) / Double(height))
     let columns = min(self.width, max(1, Int((Double(width) * scale).rounded())))
     let rows = min(self.height, max(1, Int((Double(height) * scale).rounded())))
@@ -40,33 +66,25 @@ extension Picture {
       let start = (row * self.width + left) * 3
       part += bytes[start..<start + columns * 3]
     }
-    return Picture(width: columns, height: rows, bytes: part).resized(width: width, height: height)
+    return Picture(width: columns, height: rows, bytes: part).resized(width: width, height: height, filter)
   }
 
   private static func weights(
-    from source: Int, to target: Int
+    from source: Int, to target: Int, _ filter: ResamplingFilter
   ) -> [(first: Int, weights: [Double])] {
     let ratio = Double(source) / Double(target)
     let scale = max(ratio, 1)
     return (0..<target).map { (index: Int) -> (first: Int, weights: [Double]) in
       let center: Double = (Double(index) + 0.5) * ratio
-      let first: Int = max(0, Int(center - 3 * scale + 0.5))
-      let last: Int = max(first + 1, min(source, Int(center + 3 * scale + 0.5)))
+      let first: Int = max(0, Int(center - filter.support * scale + 0.5))
+      let last: Int = max(first + 1, min(source, Int(center + filter.support * scale + 0.5)))
       var weights: [Double] = []
       for place in first..<last {
         let distance: Double = Double(place) + 0.5 - center
-        weights.append(lanczos(distance / scale))
+        weights.append(filter.weight(distance / scale))
       }
       let sum = weights.reduce(0.0, +)
       return (first, weights.map { $0 / sum })
     }
-  }
-
-  private static func lanczos(_ x: Double) -> Double {
-    guard abs(x) < 3 else { return 0 }
-    guard x != 0 else { return 1 }
-    let angle = Double.pi * x
-    let wide = angle / 3
-    return sin(angle) / angle * (sin(wide) / wide)
   }
 }

@@ -68,6 +68,8 @@ package struct GenerationRequest: Sendable {
   /// in tiles.
   package var reducesMemory = false
   package var precision = Precision.single
+  /// Whether pictures are not shown to the model's safety checker.
+  package var skipsSafetyChecker = false
 
   package init(prompt: String) { self.prompt = prompt }
 

@@ -11,6 +11,8 @@ package struct Pipeline: Sendable {
     package let picture: Picture
     package let seed: UInt64
     package let latents: Tensor
+    /// Whether the model's safety checker had it replaced by black.
+    package let isFlagged: Bool
   }
 
   package struct Progress: Sendable {
@@ -118,12 +120,22 @@ package struct Pipeline: Sendable {
     release()
     try notify(.stage("decoding"))
     let decoder = try loaded ?? self.decoder()
+    let checker = try models.safetyChecker.flatMap { place in
+      request.skipsSafetyChecker ? nil : try SafetyChecking(place, request.compatibility)
+    }
     return try latents.enumerated().map { index, latents in
       let values = try decoder(latents)
       guard values.elements.allSatisfy(\.isFinite) else {
         throw GenerationError.notANumber(component: "VAE", step: request.steps)
       }
-      return Result(picture: Picture(values: values), seed: seed(index), latents: latents)
+      let picture = Picture(values: values)
+      let isFlagged = try checker?.isFlagged(picture) ?? false
+      if isFlagged {
+        try notify(.warning("the model's safety checker blackened picture \(index + 1)"))
+      }
+      return Result(
+        picture: isFlagged ? picture.blackened : picture, seed: seed(index), latents: latents,
+        isFlagged: isFlagged)
     }
   }
 

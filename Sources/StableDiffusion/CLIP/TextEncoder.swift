@@ -55,7 +55,7 @@ public struct TextEncoderConfiguration: Sendable, Equatable {
 package struct TextEncoder: Sendable {
   package let configuration: TextEncoderConfiguration
   private let tokens, positions: Parameter
-  private let layers: [TextEncoderLayer]
+  private let layers: [CLIPLayer]
   private let finalNorm: LayerNormLayer
   private let projection: LinearLayer?
 
@@ -69,9 +69,13 @@ package struct TextEncoder: Sendable {
       "weight", [configuration.vocabulary, configuration.features])
     positions = try embeddings["position_embedding"].parameter(
       "weight", [configuration.positions, configuration.features])
-    var layers: [TextEncoderLayer] = []
+    var layers: [CLIPLayer] = []
     for index in 0..<configuration.layers {
-      layers.append(try TextEncoderLayer(scope["encoder.layers"][index], configuration))
+      layers.append(
+        try CLIPLayer(
+          scope["encoder.layers"][index], features: configuration.features,
+          intermediateFeatures: configuration.intermediateFeatures, heads: configuration.heads,
+          epsilon: configuration.epsilon, activation: configuration.activation, causal: true))
     }
     self.layers = layers
     finalNorm = try LayerNormLayer(
@@ -124,43 +128,5 @@ package struct TextEncoder: Sendable {
       return tokens.firstIndex(of: tokens.max() ?? 0) ?? 0
     }
     return tokens.firstIndex(of: configuration.endOfText) ?? 0
-  }
-}
-
-/// Causal self-attention and a feed-forward, each on a normalized copy and added back (`CLIPEncoderLayer`).
-private struct TextEncoderLayer: Sendable {
-  let norm1, norm2: LayerNormLayer
-  let attention: AttentionLayer
-  let feedForward1, feedForward2: LinearLayer
-  let activation: TextEncoderConfiguration.Activation
-
-  init(
-    _ scope: ParameterScope, _ configuration: TextEncoderConfiguration
-  ) throws(ParameterError) {
-    let features = configuration.features
-    norm1 = try LayerNormLayer(
-      scope["layer_norm1"], features: features, epsilon: configuration.epsilon)
-    attention = try AttentionLayer(
-      scope["self_attn"], names: .transformers, features: features, heads: configuration.heads,
-      inputBias: true, causal: true)
-    norm2 = try LayerNormLayer(
-      scope["layer_norm2"], features: features, epsilon: configuration.epsilon)
-    feedForward1 = try LinearLayer(
-      scope["mlp.fc1"], inputs: features, outputs: configuration.intermediateFeatures)
-    feedForward2 = try LinearLayer(
-      scope["mlp.fc2"], inputs: configuration.intermediateFeatures, outputs: features)
-    activation = configuration.activation
-  }
-
-  func callAsFunction(_ x: Tensor) -> Tensor {
-    let h = attention(norm1(x)) + x
-    let inner = feedForward1(norm2(h))
-    let activated =
-      switch activation {
-      case .gelu: inner.gelu()
-      case .quickGELU: inner.quickGELU()
-      case .geluTanh: inner.geluTanh()
-      }
-    return feedForward2(activated) + h
   }
 }

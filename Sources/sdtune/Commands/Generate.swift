@@ -125,6 +125,9 @@ struct Generate: ParsableCommand {
   @Flag(help: "Keep memory low: parts just in time, one row at a time, the VAE in tiles.")
   var reduceMemory = false
 
+  @Flag(help: "Do not show the pictures to the model's safety checker.")
+  var disableSafety = false
+
   @OptionGroup var options: OutputOptions
 
   func run() throws {
@@ -157,6 +160,7 @@ struct Generate: ParsableCommand {
     request.overflow = try choice("--long-prompt", longPrompt)
     request.readsWeights = weights
     request.reducesMemory = reduceMemory
+    request.skipsSafetyChecker = disableSafety
     if let image {
       request.start = GenerationRequest.Start(
         picture: try PNGFile.read(image), strength: strength, mask: try mask.map { try PNGFile.read($0) })
