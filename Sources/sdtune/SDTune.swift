@@ -8,8 +8,13 @@ struct SDTune: ParsableCommand {
     abstract: "Fine-tune Stable Diffusion while its weights are palettized; export and run Core ML packages.",
     version: "0.1.0",
     subcommands: [
+<<<<<<< HEAD
       Tune.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self, Generate.self,
       Evaluate.self, Inspect.self, Verify.self,
+=======
+      Tune.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self,
+      Inspect.self, Verify.self, Diff.self,
+>>>>>>> be85ab8 (diff for packages; inspect lists every weight and why it is as it is; verify audits weight files, functions and operation sets)
     ],
     defaultSubcommand: Tune.self)
 }
@@ -28,6 +33,7 @@ enum Main {
 
   /// Help and the like as ArgumentParser has them; everything else is one line and a status that is not 0.
   private static func leave(_ error: any Error) -> Never {
+    if let status = error as? ExitCode { exit(status.rawValue) }
     let code = SDTune.exitCode(for: error)
     if code == .success { SDTune.exit(withError: error) }
     let message = SDTune.message(for: error).split(separator: "\n").first.map(String.init)
