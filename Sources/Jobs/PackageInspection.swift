@@ -22,7 +22,7 @@ package struct WeightFact: Codable, Sendable {
   }
 
   private static func reason(_ weight: PackageWeights.Weight) -> String {
-    if weight.shape.count { $0 > 1 } < 2 { return "one axis" }
+    if weight.shape.count(where: { $0 > 1 }) < 2 { return "one axis" }
     if weight.count <= 2048 { return "2048 elements or fewer" }
     if weight.readers.contains("gather") { return "a table that is looked up" }
     if weight.readers.allSatisfy({ ["add", "mul"].contains($0) }) {

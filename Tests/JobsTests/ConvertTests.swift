@@ -179,3 +179,59 @@ import Testing
     #expect(result.errors.split(separator: "\n").last?.hasPrefix(mistake.line) ?? false, "\(result.errors)")
   }
 }
+
+extension ConvertTests {
+  /// The halves, one behind the other, give the whole's values: what crosses is rounded to half precision.
+  @Test func chunksGiveTheWholesValues() throws {
+    let scratch = try ScratchFolder()
+    var options = ConvertOptions()
+    options.components = [.unet]
+    options.bits = 4
+    options.chunksUNet = true
+    let outcome = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    let packages = outcome.packages
+    #expect(packages.map(\.component) == ["unet", "unet_chunk1", "unet_chunk2"])
+    // By stored bytes, not by elements: no half has more than two thirds.
+    #expect(packages.dropFirst().allSatisfy { $0.bytes * 3 < packages[0].bytes * 2 })
+    let models = try packages.map { try PackageModel(path: $0.path) }
+    var generator = TorchGenerator(seed: 11)
+    var inputs: [String: NamedTensor] = [:]
+    for input in models[0].inputs {
+      let shape = input.shape.map { $0 ?? 1 }
+      let values = Buffer(generator.normals(shape.reduce(1, *)))
+      inputs[input.name] = NamedTensor(
+        shape: shape, elements: input.name == "timestep" ? Buffer([500, 500]) : values)
+    }
+    let whole = try models[0].run(inputs: inputs)
+    func given(_ model: PackageModel) -> [String: NamedTensor] {
+      inputs.filter { name, _ in model.inputs.contains { $0.name == name } }
+    }
+    inputs.merge(try models[1].run(inputs: given(models[1]))) { first, _ in first }
+    let halves = try models[2].run(inputs: given(models[2]))
+    let expected = try #require(whole["noise_pred"])
+    let found = try #require(halves["noise_pred"])
+    let result = ParityCase(
+      "convert/chunks", error: relativeError(found.elements.elements, expected.elements.elements),
+      bound: 2e-3)
+    #expect(result.holds, "\(result)")
+  }
+
+  @Test(arguments: [(8, 1, false, false), (16, 2, false, true), (8, 1, true, false)])
+  func groupedForms(group: Int, vector: Int, int8: Bool, scale: Bool) throws {
+    let scratch = try ScratchFolder()
+    var options = ConvertOptions()
+    options.components = [.textEncoder]
+    options.target = .iOS18
+    options.bits = 4
+    (options.groupSize, options.vector) = (group, vector)
+    (options.int8Entries, options.channelScale) = (int8, scale)
+    let outcome = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    let weights = try PackageWeights(path: outcome.packages[0].path).weights
+    let weight = try #require(weights.first { $0.name.hasSuffix("layers_0_mlp_fc1_weight") })
+    guard case .palette(let bits, let tables, let numbers, _) = weight.form else {
+      Issue.record("\(weight.form)")
+      return
+    }
+    #expect(bits == 4 && tables == weight.shape[0] / group && numbers == vector)
+  }
+}

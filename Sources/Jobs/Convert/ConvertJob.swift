@@ -17,10 +17,17 @@ package struct ConvertJob: Sendable {
     package let compile: [String]
 
     package var text: String {
-      let lines = packages.map {
-        String(
-          format: "%@: %.3f bits a weight, %d bytes, %.1f s", $0.path as NSString, $0.bitsPerWeight,
-          $0.bytes, $0.seconds)
+      let lines = packages.flatMap { package in
+        [
+          String(
+            format: "%@: %.3f bits a weight, %d bytes, %.1f s", package.path as NSString,
+            package.bitsPerWeight, package.bytes, package.seconds)
+        ]
+          + package.checks.map {
+            String(
+              format: "  %@: PSNR %.1f dB (Apple's formula: %.1f dB)", $0.output as NSString, $0.psnr,
+              $0.applePSNR)
+          }
       }
       return (lines + ["on a Mac:"] + compile.map { "  " + $0 }).joined(separator: "\n")
     }
@@ -34,6 +41,17 @@ package struct ConvertJob: Sendable {
     package let bytes: Int
     package let bitsPerWeight: Double
     package let seconds: Double
+    /// One for each output, if they were asked for.
+    package internal(set) var checks: [Check] = []
+  }
+
+  /// How far a package's output is from the model's.
+  package struct Check: Codable, Sendable {
+    package let output: String
+    /// In dB, peak of the model's output.
+    package let psnr: Double
+    /// By the formula of Apple's converter, whose peak is that of the package's output.
+    package let applePSNR: Double
   }
 
   private let model: ModelFolder
@@ -55,7 +73,10 @@ package struct ConvertJob: Sendable {
       for part in try parts(of: component) {
         let path = "\(output)/\(part.fileName)"
         stage("writing \(path)")
-        packages.append(try write(part, component, to: path))
+        var package = try write(part, component, to: path)
+        if options.checksOutputs { package.checks = try checks(package, component) }
+        packages.append(package)
+        if component == .unet, options.chunksUNet { packages += try chunks(of: package) }
       }
     }
     return try outcome(packages)
@@ -80,19 +101,47 @@ package struct ConvertJob: Sendable {
     _ part: ComponentPart, _ component: ConvertOptions.Component, to path: String
   ) throws -> Package {
     let start = Date()
-    let weights = StreamedWeights(
-      part.weights, policy: options.policy(for: component), precision: part.precision)
-    var metadata = part.metadata
-    metadata.userDefined["sdtune.bits"] = options.policy(for: component).bits.description
+    let policy = try options.policy(for: component)
+    let weights = StreamedWeights(part.weights, policy: policy, precision: part.precision)
     try part.network.write(
       weights,
       options: ExportOptions(
         target: options.target, attention: options.attention, precision: part.precision),
-      to: path, metadata: metadata)
+      to: path, metadata: part.metadata)
     return Package(
       component: part.name, path: path, bytes: try PackageBundle.bytes(of: path),
       bitsPerWeight: Double(weights.storedBits) / Double(max(1, weights.elementCount)),
       seconds: Date().timeIntervalSince(start))
+  }
+
+  /// - Throws: when a package without palettes is further from the model than half precision explains.
+  private func checks(
+    _ package: Package, _ component: ConvertOptions.Component
+  ) throws -> [Check] {
+    let check = CorrectnessCheck(model: model, vae: options.customVAE ?? model.path + "/vae")
+    let checks = try check(package)
+    if let bad = checks.first(where: { !($0.psnr >= CorrectnessCheck.floor) }),
+      try options.policy(for: component).form == nil
+    {
+      throw JobError.unusable(
+        file: package.path, expected: "output '\(bad.output)' within \(CorrectnessCheck.floor) dB of the model",
+        found: String(format: "%.1f dB", bad.psnr))
+    }
+    return checks
+  }
+
+  /// The two halves of a UNet, beside it.
+  private func chunks(of whole: Package) throws -> [Package] {
+    let start = Date()
+    let paths = (1...2).map { whole.path.replacingSuffix(".mlpackage", by: "_chunk\($0).mlpackage") }
+    try PackageChunks(path: whole.path).write(to: paths[0], paths[1])
+    let seconds = Date().timeIntervalSince(start)
+    return try paths.enumerated().map { index, path in
+      Package(
+        component: "\(whole.component)_chunk\(index + 1)", path: path,
+        bytes: try PackageBundle.bytes(of: path), bitsPerWeight: whole.bitsPerWeight,
+        seconds: seconds)
+    }
   }
 
   // MARK: Components
@@ -235,5 +284,11 @@ extension WeightFolder {
       shapes[name] = Shape(shape(of: name) ?? [])
     }
     return WeightShapes(shapes, origin: path)
+  }
+}
+
+extension String {
+  fileprivate func replacingSuffix(_ suffix: String, by other: String) -> String {
+    hasSuffix(suffix) ? dropLast(suffix.count) + other : self + other
   }
 }

@@ -28,6 +28,24 @@ struct Convert: ParsableCommand {
   @Option(help: "Bits of post-training palettes: 1, 2, 3, 4, 6 or 8 (default: half precision).")
   var quantizeNbits: Int?
 
+  @Option(help: "Neighbouring output channels that share a palette (default: one palette a weight); needs iOS18.")
+  var paletteGroup: Int?
+
+  @Option(help: "Weights that one palette index stands for: 1, 2 or 4; more than 1 needs iOS18.")
+  var paletteVector = 1
+
+  @Flag(help: "Palettes of 8-bit numbers; needs iOS18.")
+  var paletteInt8 = false
+
+  @Flag(help: "A factor for each output channel; needs iOS18.")
+  var channelScale = false
+
+  @Option(help: "Bits for each module of the UNet: a mixed-bit recipe as Apple's tools and sdtune analyze write it.")
+  var mixedBitRecipe: String?
+
+  @Option(help: "Which of the recipe's choices.")
+  var selectedRecipe: String?
+
   @Option(help: "Components that --quantize-nbits is for, separated by commas.")
   var quantizeComponents: ConvertComponents = .init([.textEncoder, .unet])
 
@@ -40,11 +58,17 @@ struct Convert: ParsableCommand {
   @Flag(help: "One sample in a call of the UNet; two otherwise, for guidance in one call.")
   var unetBatchOne = false
 
+  @Flag(help: "Also write the UNet in two packages of about as many stored bytes.")
+  var chunkUnet = false
+
   @Option(help: "Another VAE's folder.", completion: .directory)
   var customVae: String?
 
   @Option(help: "What file names and metadata call the model (default: the folder's name).")
   var modelVersion: String?
+
+  @Flag(help: "Run every package and the model on the same random inputs, and say how far they are apart.")
+  var checkOutputCorrectness = false
 
   @Flag(help: "Also lay packages and tokenizer out in OUTPUT/Resources with the names of Apple's Swift package.")
   var bundleResourcesForSwiftCli = false
@@ -60,12 +84,20 @@ struct Convert: ParsableCommand {
     wishes.attention = attention
     wishes.target = target
     wishes.bits = quantizeNbits
+    wishes.groupSize = paletteGroup
+    wishes.vector = paletteVector
+    wishes.int8Entries = paletteInt8
+    wishes.channelScale = channelScale
+    wishes.mixedBits = mixedBitRecipe
+    wishes.mixedBitsChoice = selectedRecipe
+    wishes.chunksUNet = chunkUnet
     wishes.palettized = Set(quantizeComponents.list)
     wishes.latentHeight = latentH
     wishes.latentWidth = latentW
     wishes.batch = unetBatchOne ? 1 : 2
     wishes.customVAE = customVae
     wishes.name = modelVersion
+    wishes.checksOutputs = checkOutputCorrectness
     wishes.bundlesResources = bundleResourcesForSwiftCli
     let job = try ConvertJob(model: model, options: wishes, output: output)
     let result = try job { Terminal.note($0) }
