@@ -8,13 +8,8 @@ struct SDTune: ParsableCommand {
     abstract: "Fine-tune Stable Diffusion while its weights are palettized; export and run Core ML packages.",
     version: "0.1.0",
     subcommands: [
-<<<<<<< HEAD
       Tune.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self, Generate.self,
-      Evaluate.self, Inspect.self, Verify.self,
-=======
-      Tune.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self,
-      Inspect.self, Verify.self, Diff.self,
->>>>>>> be85ab8 (diff for packages; inspect lists every weight and why it is as it is; verify audits weight files, functions and operation sets)
+      Evaluate.self, Inspect.self, Verify.self, Diff.self,
     ],
     defaultSubcommand: Tune.self)
 }
