@@ -9,7 +9,7 @@ DEBIAN = libopenblas-dev libhdf5-dev libpng-dev pkg-config
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: tune test build parity packages format lint benchmark dependencies clean
+.PHONY: tune test build parity packages fuzz format lint benchmark dependencies clean
 
 tune: build
 	.build/release/sdtune --recipe $(RECIPE)
@@ -29,11 +29,20 @@ parity: dependencies
 packages: dependencies
 	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter MILRuntimeTests
 
+# The package reader under libFuzzer, on the corpus that the tests keep; findings lie in .build-fuzz: make fuzz SECONDS=600
+SECONDS ?= 600
+fuzz: dependencies
+	SDTUNE_FUZZER=1 $(SWIFT) build -c release --scratch-path .build-fuzz --sanitize fuzzer --product package-fuzzer
+	mkdir -p .build-fuzz/corpus
+	.build-fuzz/release/package-fuzzer .build-fuzz/corpus Tests/MILRuntimeTests/FuzzCorpus \
+	  -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+	  -artifact_prefix=.build-fuzz/
+
 format:
-	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests Fuzzing
 
 lint:
-	$(SWIFT) format lint -r --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format lint -r --configuration .swift-format Package.swift Sources Tests Fuzzing
 
 # Installs the Debian packages that are missing, and says nothing when none is.
 dependencies:

@@ -73,6 +73,9 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
+    .target(
+      name: "PackageFuzzing", dependencies: ["MIL", "MILRuntime", "Kernels"],
+      path: "Tests/_PackageFuzzing", swiftSettings: settings),
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",
@@ -87,7 +90,16 @@ let package = Package(
     .tests("RecipesTests", ["Recipes"]),
     .tests("MILTests", ["MIL", "Kernels"]),
     .tests(
-      "MILRuntimeTests", ["MILRuntime", "MIL", "Kernels"],
-      exclude: ["Support/make_operation_references.py"], resources: [.copy("Packages")]),
+      "MILRuntimeTests", ["MILRuntime", "MIL", "Kernels", "PackageFuzzing"],
+      exclude: ["Support/make_operation_references.py"],
+      resources: [.copy("Packages"), .copy("FuzzCorpus")]),
   ]
 )
+
+// libFuzzer brings its own parts to link with, so that only `make fuzz` builds this.
+if Context.environment["SDTUNE_FUZZER"] == "1" {
+  package.targets.append(
+    .executableTarget(
+      name: "package-fuzzer", dependencies: ["PackageFuzzing"], path: "Fuzzing/package-fuzzer",
+      swiftSettings: settings))
+}

@@ -6,6 +6,10 @@ package enum ExportError: Error, CustomStringConvertible, Equatable {
   case palette(weight: String, obstacle: String, target: String)
   /// Weights of another network.
   case missingWeight(String)
+  /// More tokens than the text encoder has places for.
+  case tokens(Int, longest: Int)
+  /// An element that the package cannot hold.
+  case value(weight: String, file: String, index: Int, value: Float, largest: Float)
   /// An operation without a lowering.
   case unsupportedOperation(String)
 
@@ -16,6 +20,10 @@ package enum ExportError: Error, CustomStringConvertible, Equatable {
     case .palette(let weight, let obstacle, let target):
       "weight '\(weight)' for \(target): \(obstacle); choose other bits or another export.target"
     case .missingWeight(let name): "weight '\(name)' is not among the weights to export"
+    case .tokens(let tokens, let longest):
+      "prompts of \(tokens) tokens: expected 1 to \(longest) for this text encoder"
+    case .value(let weight, let file, let index, let value, let largest):
+      "\(file): weight '\(weight)': element \(index) is \(value), expected a number of magnitude \(largest) at most"
     case .unsupportedOperation(let name): "operation '\(name)' has no Core ML form"
     }
   }

@@ -1,79 +1,127 @@
 internal import Clustering
+internal import Foundation
 internal import Kernels
 package import MIL
 
 /// What a package is written for.
 package struct ExportOptions: Sendable {
-  package enum AttentionForm: Sendable { case original, splitEinsum }
+  package enum AttentionForm: String, Sendable, CaseIterable {
+    /// All heads in one batched matrix product.
+    case original
+    /// A product for each head, keys first.
+    case splitEinsum = "split-einsum"
+    /// The same with the queries in pieces of 512.
+    case splitEinsumV2 = "split-einsum-v2"
+  }
+
+  /// What the program computes and stores dense weights in.
+  package enum Precision: Sendable { case half, single }
 
   package var target: DeploymentTarget
   package var attention: AttentionForm
+  package var precision: Precision
 
-  package init(target: DeploymentTarget, attention: AttentionForm) {
+  package init(
+    target: DeploymentTarget, attention: AttentionForm, precision: Precision = .half
+  ) {
     self.target = target
     self.attention = attention
+    self.precision = precision
   }
+
+  var dataType: DataType { precision == .half ? .float16 : .float32 }
 }
 
 /// A network's program in the making: lowerings append operations to it and get their results.
 ///
-/// Values are half precision throughout, images `[batch, channels, height, width]` and sequences
+/// Values are in the precision of the options, images `[batch, channels, height, width]` and sequences
 /// `[batch, features, 1, tokens]`, as Apple's converter has them.
 struct LoweringContext {
   let options: ExportOptions
   let builder: ProgramBuilder
-  private let weights: HardWeights
+  private let weights: any ExportWeights
   /// How often each name was wanted.
   private var wanted: [String: Int] = [:]
   /// Weights already in the program, by name and MIL shape.
   private var stored: [String: Operand] = [:]
+  /// Causal masks already in the program, by number of tokens.
+  var masks: [Int: Operand] = [:]
+  /// Inputs already turned into whole numbers, by name.
+  var cast: [String: Operand] = [:]
 
-  init(options: ExportOptions, weights: HardWeights, builder: ProgramBuilder) {
+  init(options: ExportOptions, weights: any ExportWeights, builder: ProgramBuilder) {
     self.options = options
     self.weights = weights
     self.builder = builder
   }
 
   /// Appends an operation with one result.
+  ///
+  /// - Parameter type: of the result's elements; the program's precision if not given.
   mutating func emit(
-    _ type: String, _ name: String, _ inputs: [String: OperationInput], shape: [Int]
+    _ operation: String, _ name: String, _ inputs: [String: OperationInput], shape: [Int],
+    type: DataType? = nil
   ) throws(MILError) -> Operand {
-    try emit(type, name, inputs, shapes: [shape])[0]
+    try emit(operation, name, inputs, shapes: [shape], type: type)[0]
   }
 
   /// Appends an operation with several results.
   mutating func emit(
-    _ type: String, _ name: String, _ inputs: [String: OperationInput], shapes: [[Int]]
+    _ operation: String, _ name: String, _ inputs: [String: OperationInput], shapes: [[Int]],
+    type: DataType? = nil
   ) throws(MILError) -> [Operand] {
     let first = unused(name)
     let names = [first] + (1..<shapes.count).map { "\(first)_\($0)" }
     return try builder.operation(
-      type, name: first, inputs, results: zip(names, shapes).map { ($0, .float16, $1) })
+      operation, name: first, inputs,
+      results: zip(names, shapes).map { ($0, type ?? options.dataType, $1) })
   }
 
-  /// Numbers that are no weight of the network, in half precision.
+  /// A number in the program's precision.
+  func scalar(_ value: Float) -> OperationInput {
+    options.precision == .half ? .half(value) : .single(value)
+  }
+
+  /// Numbers in the program's precision that are stored under a name of their own.
   mutating func constant(
-    _ name: String, _ values: [Float], shape: [Int]
+    _ name: String, _ values: Buffer, shape: [Int]
   ) throws(MILError) -> Operand {
-    try builder.constant(unused(name), shape, half: HalfPrecision.encode(Buffer(values)))
+    switch options.precision {
+    case .half:
+      try builder.constant(unused(name), shape, half: HalfPrecision.encode(values))
+    case .single: try builder.constant(unused(name), .float32, shape, bytes: values.bytes)
+    }
+  }
+
+  /// Whole numbers as a constant.
+  mutating func integers(_ name: String, _ values: [Int], shape: [Int]) throws(MILError) -> Operand {
+    try builder.constant(
+      unused(name), .int32, shape, bytes: Data(littleEndian: values.map { Int32($0) }))
   }
 
   /// A weight of the network in the given MIL shape, under its own name.
   mutating func weight(_ name: String, shape: [Int]) throws -> Operand {
     let key = "\(name) \(shape)"
     if let known = stored[key] { return known }
-    guard let weight = weights.weights[name] else { throw ExportError.missingWeight(name) }
-    let plain = ProgramBuilder.identifier(name) + "_to_fp16"
+    let plain = ProgramBuilder.identifier(name)
     let operand =
-      switch weight {
-      case .half(let buffer):
-        try builder.constant(unused(plain), shape, half: HalfPrecision.encode(buffer))
+      switch try weights.weight(name) {
+      case .dense(let buffer):
+        try constant(plain + (options.precision == .half ? "_to_fp16" : ""), buffer, shape: shape)
       case .palettized(let tensor):
         try builder.weight(
-          unused(plain + "_palettized"), try palettized(tensor, shape: shape, name: name))
+          unused(plain + "_to_fp16_palettized"), try palettized(tensor, shape: shape, name: name))
       }
     stored[key] = operand
     return operand
+  }
+
+  /// The elements of a weight that is not palettized.
+  func elements(_ name: String) throws -> Buffer {
+    switch try weights.weight(name) {
+    case .dense(let buffer): buffer
+    case .palettized(let tensor): tensor.decoded()
+    }
   }
 
   /// The tensor in another shape with the same channels.

@@ -13,6 +13,8 @@ package struct Inspection: Codable, Sendable {
   package let kind: String
   /// Facts in the order to show them.
   package let facts: [Fact]
+  /// Of a package: every weight, in the program's order.
+  package let weights: [WeightFact]?
 
   package struct Fact: Codable, Sendable {
     package let name: String
@@ -25,47 +27,28 @@ package struct Inspection: Codable, Sendable {
       ([kind]
       + facts.map {
         "  " + $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $0.value
-      }).joined(separator: "\n")
+      } + (weights ?? []).map(\.line)).joined(separator: "\n")
   }
 
   /// Reads and checks a file; whatever is wrong with it is thrown.
   package init(of path: String) throws {
     switch URL(filePath: path).pathExtension {
-    case "mlpackage": (kind, facts) = ("Core ML package", try Self.package(path))
-    case "h5", "hdf5": (kind, facts) = ("checkpoint", try Self.checkpoint(path))
-    case "safetensors": (kind, facts) = ("safetensors", try Self.safetensors(path))
-    case "json": (kind, facts) = ("recipe", try Self.recipe(path))
+    case "mlpackage":
+      let (facts, weights) = try PackageInspection.facts(path)
+      self.init(kind: "Core ML package", facts: facts, weights: weights)
+    case "h5", "hdf5": self.init(kind: "checkpoint", facts: try Self.checkpoint(path))
+    case "safetensors": self.init(kind: "safetensors", facts: try Self.safetensors(path))
+    case "json": self.init(kind: "recipe", facts: try Self.recipe(path))
     default:
       throw JobError.notATarget(
         path: path, expected: "an .mlpackage, a checkpoint .h5, a .safetensors or a recipe .json")
     }
   }
 
-  private static func package(_ path: String) throws -> [Fact] {
-    let model = try PackageModel(path: path)
-    func features(_ list: [PackageFeature]) -> String {
-      list.map { feature in
-        let shape = feature.shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
-        return "\(feature.name) \(feature.type)[\(shape)]"
-      }.joined(separator: ", ")
-    }
-    let counts = model.operationCounts.sorted { $0.key < $1.key }
-    let attention =
-      model.operationCounts["einsum"] != nil
-      ? "split-einsum" : model.operationCounts["softmax"] != nil ? "original" : "none"
-    return [
-      Fact(name: "specification", value: "\(model.specificationVersion)"),
-      Fact(name: "inputs", value: features(model.inputs)),
-      Fact(name: "outputs", value: features(model.outputs)),
-      Fact(name: "attention", value: attention),
-      Fact(
-        name: "palettized constants",
-        value: "\(model.operationCounts["constexpr_lut_to_dense"] ?? 0)"),
-      Fact(name: "operations", value: counts.map { "\($0.key) \($0.value)" }.joined(separator: ", ")),
-    ]
-      + model.metadata.userDefined.sorted { $0.key < $1.key }.map {
-        Fact(name: $0.key, value: $0.value)
-      }
+  private init(kind: String, facts: [Fact], weights: [WeightFact]? = nil) {
+    self.kind = kind
+    self.facts = facts
+    self.weights = weights
   }
 
   private static func checkpoint(_ path: String) throws -> [Fact] {

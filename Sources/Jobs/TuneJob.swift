@@ -89,6 +89,7 @@ extension ExportRecipe {
       switch attention {
       case .original: .original
       case .splitEinsum: .splitEinsum
+      case .splitEinsumV2: .splitEinsumV2
       }
     return ExportOptions(target: target, attention: form)
   }

@@ -63,4 +63,10 @@ package final class Buffer: @unchecked Sendable {
 
   /// The elements as little-endian bytes.
   package var bytes: Data { Data(bytes: pointer, count: count * MemoryLayout<Float>.stride) }
+
+  /// The first element that is no number or of larger magnitude than `limit`.
+  package func firstIndex(beyond limit: Float) -> Int? {
+    for index in 0..<count where !(abs(pointer[index]) <= limit) { return index }
+    return nil
+  }
 }

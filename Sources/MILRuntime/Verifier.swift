@@ -209,7 +209,24 @@ struct Verifier {
           package: package.path, expected: "\(kind)s \(present.sorted()) in the description",
           found: "\(described.sorted())")
       }
+      for feature in features {
+        guard let type = feature.type, let port = ports.first(where: { $0.name == feature.name }),
+          !Self.agree(type, port.type)
+        else { continue }
+        throw .model(
+          package: package.path, expected: "\(kind) '\(feature.name)' described as \(port.type)",
+          found: "\(type)")
+      }
     }
+  }
+
+  /// Whether a feature may describe a value: a scalar as one element, an output's shape not at all.
+  private static func agree(_ feature: TensorType, _ value: TensorType) -> Bool {
+    guard feature.dataType == value.dataType else { return false }
+    guard !feature.dimensions.isEmpty else { return true }
+    if value.dimensions.isEmpty { return feature.dimensions == [1] }
+    return feature.dimensions.count == value.dimensions.count
+      && zip(feature.dimensions, value.dimensions).allSatisfy { $0 == nil || $1 == nil || $0 == $1 }
   }
 
   /// Notes for every step which values nothing reads after it.
@@ -243,5 +260,13 @@ struct Verifier {
       result.peakBytes = max(result.peakBytes, alive)
       alive -= step.released.reduce(0) { $0 + bytes($1) }
     }
+  }
+}
+
+extension Verifier {
+  /// The checked program's constants by name.
+  mutating func constants() throws(MILError) -> [String: RuntimeValue] {
+    _ = try plan()
+    return slots.compactMapValues { result.constants[$0] }
   }
 }

@@ -12,6 +12,8 @@ public struct ExportRecipe: Codable, Sendable, Equatable {
     case original
     /// One product a head, best on the Neural Engine.
     case splitEinsum = "split-einsum"
+    /// The same with the queries in pieces of 512, best on the Neural Engine of phones.
+    case splitEinsumV2 = "split-einsum-v2"
   }
 
   public var target: Target

@@ -1,17 +1,15 @@
-/// The operations that lead to a tensor, every one behind those it needs.
+/// The operations that lead to one or several tensors, every one behind those it needs.
 ///
 /// Read from the recording; nothing is used up. Export and cost estimates walk it.
 package struct Trace: Sendable {
   package let nodes: [Node]
 
-  package init(of tensor: Tensor) {
-    guard let root = tensor.node else {
-      nodes = []
-      return
-    }
+  package init(of tensors: Tensor...) { self.init(of: tensors) }
+
+  package init(of tensors: [Tensor]) {
     var order: [Node] = []
     var done: Set<ObjectIdentifier> = []
-    var stack: [(node: Node, expanded: Bool)] = [(root, false)]
+    var stack = tensors.reversed().compactMap { $0.node.map { (node: $0, expanded: false) } }
     while let (node, expanded) = stack.popLast() {
       if expanded {
         order.append(node)

@@ -8,8 +8,8 @@ struct SDTune: ParsableCommand {
     abstract: "Fine-tune Stable Diffusion while its weights are palettized; export and run Core ML packages.",
     version: "0.1.0",
     subcommands: [
-      Tune.self, Train.self, Analyze.self, Palettize.self, Export.self, Run.self, Generate.self, Evaluate.self,
-      Inspect.self, Verify.self,
+      Tune.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self, Generate.self,
+      Evaluate.self, Inspect.self, Verify.self, Diff.self,
     ],
     defaultSubcommand: Tune.self)
 }
@@ -28,6 +28,7 @@ enum Main {
 
   /// Help and the like as ArgumentParser has them; everything else is one line and a status that is not 0.
   private static func leave(_ error: any Error) -> Never {
+    if let status = error as? ExitCode { exit(status.rawValue) }
     let code = SDTune.exitCode(for: error)
     if code == .success { SDTune.exit(withError: error) }
     let message = SDTune.message(for: error).split(separator: "\n").first.map(String.init)

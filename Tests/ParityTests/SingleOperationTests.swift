@@ -102,7 +102,8 @@ struct GoldenOperation {
     case "embedding":
       let rows = try file.integers("\(name)/in.ids")
       let table = try required("weight")
-      return Embedding(rows: rows)(table)
+      return TokenEmbedding()(Tensor([1, rows.count], rows.map(Float.init)), table)
+        .reshaped([rows.count, table.shape[1]])
     case "concat":
       return Concatenate()(try required("a").channelsLast(), try required("b").channelsLast())
         .channelsFirst()

@@ -1,3 +1,4 @@
+internal import Kernels
 internal import MIL
 internal import Tensors
 
@@ -26,7 +27,7 @@ extension GroupNorm: MILLowering {
       "reduce_mean", "group_norm_variance",
       ["x": .value(square), "axes": axes, "keep_dims": .bool(true)], shape: moments)
     let shifted = try context.emit(
-      "add", "group_norm_shifted", ["x": .value(variance), "y": .half(epsilon)],
+      "add", "group_norm_shifted", ["x": .value(variance), "y": context.scalar(epsilon)],
       shape: moments)
     let deviation = try context.emit(
       "sqrt", "group_norm_deviation", ["x": .value(shifted)], shape: moments)
@@ -38,9 +39,9 @@ extension GroupNorm: MILLowering {
       shape: full)
     let channels = full[1]
     let zeros = try context.constant(
-      "zeros", [Float](repeating: 0, count: channels), shape: [channels])
+      "zeros", Buffer(repeating: 0, count: channels), shape: [channels])
     let ones = try context.constant(
-      "ones", [Float](repeating: 1, count: channels), shape: [channels])
+      "ones", Buffer(repeating: 1, count: channels), shape: [channels])
     let y = try context.emit(
       "batch_norm", "group_norm",
       [
@@ -49,7 +50,7 @@ extension GroupNorm: MILLowering {
         "variance": .value(ones),
         "gamma": .value(try inputs[1].weight([channels], in: &context)),
         "beta": .value(try inputs[2].weight([channels], in: &context)),
-        "epsilon": .half(1e-5),
+        "epsilon": context.scalar(1e-5),
       ], shape: full)
     return silu ? try context.emit("silu", "silu", ["x": .value(y)], shape: full) : y
   }
@@ -61,7 +62,7 @@ extension LayerNorm: MILLowering {
   ) throws -> Operand {
     var arguments: [String: OperationInput] = [
       "x": .value(try inputs[0].value(in: &context)), "axes": .ints([1]),
-      "epsilon": .half(epsilon),
+      "epsilon": context.scalar(epsilon),
     ]
     if inputs.count > 2 {
       let features = [shape.last]

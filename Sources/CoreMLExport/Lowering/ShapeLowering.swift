@@ -1,3 +1,4 @@
+internal import Kernels
 internal import MIL
 internal import Tensors
 
@@ -7,8 +8,14 @@ extension Reshape: MILLowering {
     _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
   ) throws -> Operand {
     let x = try inputs[0].value(in: &context)
+    let source = inputs[0].shape
     let full = MILShape.of(shape)
-    guard MILShape.of(inputs[0].shape) != full else { return x }
+    guard MILShape.of(source) != full else { return x }
+    // Channels stand second in MIL, so that only pixels may be regrouped, or rows that have none.
+    guard
+      (source.rank <= 2 && shape.rank <= 2)
+        || (source[0] == shape[0] && source.last == shape.last)
+    else { throw ExportError.unsupportedOperation("reshape of \(source) to \(shape)") }
     return try context.emit(
       "reshape", "reshape", ["x": .value(x), "shape": .ints(full)], shape: full)
   }
@@ -56,7 +63,7 @@ extension TimestepEmbedding: MILLowering {
       "expand_dims", "timestep_column",
       ["x": .value(try inputs[0].value(in: &context)), "axes": .ints([1])],
       shape: [batch, 1])
-    let table = try context.constant("timestep_frequencies", frequencies, shape: [1, half])
+    let table = try context.constant("timestep_frequencies", Buffer(frequencies), shape: [1, half])
     let angles = try context.emit(
       "mul", "timestep_angles",
       ["x": .value(steps), "y": .value(table)], shape: [batch, half])

@@ -195,8 +195,13 @@ package final class ProgramBuilder {
 }
 
 extension Data {
-  init<Number: FixedWidthInteger>(littleEndian numbers: [Number]) {
-    self.init(capacity: numbers.count * MemoryLayout<Number>.size)
-    for number in numbers { append(littleEndian: number) }
+  /// Numbers one behind the other, least significant byte first.
+  package init<Number: FixedWidthInteger & BitwiseCopyable>(littleEndian numbers: [Number]) {
+    if Number(littleEndian: 1) == 1 {
+      self = numbers.withUnsafeBytes { Data($0) }
+    } else {
+      self.init(capacity: numbers.count * MemoryLayout<Number>.size)
+      for number in numbers { append(littleEndian: number) }
+    }
   }
 }

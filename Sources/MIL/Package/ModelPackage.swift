@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// An `.mlpackage` folder, opened for reading.
 ///
-/// Opening decodes the model; weight files are mapped when a constant first asks for them, and
-/// never read outside their bounds. Nothing outside the folder is ever opened.
+/// Opening decodes the model and checks every record that the program names in its weight files,
+/// which are mapped and never read outside their bounds. Nothing outside the folder is ever opened.
 package final class ModelPackage: Sendable {
   package let path: String
   package let model: Model
@@ -44,6 +44,7 @@ package final class ModelPackage: Sendable {
     }
     model = try Model(message, package: path)
     modelFolder = ((path + "/Data/" + root.path) as NSString).deletingLastPathComponent
+    _ = try auditWeights()
   }
 
   private static func resolve(
@@ -78,7 +79,7 @@ package final class ModelPackage: Sendable {
     try weightFile(name).record(at: offset)
   }
 
-  private func weightFile(_ name: String) throws(MILError) -> WeightFile {
+  func weightFile(_ name: String) throws(MILError) -> WeightFile {
     if let known = weightFiles.withLock({ $0[name] }) { return known }
     let prefix = "@model_path/"
     guard name.hasPrefix(prefix) else {

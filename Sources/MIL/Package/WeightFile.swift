@@ -1,4 +1,4 @@
-internal import Foundation
+package import Foundation
 package import Kernels
 
 /// A `weight.bin` in "blob storage version 2", mapped for reading.
@@ -75,6 +75,9 @@ package struct WeightRecord: Sendable {
   package let range: Range<Int>
   /// Bits at the end of the last byte that belong to no element.
   package let unusedBits: Int
+
+  /// A copy of the stored bytes.
+  package var data: Data { file.data(range) }
 
   /// Checks that the record holds `count` elements of `type`.
   package func check(_ type: DataType, count: Int) throws(MILError) {

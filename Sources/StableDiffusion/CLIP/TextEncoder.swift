@@ -106,27 +106,26 @@ package struct TextEncoder: Sendable {
     precondition(
       length <= configuration.positions && identifiers.allSatisfy { $0.count == length },
       "text encoder: prompts of \(identifiers.map(\.count)) tokens, at most \(configuration.positions)")
-    let shape: Shape = [batch, length, configuration.features]
-    let words = Embedding(rows: identifiers.flatMap { $0 })(tokens.value).reshaped(shape)
-    let places = Embedding(rows: Array(0..<length))(positions.value)
-    var states = [words + places.reshaped([1, length, configuration.features])]
+    let numbers = identifiers.flatMap { $0.map(Float.init) }
+    return self(Tensor([batch, length], numbers))
+  }
+
+  /// - Parameter identifiers: token numbers, whole, `[batch, tokens]`.
+  package func callAsFunction(_ identifiers: Tensor) -> Output {
+    let words = TokenEmbedding()(identifiers, tokens.value)
+    let places = LeadingRows(count: identifiers.shape[1])(positions.value)
+    var states = [words + places]
     for layer in layers { states.append(layer(states[states.count - 1])) }
     let last = finalNorm(states[states.count - 1])
-    let ends = identifiers.enumerated().map { row, tokens in
-      row * length + endOfText(tokens)
-    }
-    let pooled = Embedding(rows: ends)(last.reshaped([batch * length, configuration.features]))
+    let pooled = TokenSelection(endOfText)(last, identifiers)
     return Output(
       hiddenStates: states, lastHiddenState: last, pooled: pooled,
       embeddings: projection?(pooled))
   }
 
-  /// Position of the pooled token. Configurations from before transformers 4.24 say 2 for the end-of-text token and
-  /// mean the largest number, which it is in CLIP's vocabulary.
-  private func endOfText(_ tokens: [Int]) -> Int {
-    if configuration.endOfText == 2 {
-      return tokens.firstIndex(of: tokens.max() ?? 0) ?? 0
-    }
-    return tokens.firstIndex(of: configuration.endOfText) ?? 0
+  /// The pooled token. Configurations from before transformers 4.24 say 2 for the end-of-text token and mean the
+  /// largest number, which it is in CLIP's vocabulary.
+  private var endOfText: TokenSelection.Rule {
+    configuration.endOfText == 2 ? .largest : .number(configuration.endOfText)
   }
 }

@@ -9,6 +9,10 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
   public let groups: Int
   /// Latents are multiplied by it on their way to the UNet.
   public let scalingFactor: Float
+  /// Whether activations overflow half precision (`force_upcast`).
+  public let needsSinglePrecision: Bool
+  /// Pixels of the pictures it was trained on; nil if not said.
+  public let sampleSize: Int?
 
   public init(folder: String) throws(ConfigurationError) {
     let json = try JSONConfiguration(file: folder + "/config.json")
@@ -19,6 +23,8 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
     layersPerBlock = try json.integer("layers_per_block", default: 1)
     groups = try json.integer("norm_num_groups", default: 32)
     scalingFactor = try Float(json.number("scaling_factor", default: 0.18215))
+    needsSinglePrecision = try json.boolean("force_upcast", default: true)
+    sampleSize = json.has("sample_size") ? try json.integer("sample_size") : nil
     guard blockChannels.allSatisfy({ $0 % groups == 0 }) else {
       throw .unsupported(
         json.file, key: "norm_num_groups", value: "\(groups)",

@@ -1,0 +1,146 @@
+package import MIL
+package import Tensors
+
+/// A network as a package will show it: its features, and the recording that leads from the ones to the others.
+package struct TracedNetwork: Sendable {
+  /// A feature that goes in; the recording knows it as a leaf of the same name.
+  package struct Input: Sendable {
+    package let name: String
+    package let type: DataType
+    /// As an application sees it.
+    package let shape: [Int]
+    package let description: String
+    /// Whether the features of a `[batch, features]` input stand where images have their channels.
+    package let becomesImage: Bool
+
+    package init(
+      _ name: String, _ type: DataType, _ shape: [Int], becomesImage: Bool = false,
+      description: String
+    ) {
+      self.name = name
+      self.type = type
+      self.shape = shape
+      self.becomesImage = becomesImage
+      self.description = description
+    }
+  }
+
+  /// A feature that comes out, in single precision.
+  package struct Output: Sendable {
+    package let name: String
+    /// `[batch, height, width, channels]` comes out channels first; sequences and rows as they are.
+    package let tensor: Tensor
+    package let type: DataType
+    package let description: String
+
+    package init(_ name: String, _ tensor: Tensor, type: DataType = .float32, description: String) {
+      self.name = name
+      self.tensor = tensor
+      self.type = type
+      self.description = description
+    }
+  }
+
+  package let inputs: [Input]
+  package let outputs: [Output]
+
+  package init(inputs: [Input], outputs: [Output]) {
+    self.inputs = inputs
+    self.outputs = outputs
+  }
+
+  /// Writes the network as a package; whatever lay there is replaced when everything has gone well.
+  ///
+  /// - Parameter metadata: shown to whoever opens the package.
+  package func write(
+    _ weights: any ExportWeights, options: ExportOptions, to path: String, metadata: Metadata
+  ) throws {
+    let writer = try ModelPackageWriter(path)
+    let builder = ProgramBuilder(target: options.target, weights: writer.weights)
+    let features = inputs.map {
+      builder.input($0.name, $0.type, $0.shape, description: $0.description)
+    }
+    let trace = Trace(of: outputs.map(\.tensor))
+    let known = Set(inputs.map(\.name))
+    weights.announce(weightNames(trace, known))
+    var context = LoweringContext(options: options, weights: weights, builder: builder)
+    let values = try lower(trace, features, into: &context)
+    for output in outputs {
+      guard let node = output.tensor.node, case .value(let value, let shape)? = values[ObjectIdentifier(node)]
+      else { preconditionFailure("output \(output.name) is not in its own trace") }
+      let result = try finish(value, shape, as: output, into: &context)
+      builder.output(result, description: output.description)
+    }
+    try writer.finish(builder.model(metadata: metadata))
+  }
+
+  /// Leaves that are no inputs, in the order in which the operations ask for them.
+  private func weightNames(_ trace: Trace, _ inputs: Set<String>) -> [String] {
+    var names: [String] = []
+    var seen = inputs
+    for node in trace.nodes {
+      for leaf in node.history?.inputs ?? [] {
+        if let leaf, leaf.history == nil, seen.insert(leaf.name).inserted { names.append(leaf.name) }
+      }
+    }
+    return names
+  }
+
+  /// - Returns: what every node became.
+  private func lower(
+    _ trace: Trace, _ features: [Operand], into context: inout LoweringContext
+  ) throws -> [ObjectIdentifier: LoweredInput] {
+    var values: [ObjectIdentifier: LoweredInput] = [:]
+    for node in trace.nodes {
+      guard let history = node.history else {
+        values[ObjectIdentifier(node)] = try leaf(node, features, &context)
+        continue
+      }
+      guard let operation = history.operation as? any MILLowering else {
+        throw ExportError.unsupportedOperation(node.name)
+      }
+      let arguments = history.inputs.compactMap { $0 }.compactMap { values[ObjectIdentifier($0)] }
+      precondition(arguments.count == history.inputs.count, "\(node.name): an input without value")
+      let result = try operation.lower(arguments, shape: node.shape, into: &context)
+      values[ObjectIdentifier(node)] = .value(result, node.shape)
+    }
+    return values
+  }
+
+  private func leaf(
+    _ node: Node, _ features: [Operand], _ context: inout LoweringContext
+  ) throws -> LoweredInput {
+    guard let index = inputs.firstIndex(where: { $0.name == node.name }) else {
+      return .weight(node.name, node.shape)
+    }
+    let feature = features[index]
+    guard inputs[index].becomesImage else { return .value(feature, node.shape) }
+    let image = try context.emit(
+      "expand_dims", feature.name + "_image", ["x": .value(feature), "axes": .ints([2, 3])],
+      shape: feature.shape + [1, 1])
+    return .value(image, node.shape)
+  }
+
+  /// The value in the axes and type that the feature has, under its name.
+  private func finish(
+    _ value: Operand, _ shape: Shape, as output: Output, into context: inout LoweringContext
+  ) throws -> Operand {
+    var value = value
+    switch shape.rank {
+    case 3:
+      value = try context.tokensFirst(value, batch: shape[0], tokens: shape[1], features: shape[2])
+    case 2:
+      value = try context.emit(
+        "squeeze", output.name + "_row", ["x": .value(value), "axes": .ints([2, 3])],
+        shape: shape.axes)
+    default: break
+    }
+    guard value.dataType != output.type else {
+      return try context.builder.operation(
+        "identity", name: output.name, ["x": .value(value)], output.type, value.shape)
+    }
+    return try context.builder.operation(
+      "cast", name: output.name,
+      ["x": .value(value), "dtype": .text(output.type.description)], output.type, value.shape)
+  }
+}

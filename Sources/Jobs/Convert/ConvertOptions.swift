@@ -1,0 +1,101 @@
+internal import Clustering
+package import CoreMLExport
+package import MIL
+
+/// What `sdtune convert` is asked for.
+package struct ConvertOptions: Sendable {
+  /// A part of a model, by the name that options give it.
+  package enum Component: String, Sendable, CaseIterable {
+    /// Both of them where there are two.
+    case textEncoder = "text-encoder"
+    case unet
+    case vaeDecoder = "vae-decoder"
+    case vaeEncoder = "vae-encoder"
+  }
+
+  package var components: [Component] = [.textEncoder, .unet, .vaeDecoder, .vaeEncoder]
+  package var attention: ExportOptions.AttentionForm = .splitEinsum
+  package var target: DeploymentTarget = .iOS16
+  /// Latent pixels; the UNet's sample size if nil.
+  package var latentHeight: Int?
+  package var latentWidth: Int?
+  /// Samples in a call of the UNet.
+  package var batch = 2
+  /// Bits of palettes; nil leaves weights in half precision.
+  package var bits: Int?
+  /// Neighbouring output channels that share a palette; nil for one palette a weight.
+  package var groupSize: Int?
+  /// Weights of consecutive output channels that one index stands for.
+  package var vector = 1
+  /// Whether palettes hold 8-bit numbers and channels have factors of their own.
+  package var int8Entries = false
+  package var channelScale = false
+  /// Bits for single weights of the UNet, as Apple's mixed-bit recipes have them: a file and, if it holds several, which.
+  package var mixedBits: String?
+  package var mixedBitsChoice: String?
+  /// Components that palettes are for.
+  package var palettized: Set<Component> = [.textEncoder, .unet]
+  /// Another VAE's folder.
+  package var customVAE: String?
+  /// What file names and metadata call the model; the folder's name if nil.
+  package var name: String?
+  /// Whether to write the UNet in two halves of as many stored bytes too.
+  package var chunksUNet = false
+  /// Whether to run every package and compare it with the model.
+  package var checksOutputs = false
+  /// Whether to lay the packages out as Apple's Swift package looks for them.
+  package var bundlesResources = false
+
+  package init() {}
+
+  func policy(for component: Component) throws -> PalettePolicy {
+    guard palettized.contains(component), bits != nil || mixedBits != nil else {
+      return PalettePolicy(nil)
+    }
+    let form = PaletteForm(
+      bits: bits ?? 16, groupSize: groupSize, vector: vector, channelScale: channelScale,
+      entries: int8Entries ? .int8 : .half)
+    guard let mixedBits, component == .unet else { return PalettePolicy(bits == nil ? nil : form) }
+    let recipe = try AppleMixedBitRecipe(file: mixedBits)
+    return PalettePolicy(form, bits: try recipe.bits(mixedBitsChoice, file: mixedBits))
+  }
+
+  /// Whether only iOS 18's constants can hold the palettes.
+  private var needsGroupedPalettes: Bool {
+    groupSize != nil || vector > 1 || int8Entries || channelScale
+  }
+
+  /// - Throws: when an option is out of range, or the target has no palettes of so many bits.
+  func validate() throws(JobError) {
+    if let bits, ![1, 2, 3, 4, 6, 8].contains(bits) {
+      throw .option(name: "--quantize-nbits", expected: "1, 2, 3, 4, 6 or 8", found: "\(bits)")
+    }
+    if let bits, !target.paletteBits.contains(bits) {
+      throw .option(
+        name: "--target", expected: "iOS18 for \(bits)-bit palettes", found: target.rawValue)
+    }
+    if needsGroupedPalettes, !target.hasGroupedPalettes {
+      throw .option(
+        name: "--target", expected: "iOS18 for palettes by group, vectors, 8-bit entries and scales",
+        found: target.rawValue)
+    }
+    guard [1, 2, 4].contains(vector) else {
+      throw .option(name: "--palette-vector", expected: "1, 2 or 4", found: "\(vector)")
+    }
+    guard groupSize.map({ $0 > 0 && $0 % vector == 0 }) ?? true else {
+      throw .option(
+        name: "--palette-group", expected: "channels, a multiple of \(vector)", found: "\(groupSize ?? 0)")
+    }
+    guard (1...64).contains(batch) else {
+      throw .option(name: "--batch", expected: "1 to 64", found: "\(batch)")
+    }
+    for (name, size) in [("--latent-h", latentHeight), ("--latent-w", latentWidth)] {
+      guard size.map((1...1024).contains) ?? true else {
+        throw .option(name: name, expected: "1 to 1024 latent pixels", found: "\(size ?? 0)")
+      }
+    }
+    guard !components.isEmpty else {
+      throw .option(name: "--components", expected: "at least one", found: "none")
+    }
+  }
+}

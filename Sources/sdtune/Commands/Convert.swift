@@ -1,0 +1,125 @@
+internal import ArgumentParser
+internal import CoreMLExport
+internal import Foundation
+internal import Jobs
+internal import MIL
+
+/// `sdtune convert`: a diffusers folder as Core ML packages.
+struct Convert: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Convert a Stable Diffusion model from diffusers' layout to Core ML packages.",
+    discussion: """
+      Features, shapes, types and file names are those of Apple's python_coreml_stable_diffusion. What an application \
+      loads is made of each package on a Mac: xcrun coremlcompiler compile PACKAGE FOLDER.
+      """)
+
+  @Option(help: "The model in diffusers' folder layout.", completion: .directory)
+  var model: String
+
+  @Option(help: "Of text-encoder, unet, vae-decoder, vae-encoder; separated by commas.")
+  var components: ConvertComponents = .init([.textEncoder, .unet, .vaeDecoder, .vaeEncoder])
+
+  @Option(help: "original, split-einsum or split-einsum-v2.")
+  var attention: ExportOptions.AttentionForm = .splitEinsum
+
+  @Option(help: "iOS16, iOS17 or iOS18.")
+  var target: DeploymentTarget = .iOS16
+
+  @Option(help: "Bits of post-training palettes: 1, 2, 3, 4, 6 or 8 (default: half precision).")
+  var quantizeNbits: Int?
+
+  @Option(help: "Neighbouring output channels that share a palette (default: one palette a weight); needs iOS18.")
+  var paletteGroup: Int?
+
+  @Option(help: "Weights that one palette index stands for: 1, 2 or 4; more than 1 needs iOS18.")
+  var paletteVector = 1
+
+  @Flag(help: "Palettes of 8-bit numbers; needs iOS18.")
+  var paletteInt8 = false
+
+  @Flag(help: "A factor for each output channel; needs iOS18.")
+  var channelScale = false
+
+  @Option(help: "Bits for each module of the UNet: a mixed-bit recipe as Apple's tools and sdtune analyze write it.")
+  var mixedBitRecipe: String?
+
+  @Option(help: "Which of the recipe's choices.")
+  var selectedRecipe: String?
+
+  @Option(help: "Components that --quantize-nbits is for, separated by commas.")
+  var quantizeComponents: ConvertComponents = .init([.textEncoder, .unet])
+
+  @Option(help: "Height of the latents in pixels (default: the UNet's sample size).")
+  var latentH: Int?
+
+  @Option(help: "Width of the latents in pixels (default: the UNet's sample size).")
+  var latentW: Int?
+
+  @Flag(help: "One sample in a call of the UNet; two otherwise, for guidance in one call.")
+  var unetBatchOne = false
+
+  @Flag(help: "Also write the UNet in two packages of about as many stored bytes.")
+  var chunkUnet = false
+
+  @Option(help: "Another VAE's folder.", completion: .directory)
+  var customVae: String?
+
+  @Option(help: "What file names and metadata call the model (default: the folder's name).")
+  var modelVersion: String?
+
+  @Flag(help: "Run every package and the model on the same random inputs, and say how far they are apart.")
+  var checkOutputCorrectness = false
+
+  @Flag(help: "Also lay packages and tokenizer out in OUTPUT/Resources with the names of Apple's Swift package.")
+  var bundleResourcesForSwiftCli = false
+
+  @Option(help: "The folder to write to.")
+  var output: String
+
+  @OptionGroup var options: OutputOptions
+
+  func run() throws {
+    var wishes = ConvertOptions()
+    wishes.components = components.list
+    wishes.attention = attention
+    wishes.target = target
+    wishes.bits = quantizeNbits
+    wishes.groupSize = paletteGroup
+    wishes.vector = paletteVector
+    wishes.int8Entries = paletteInt8
+    wishes.channelScale = channelScale
+    wishes.mixedBits = mixedBitRecipe
+    wishes.mixedBitsChoice = selectedRecipe
+    wishes.chunksUNet = chunkUnet
+    wishes.palettized = Set(quantizeComponents.list)
+    wishes.latentHeight = latentH
+    wishes.latentWidth = latentW
+    wishes.batch = unetBatchOne ? 1 : 2
+    wishes.customVAE = customVae
+    wishes.name = modelVersion
+    wishes.checksOutputs = checkOutputCorrectness
+    wishes.bundlesResources = bundleResourcesForSwiftCli
+    let job = try ConvertJob(model: model, options: wishes, output: output)
+    let result = try job { Terminal.note($0) }
+    try options.show(result, text: result.text)
+  }
+}
+
+/// Components by their names, separated by commas.
+struct ConvertComponents: ExpressibleByArgument {
+  let list: [ConvertOptions.Component]
+
+  init(_ list: [ConvertOptions.Component]) { self.list = list }
+
+  init?(argument: String) {
+    let names = argument.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+    let known = names.compactMap { ConvertOptions.Component(rawValue: $0) }
+    guard known.count == names.count, !known.isEmpty else { return nil }
+    list = known
+  }
+
+  var defaultValueDescription: String { list.map(\.rawValue).joined(separator: ",") }
+}
+
+extension ExportOptions.AttentionForm: ExpressibleByArgument {}
+extension DeploymentTarget: ExpressibleByArgument {}
