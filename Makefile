@@ -6,6 +6,11 @@
 SWIFT ?= swift
 RECIPE ?= recipes/unet-4bit.json
 DEBIAN = libopenblas-dev libhdf5-dev libpng-dev pkg-config
+# MPI=1: a build that shares batches out over the processes that mpirun starts.
+ifdef MPI
+export SDTUNE_MPI = 1
+DEBIAN += libopenmpi-dev openmpi-bin
+endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -29,11 +34,19 @@ parity: dependencies
 packages: dependencies
 	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter MILRuntimeTests
 
+# Kernels on full-size shapes; then, with SIZE=sd15, half or quarter, a training step and a run of the package, beside
+# torch with PYTHON=… (docs/performance.md).
+benchmark: dependencies
+	$(SWIFT) build -c release --product sdtune-benchmark
+	$(SWIFT) build -c release --product sdtune
+	.build/release/sdtune-benchmark kernels --output .build/benchmark-kernels.json
+	$(if $(SIZE),PYTHON="$(PYTHON)" Benchmarks/full-size.sh $(SIZE))
+
 format:
-	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests Benchmarks
 
 lint:
-	$(SWIFT) format lint -r --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format lint -r --configuration .swift-format Package.swift Sources Tests Benchmarks
 
 # Installs the Debian packages that are missing, and says nothing when none is.
 dependencies:
