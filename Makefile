@@ -6,6 +6,11 @@
 SWIFT ?= swift
 RECIPE ?= recipes/unet-4bit.json
 DEBIAN = libopenblas-dev libhdf5-dev libpng-dev pkg-config
+# MPI=1: a build that shares batches out over the processes that mpirun starts.
+ifdef MPI
+export SDTUNE_MPI = 1
+DEBIAN += libopenmpi-dev openmpi-bin
+endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -38,11 +43,21 @@ fuzz: dependencies
 	  -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
 	  -artifact_prefix=.build-fuzz/
 
+# Kernels on full-size shapes; then, with SIZE=sd15, half or quarter, a training step and a run of the package, beside
+# torch with PYTHON=… (docs/performance.md).
+benchmark: dependencies
+	$(SWIFT) build -c release --product sdtune-benchmark
+	$(SWIFT) build -c release --product sdtune
+	.build/release/sdtune-benchmark kernels --output .build/benchmark-kernels.json
+	$(if $(SIZE),PYTHON="$(PYTHON)" Benchmarks/full-size.sh $(SIZE))
+
+SOURCES = Package.swift Sources Tests Benchmarks Fuzzing
+
 format:
-	$(SWIFT) format -i -r --configuration .swift-format Package.swift Sources Tests Fuzzing
+	$(SWIFT) format -i -r --configuration .swift-format $(SOURCES)
 
 lint:
-	$(SWIFT) format lint -r --configuration .swift-format Package.swift Sources Tests Fuzzing
+	$(SWIFT) format lint -r --configuration .swift-format $(SOURCES)
 
 # Installs the Debian packages that are missing, and says nothing when none is.
 dependencies:

@@ -9,6 +9,9 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// Open MPI is optional: with it (`make build MPI=1`), `mpirun -n N sdtune --recipe …` shares out every batch.
+let hasMPI = Context.environment["SDTUNE_MPI"] == "1"
+
 extension Target {
   static func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -37,6 +40,7 @@ let package = Package(
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .target(name: "CKernels"),
+    .library("Distribution", hasMPI ? ["CMPI", "Kernels"] : ["Kernels"]),
     .library("Kernels", ["COpenBLAS", "CKernels"]),
     .library("Tensors", ["Kernels"]),
     .library("Layers", ["Tensors"]),
@@ -46,7 +50,7 @@ let package = Package(
     .library("Checkpoints", ["Kernels", "StrictJSON", "CHDF5"]),
     .library("Recipes", ["StrictJSON"]),
     .library(
-      "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes"]),
+      "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes", "Distribution"]),
     .target(
       name: "MIL",
       dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"],
@@ -54,7 +58,7 @@ let package = Package(
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
     .library("Generation", ["StableDiffusion", "MILRuntime", "CPNG"]),
-    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime", "Generation"]),
+    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime", "Generation", "Distribution"]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
@@ -69,13 +73,14 @@ let package = Package(
         "Checkpoints", "Kernels", "Layers", "StableDiffusion", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "Benchmarks", swiftSettings: settings),
+      path: "Benchmarks", exclude: ["full-size.sh", "peers"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
     .target(
       name: "PackageFuzzing", dependencies: ["MIL", "MILRuntime", "Kernels"],
       path: "Tests/_PackageFuzzing", swiftSettings: settings),
+    .tests("KernelsTests", ["Kernels"]),
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",
@@ -102,4 +107,10 @@ if Context.environment["SDTUNE_FUZZER"] == "1" {
     .executableTarget(
       name: "package-fuzzer", dependencies: ["PackageFuzzing"], path: "Fuzzing/package-fuzzer",
       swiftSettings: settings))
+}
+
+if hasMPI {
+  package.targets.append(
+    .systemLibrary(
+      name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]))
 }

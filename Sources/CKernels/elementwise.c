@@ -102,6 +102,34 @@ SD_CLONES double sd_sum_of_squared_differences(const float *x, const float *y, s
   REDUCE(((double)x[at] - (double)y[at]) * ((double)x[at] - (double)y[at]))
 }
 
+// The sum of (x - origin)² in double precision.
+SD_CLONES double sd_sum_of_squares_about(const float *x, float origin, size_t count) {
+  double total = 0;
+  // Short runs in float, added up in double: fast, and exact enough for any count.
+  for (size_t start = 0; start < count; start += 1024) {
+    size_t end = start + 1024 < count ? start + 1024 : count, whole = start + ((end - start) & ~(size_t)15);
+    float lanes[16] = {0};
+    for (size_t i = start; i < whole; i += 16)
+      for (size_t l = 0; l < 16; l++) { float e = x[i + l] - origin; lanes[l] += e * e; }
+    for (size_t i = whole; i < end; i++) { float e = x[i] - origin; lanes[i - whole] += e * e; }
+    for (size_t l = 0; l < 16; l++) total += lanes[l];
+  }
+  return total;
+}
+
+SD_CLONES void sd_shift_scale(const float *restrict x, float origin, float scale, float shift, float *restrict y,
+                              size_t count) {
+  for (size_t i = 0; i < count; i++) y[i] = (x[i] - origin) * scale + shift;
+}
+
+SD_CLONES void sd_shift_scale_silu(const float *restrict x, float origin, float scale, float shift, float *restrict y,
+                                   size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    float z = (x[i] - origin) * scale + shift;
+    y[i] = z * sd_sigmoidf(z);
+  }
+}
+
 SD_CLONES void sd_geglu(const float *restrict x, float *restrict y, size_t rows, size_t width) {
   for (size_t row = 0; row < rows; row++) {
     const float *value = x + row * 2 * width, *gate = value + width;

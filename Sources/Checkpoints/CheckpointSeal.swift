@@ -27,7 +27,9 @@ enum CheckpointSeal {
       byteCount + $0..<byteCount + min($0 + piece, count)
     }
     let checksums = ParallelChecksums.compute(ranges.count) { index in
-      file.withBytes(ranges[index]) { CRC32.of($0) }
+      // A full-size checkpoint is as large as all memory that the run has left.
+      defer { file.forget(ranges[index]) }
+      return file.withBytes(ranges[index]) { CRC32.of($0) }
     }
     return zip(ranges, checksums).reduce(CRC32()) { sum, next in
       sum.followed(by: next.1, count: next.0.count)

@@ -1,6 +1,4 @@
-internal import CoreMLExport
 package import Foundation
-internal import Kernels
 internal import Layers
 package import Recipes
 internal import StableDiffusion
@@ -17,30 +15,15 @@ package struct DryRun: Codable, Sendable {
   /// Of a training step: forward and backward of the student, forward of the teacher.
   package let stepOperations: Int
   package let peakMemoryBytes: Int
-  /// From a short measurement of this machine's matrix products.
+  /// Of this machine.
+  package let memoryBytes: Int
+  /// From short measurements of this machine, as busy as it is.
   package let secondsPerStep: Double
   package let seconds: Double
 
   package init(_ recipe: Recipe, recipeFolder: URL) throws {
-    let model = recipe.path(recipe.model, in: recipeFolder)
-    let configuration = try UNetConfiguration(folder: model + "/unet")
-    let dataset = try LatentDataset(
-      path: recipe.path(recipe.data, in: recipeFolder), split: .validation, limit: 1)
-    let latents = dataset.latents.shape
-    let source = TraceParameters()
-    let unet = try UNet(source, configuration)
+    let (trace, shapes) = try Self.trace(recipe, recipeFolder)
     let batch = recipe.training.batchSize
-    let trace = Trace(
-      of: Execution.tracing {
-        unet(
-          .placeholder(
-            named: "sample", shape: [batch, latents[2], latents[3], configuration.inputChannels]),
-          timestep: .placeholder(named: "timestep", shape: [batch]),
-          context: .placeholder(
-            named: "context",
-            shape: [batch, dataset.emptyCaption.count, configuration.contextFeatures[0]]))
-      })
-    let shapes = source.shapes
     parameters = shapes.values.reduce(0) { $0 + $1.count }
     palettizedParameters = shapes.reduce(0) { sum, weight in
       recipe.clustering.palette(of: weight.key, shape: weight.value.axes) == nil
@@ -54,42 +37,59 @@ package struct DryRun: Codable, Sendable {
     let teacher = recipe.training.loss == .distillation ? 1 : 0
     let recomputed = recipe.training.recompute ? 1 : 0
     stepOperations = trace.floatingPointOperations * (3 + teacher + recomputed)
-    let activations = trace.nodes.reduce(0) { $0 + $1.shape.count } * 4
-    // Teacher, latent weights, two moments, gradients before and after the palettes, soft weights: seven copies.
-    peakMemoryBytes =
-      parameters * 4 * 7 + (recipe.training.recompute ? activations / 4 : activations * 3 / 2)
-      + dataset.latents.shape.count * 4
-    secondsPerStep = Double(stepOperations) / Self.operationsPerSecond()
+    peakMemoryBytes = StepMemory(trace, shapes, recipe).peak
+    memoryBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    secondsPerStep = StepTime(trace, shapes, recipe).seconds
     seconds = secondsPerStep * Double(recipe.training.steps)
   }
 
-  /// A training step reaches about this share of the rate of one large matrix product.
-  private static let shareOfProduct = 0.4
+  private static func trace(_ recipe: Recipe, _ folder: URL) throws -> (Trace, [String: Shape]) {
+    let configuration = try UNetConfiguration(folder: recipe.path(recipe.model, in: folder) + "/unet")
+    let dataset = try LatentDataset(path: recipe.path(recipe.data, in: folder), split: .validation, limit: 1)
+    let latents = dataset.latents.shape
+    let source = TraceParameters()
+    let unet = try UNet(source, configuration)
+    let batch = recipe.training.batchSize
+    let trace = Trace(
+      of: Execution.recomputing(recipe.training.recompute) {
+        Execution.tracing {
+          unet(
+            .placeholder(
+              named: "sample", shape: [batch, latents[2], latents[3], configuration.inputChannels]),
+            timestep: .placeholder(named: "timestep", shape: [batch]),
+            context: .placeholder(
+              named: "context",
+              shape: [batch, dataset.emptyCaption.count, configuration.contextFeatures[0]]))
+        }
+      })
+    return (trace, source.shapes)
+  }
 
-  private static func operationsPerSecond() -> Double {
-    let (m, n, k) = (2048, 128, 1152)
-    let a = Buffer(repeating: 0.5, count: m * k)
-    let b = Buffer(repeating: 0.5, count: k * n)
-    let c = Buffer(uninitialized: m * n)
-    var best = Double.infinity
-    for _ in 0..<5 {
-      let started = ContinuousClock.now
-      MatrixProduct.multiply(
-        Matrix(a, stride: k), Matrix(b, stride: n), into: Matrix(c, stride: n), m: m, n: n, k: k)
-      best = min(best, (ContinuousClock.now - started).seconds)
-    }
-    return Double(2 * m * n * k) / best * shareOfProduct
+  /// Refuses a run that this machine cannot hold, before anything is loaded.
+  ///
+  /// - Throws: ``JobError/tooLarge`` with what in the recipe would change that.
+  package static func check(_ recipe: Recipe, recipeFolder: URL) throws {
+    let (trace, shapes) = try trace(recipe, recipeFolder)
+    let needed = StepMemory(trace, shapes, recipe).peak
+    let present = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    guard needed > present else { return }
+    var advice: [String] = []
+    if !recipe.training.recompute { advice.append("training.recompute=true") }
+    if recipe.training.moments != .bytes { advice.append("training.moments=8-bit") }
+    if recipe.training.gradientNorm > 0 { advice.append("training.gradientNorm=0") }
+    if recipe.training.batchSize > 1 { advice.append("a smaller training.batchSize") }
+    throw JobError.tooLarge(needed: needed, present: present, advice: advice)
   }
 
   /// The figures in words.
   package var text: String {
     String(
       format: """
-        parameters         %d, %d of them palettized, %.3f bits a weight
+        parameters         %ld, %ld of them palettized, %.3f bits a weight
         one step           %.1f GFLOP, about %.2f s here
         the run            about %.0f s
-        peak memory        about %.2f GiB
+        peak memory        about %.2f GiB of %.1f
         """, parameters, palettizedParameters, bitsPerWeight, Double(stepOperations) / 1e9,
-      secondsPerStep, seconds, Double(peakMemoryBytes) / 1_073_741_824)
+      secondsPerStep, seconds, Double(peakMemoryBytes) / 1_073_741_824, Double(memoryBytes) / 1_073_741_824)
   }
 }

@@ -14,9 +14,16 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
   case budget(leastBits: Double, leastMegabytes: Double, bestPSNR: Double)
   /// A command-line value out of range.
   case option(name: String, expected: String, found: String)
+  /// A run that needs more bytes of memory than the machine has, and settings that would help.
+  case tooLarge(needed: Int, present: Int, advice: [String])
 
   package var description: String {
     switch self {
+    case .tooLarge(let needed, let present, let advice):
+      String(
+        format: "memory: a step needs about %.1f GiB, this machine has %.1f: ", Double(needed) / 1_073_741_824,
+        Double(present) / 1_073_741_824)
+        + (advice.isEmpty ? "no setting would make it small enough" : "try " + advice.joined(separator: ", "))
     case .notATarget(let path, let expected): "\(path): expected \(expected)"
     case .input(let target, let name, let expected, let found):
       "\(target): input '\(name)': expected \(expected), found \(found)"

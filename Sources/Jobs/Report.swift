@@ -70,7 +70,7 @@ package struct Report: Codable, Sendable {
           + String(
             format: "  %11.6f  %11.6f   ", variant.epsilonMSE,
             variant.epsilonMSE - reference.epsilonMSE) + psnr
-          + String(format: "   %11.3f %12d", variant.bitsPerWeight, variant.weightBytes))
+          + String(format: "   %11.3f %12ld", variant.bitsPerWeight, variant.weightBytes))
     }
     lines.append(
       String(

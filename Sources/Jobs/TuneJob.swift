@@ -1,5 +1,6 @@
 internal import Clustering
 internal import CoreMLExport
+internal import Distribution
 package import Foundation
 internal import Kernels
 internal import Layers
@@ -28,14 +29,21 @@ package struct TuneJob: Sendable {
     case step(TrainingRun.Progress)
   }
 
+  /// - Returns: nil in processes that only helped, where `mpirun` started several.
   package func callAsFunction(
-    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, notify: (Event) -> Void
-  ) throws -> Report {
+    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, notify announce: (Event) -> Void
+  ) throws -> Report? {
+    let ranks = try Ranks.join()
+    func notify(_ event: Event) { if ranks.isFirst { announce(event) } }
+    try DryRun.check(recipe, recipeFolder: recipeFolder)
     notify(.stage("loading \(recipe.model)"))
     let inputs = try RunInputs(recipe, folder: recipeFolder)
-    let run = TrainingRun(recipe, inputs, in: folder)
+    let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
     let outcome = try run(resume: resume, isInterrupted: isInterrupted) { notify(.step($0)) }
+    // The others wait for the first one here, not for its evaluation.
+    ranks.finish()
+    guard ranks.isFirst else { return nil }
     notify(.stage("exporting \(folder.package)"))
     try PackageExport(recipe, inputs).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))

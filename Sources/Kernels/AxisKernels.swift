@@ -1,7 +1,7 @@
 internal import CKernels
 
 /// A tensor seen from one axis: `[outer, width, inner]`, row-major.
-package struct AxisLayout: Sendable {
+package struct AxisLayout: Sendable, Equatable {
   package let outer, width, inner: Int
 
   package init(outer: Int, width: Int, inner: Int) {

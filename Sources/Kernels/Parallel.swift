@@ -7,10 +7,12 @@ internal import Foundation
 /// The split never changes a result: each index is computed whole by one thread, and reductions are split into a fixed
 /// number of parts that are summed in order. A parallel loop inside another one runs in line.
 package enum Parallel {
-  /// Threads in use: `SDTUNE_THREADS`, or one for each processor.
+  /// Threads in use: `SDTUNE_THREADS`, or one for each processor, shared with other processes of the same `mpirun`.
   package static let threads: Int = {
-    let asked = ProcessInfo.processInfo.environment["SDTUNE_THREADS"].flatMap { Int($0) }
-    return max(1, asked ?? ProcessInfo.processInfo.activeProcessorCount)
+    let environment = ProcessInfo.processInfo.environment
+    if let asked = environment["SDTUNE_THREADS"].flatMap({ Int($0) }) { return max(1, asked) }
+    let neighbours = environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap { Int($0) } ?? 1
+    return max(1, ProcessInfo.processInfo.activeProcessorCount / max(1, neighbours))
   }()
 
   /// Calls `body` for every index below `count`, some at the same time.

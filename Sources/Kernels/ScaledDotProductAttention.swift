@@ -1,9 +1,11 @@
 internal import CKernels
 internal import Foundation
 
-/// Multi-head attention over token-major tensors, tile by tile: the score matrix never exists as a whole.
+/// Multi-head attention over token-major tensors: the score matrix never exists as a whole.
 ///
 ///     o = softmax(scale q kᵀ) v        for each sample and head
+///
+/// Without a mask it is ``FusedAttention``; with one, rows of scores are computed tile by tile.
 ///
 /// `q` and `o` are `[batch, queries, heads · features]`, `k` and `v` are `[batch, keys, heads · features]`.
 package struct ScaledDotProductAttention: Sendable {
@@ -35,8 +37,30 @@ package struct ScaledDotProductAttention: Sendable {
   private var tile: Int { min(queries, max(32, min(256, 262_144 / max(1, keys)))) }
   private var tiles: Int { (queries + tile - 1) / tile }
 
-  package func forward(_ q: Buffer, _ k: Buffer, _ v: Buffer, into o: Buffer) {
+  /// - Returns: what the gradient needs beside operands and result; empty with a mask.
+  package func forward(_ q: Buffer, _ k: Buffer, _ v: Buffer, into o: Buffer) -> Buffer {
     check(q, k, v, o)
+    guard !causal else {
+      forwardByTiles(q, k, v, into: o)
+      return Buffer(count: 0)
+    }
+    let logsum = Buffer(uninitialized: batch * heads * queries)
+    fused.forward(q, k, v, into: o, logsum: logsum)
+    return logsum
+  }
+
+  private var fused: FusedAttention {
+    func operand(_ tokens: Int) -> FusedAttention.Operand {
+      .init(
+        offsets: (0..<batch * heads).map { $0 / heads * tokens * width + $0 % heads * features },
+        tokenStride: width, featureStride: 1)
+    }
+    return FusedAttention(
+      queries: queries, keys: keys, features: features, scale: scale, q: operand(queries), k: operand(keys),
+      v: operand(keys), o: operand(queries))
+  }
+
+  private func forwardByTiles(_ q: Buffer, _ k: Buffer, _ v: Buffer, into o: Buffer) {
     Parallel.ranges(batch * heads * tiles, grain: grain) { range in
       let scores = Buffer(uninitialized: tile * keys)
       for index in range {
@@ -54,11 +78,19 @@ package struct ScaledDotProductAttention: Sendable {
 
   /// Gradients with respect to `q`, `k` and `v`; the probabilities are computed again.
   ///
-  /// One head of one sample is one thread's work, so that its sums over queries need no other thread.
+  /// - Parameters:
+  ///   - o: the result of ``forward``, and `logsum` what that returned.
   package func gradient(
-    _ q: Buffer, _ k: Buffer, _ v: Buffer, dy: Buffer
+    _ q: Buffer, _ k: Buffer, _ v: Buffer, o: Buffer, logsum: Buffer, dy: Buffer
   ) -> (dq: Buffer, dk: Buffer, dv: Buffer) {
     check(q, k, v, dy)
+    return causal ? gradientByTiles(q, k, v, dy: dy) : fused.gradient(q, k, v, o: o, logsum: logsum, dy: dy)
+  }
+
+  /// One head of one sample is one thread's work, so that its sums over queries need no other thread.
+  private func gradientByTiles(
+    _ q: Buffer, _ k: Buffer, _ v: Buffer, dy: Buffer
+  ) -> (dq: Buffer, dk: Buffer, dv: Buffer) {
     let dq = Buffer(uninitialized: q.count)
     let dk = Buffer(uninitialized: k.count)
     let dv = Buffer(uninitialized: v.count)

@@ -39,6 +39,8 @@ struct Verifier {
       result.outputs.append(Plan.Port(name: name, type: type, slot: slot))
     }
     try checkInterface()
+    result.steps = AttentionFusion(result)(result)
+    result.steps = GroupNormFusion(result)(result)
     releaseEarly()
     try checkMemory()
     return result

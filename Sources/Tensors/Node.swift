@@ -38,6 +38,9 @@ package final class Node: Sendable {
 
   deinit { unlink() }
 
+  /// The recomputed block that this node belongs to, if any.
+  package var block: ObjectIdentifier? { scope.map { ObjectIdentifier($0) } }
+
   package var history: History? { record.withLock { $0 } }
 
   /// Hands the history over and forgets it.

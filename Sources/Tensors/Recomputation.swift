@@ -11,8 +11,10 @@ final class RecomputationScope: Sendable {}
 ///
 /// - Complexity: one more forward pass of the block in the backward pass; memory of its inputs only.
 package func recomputed(_ block: @escaping @Sendable () -> Tensor) -> Tensor {
-  guard Execution.recomputes, Execution.computes, Execution.records else { return block() }
+  guard Execution.recomputes, Execution.records else { return block() }
   let scope = RecomputationScope()
+  // A trace only remembers which nodes belong together.
+  guard Execution.computes else { return Execution.$scope.withValue(scope, operation: block) }
   let y = Execution.$scope.withValue(scope, operation: block)
   guard let node = y.node else { return y }
   let outside = Recomputation.boundary(of: node, scope)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdbool.h>
 
+#include "attention.h"
 #include "axis.h"
 #include "elementwise.h"
 #include "half.h"

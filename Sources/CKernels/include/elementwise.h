@@ -23,6 +23,12 @@ double sd_sum(const float *x, size_t count);
 double sd_sum_of_squares(const float *x, size_t count);
 double sd_sum_of_squared_differences(const float *x, const float *y, size_t count);
 
+/// The sum of (x - origin)² in double precision.
+double sd_sum_of_squares_about(const float *x, float origin, size_t count);
+/// y = (x - origin) * scale + shift, and its silu.
+void sd_shift_scale(const float *x, float origin, float scale, float shift, float *y, size_t count);
+void sd_shift_scale_silu(const float *x, float origin, float scale, float shift, float *y, size_t count);
+
 /// For each row of `2 * width`: y = value * gelu_erf(gate), value the first half of the row and gate the second.
 void sd_geglu(const float *x, float *y, size_t rows, size_t width);
 void sd_geglu_gradient(const float *x, const float *dy, float *dx, size_t rows, size_t width);

@@ -20,6 +20,18 @@ struct Attention: MILOperation {
   private let scoreShape, shape: [Int]
   private let mask: Broadcast?
 
+  /// Without a mask, and with as many features in the values as in the keys.
+  private var fused: FusedAttention? {
+    let (queries, keys, features) = (scores.m, scores.n, scores.k)
+    guard mask == nil, sums.n == features, min(queries, keys, features, scores.x.offsets.count) > 0 else { return nil }
+    func operand(_ operand: MatrixBatch.Operand) -> FusedAttention.Operand {
+      .init(offsets: operand.offsets, tokenStride: operand.stride, featureStride: 1)
+    }
+    return FusedAttention(
+      queries: queries, keys: keys, features: features, scale: 1 / Float(features).squareRoot(), q: operand(scores.x),
+      k: operand(scores.y), v: operand(sums.y), o: operand(sums.z))
+  }
+
   init(_ call: Call) throws(MILError) {
     let (q, k, v) = (try call.shape("query"), try call.shape("key"), try call.shape("value"))
     let lead = Array(q.dropLast(2))
@@ -59,6 +71,11 @@ struct Attention: MILOperation {
     guard let q = query.floats, let k = try call.value("key").floats,
       let v = try call.value("value").floats
     else { throw call.refuse("query", "floats", "\(query.type)") }
+    if let fused {
+      let o = Buffer(uninitialized: shape.reduce(1, *))
+      fused.forward(q, k, v, into: o)
+      return [RuntimeValue(query.type, shape, o)]
+    }
     let count = scoreShape.reduce(1, *)
     var s = Pointwise.combine(
       .multiply, scores.multiply(q, k, count: count), strides: [1],

@@ -85,7 +85,7 @@ struct MatrixBatch: Sendable {
 }
 
 /// Matrix products over the last two axes, the others broadcast.
-struct MatrixMultiplication: MILOperation {
+struct MatrixMultiplication: MatrixProductOperation {
   static let kinds = [
     OperationKind(
       "matmul",
@@ -96,7 +96,7 @@ struct MatrixMultiplication: MILOperation {
   ]
 
   let results: [TensorType]
-  private let batch: MatrixBatch
+  let batch: MatrixBatch
   private let shape: [Int]
 
   init(_ call: Call) throws(MILError) {
@@ -143,14 +143,14 @@ struct MatrixMultiplication: MILOperation {
 
 /// `nchw,nwhu->nchu` under any letters, and the same without `n`: a matrix product over `w` for
 /// every `n` and `h`.
-struct EinsteinSum: MILOperation {
+struct EinsteinSum: MatrixProductOperation {
   static let kinds = [
     OperationKind(
       "einsum", [.required("values", .several), .required("equation", .text)], EinsteinSum.self)
   ]
 
   let results: [TensorType]
-  private let batch: MatrixBatch
+  let batch: MatrixBatch
   private let shape: [Int]
 
   init(_ call: Call) throws(MILError) {

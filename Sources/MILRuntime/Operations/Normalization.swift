@@ -76,7 +76,7 @@ struct PerChannelNorm: MILOperation {
   ]
 
   let results: [TensorType]
-  private let layout: AxisLayout
+  let layout: AxisLayout
   private let epsilon: Float
 
   init(_ call: Call) throws(MILError) {
@@ -94,26 +94,31 @@ struct PerChannelNorm: MILOperation {
     }
   }
 
+  private func list(_ name: String, _ standard: Float, _ call: Call) throws(MILError) -> [Float] {
+    call.has(name)
+      ? (try call.value(name).floats?.elements ?? []) : [Float](repeating: standard, count: layout.width)
+  }
+
+  /// Factor and summand of each channel that a `batch_norm` amounts to.
+  func storedMoments(_ call: Call) throws(MILError) -> (scale: [Float], shift: [Float]) {
+    var (scale, shift) = (try list("gamma", 1, call), try list("beta", 0, call))
+    let (mean, variance) = (try list("mean", 0, call), try list("variance", 1, call))
+    for channel in 0..<layout.width {
+      scale[channel] /= (variance[channel] + epsilon).squareRoot()
+      shift[channel] -= mean[channel] * scale[channel]
+    }
+    return (scale, shift)
+  }
+
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let x = try call.value("x")
     guard var floats = x.floats else { throw call.refuse("x", "floats", "\(x.type)") }
-    let channels = layout.width
-    func list(_ name: String, _ standard: Float) throws(MILError) -> [Float] {
-      call.has(name)
-        ? (try call.value(name).floats?.elements ?? [])
-        : [Float](repeating: standard, count: channels)
-    }
-    var scale = try list("gamma", 1)
-    var shift = try list("beta", 0)
+    var (scale, shift) = (try list("gamma", 1, call), try list("beta", 0, call))
     if call.operation == "instance_norm" {
-      let rows = AxisLayout(outer: layout.outer * channels, width: layout.inner, inner: 1)
+      let rows = AxisLayout(outer: layout.outer * layout.width, width: layout.inner, inner: 1)
       floats = AxisKernels.normalize(floats, rows, weight: nil, bias: nil, epsilon: epsilon)
     } else {
-      let (mean, variance) = (try list("mean", 0), try list("variance", 1))
-      for channel in 0..<channels {
-        scale[channel] /= (variance[channel] + epsilon).squareRoot()
-        shift[channel] -= mean[channel] * scale[channel]
-      }
+      (scale, shift) = try storedMoments(call)
     }
     let y = AxisKernels.scaleShift(floats, layout, scale: Buffer(scale), shift: Buffer(shift))
     return [RuntimeValue(x.type, x.shape, y)]

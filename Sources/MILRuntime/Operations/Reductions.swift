@@ -74,7 +74,7 @@ struct Reduction: MILOperation {
   }
 
   let results: [TensorType]
-  private let group: AxisGroup
+  let group: AxisGroup
   private let shape: [Int]
 
   init(_ call: Call) throws(MILError) {
@@ -195,7 +195,7 @@ struct Softmax: MILOperation {
   ]
 
   let results: [TensorType]
-  private let layout: AxisLayout
+  let layout: AxisLayout
 
   init(_ call: Call) throws(MILError) {
     let x = try call.shape("x")

@@ -17,7 +17,7 @@ package struct Attention: Operation {
   }
 
   package struct Residuals: Sendable {
-    let q, k, v: Buffer
+    let q, k, v, o, logsum: Buffer
   }
 
   private func kernel(_ inputs: [Shape]) -> ScaledDotProductAttention {
@@ -36,14 +36,14 @@ package struct Attention: Operation {
   }
 
   package func forward(_ x: [Tensor], into o: Buffer) -> Residuals {
-    kernel(x.map(\.shape)).forward(x[0].buffer, x[1].buffer, x[2].buffer, into: o)
-    return Residuals(q: x[0].buffer, k: x[1].buffer, v: x[2].buffer)
+    let logsum = kernel(x.map(\.shape)).forward(x[0].buffer, x[1].buffer, x[2].buffer, into: o)
+    return Residuals(q: x[0].buffer, k: x[1].buffer, v: x[2].buffer, o: o, logsum: logsum)
   }
 
   package func pullback(
     _ dy: Buffer, _ r: Residuals, inputs: [Shape], needed: [Bool]
   ) -> [Buffer?] {
-    let (dq, dk, dv) = kernel(inputs).gradient(r.q, r.k, r.v, dy: dy)
+    let (dq, dk, dv) = kernel(inputs).gradient(r.q, r.k, r.v, o: r.o, logsum: r.logsum, dy: dy)
     return [dq, dk, dv]
   }
 

@@ -41,6 +41,26 @@ package struct TrainingBatch: Sendable {
       ? steps.map { schedule.minimumSNRWeight(at: $0, limit: Float(training.minimumSNR)) } : nil
   }
 
+  /// The samples that one of several equal shares has.
+  ///
+  /// - Precondition: as many shares as divide the batch.
+  func share(_ index: Int, of count: Int) -> TrainingBatch {
+    let size = prompts.count / count
+    precondition(size * count == prompts.count, "batch of \(prompts.count) in \(count) shares")
+    let rows = Array(index * size..<(index + 1) * size)
+    return TrainingBatch(
+      noisy: noisy.rows(rows), timesteps: timesteps.rows(rows), prompts: rows.map { prompts[$0] },
+      target: target.rows(rows), weights: weights.map { weights in rows.map { weights[$0] } })
+  }
+
+  private init(noisy: Tensor, timesteps: Tensor, prompts: [Int?], target: Tensor, weights: [Float]?) {
+    self.noisy = noisy
+    self.timesteps = timesteps
+    self.prompts = prompts
+    self.target = target
+    self.weights = weights
+  }
+
   /// The weighted mean of the squared distance between two predictions, `[batch, height, width, channels]`.
   func loss(_ prediction: Tensor, against target: Tensor) -> Tensor {
     prediction.meanSquaredError(to: target, weights: weights)

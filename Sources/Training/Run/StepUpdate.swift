@@ -1,3 +1,4 @@
+internal import Distribution
 internal import Kernels
 internal import Tensors
 
@@ -11,6 +12,9 @@ struct StepUpdate {
   private let state: RunState
   private let palettes: [String: StepPalette]
   private let optimizer: OptimizerStep
+  private let ranks: Ranks
+  /// The first failure among the ranks; what comes after it is not looked at.
+  private var failure: RankError?
   /// The place of each name among all that is trained.
   private let order: [String: Int]
   private var waiting: [(name: String, gradient: Buffer)] = []
@@ -25,7 +29,8 @@ struct StepUpdate {
   /// Elements that wait at most: enough for both threads of a small machine, 64 MB of gradients.
   private static let portion = 16 << 20
 
-  init(_ state: RunState, _ palettes: [String: StepPalette], _ optimizer: OptimizerStep) {
+  init(_ state: RunState, _ palettes: [String: StepPalette], _ optimizer: OptimizerStep, _ ranks: Ranks) {
+    self.ranks = ranks
     self.state = state
     self.palettes = palettes
     self.optimizer = optimizer
@@ -46,8 +51,9 @@ struct StepUpdate {
   /// Steps what is left.
   ///
   /// - Returns: the global L2 norm of the gradients before clipping.
-  mutating func finish() -> Double {
+  mutating func finish() throws(RankError) -> Double {
     flush()
+    if let failure { throw failure }
     guard !optimizer.allowsPortions else { return squares.squareRoot() }
     let names = state.trainable
     return optimizer(names.indices.flatMap { index in kept[index].map { targets(names[index], index, $0) } ?? [] })
@@ -58,6 +64,12 @@ struct StepUpdate {
     let portion = waiting.sorted { order[$0.name, default: 0] < order[$1.name, default: 0] }
     waiting = []
     waitingElements = 0
+    do {
+      for (_, gradient) in portion { try average(gradient) }
+    } catch {
+      failure = failure ?? error
+      return
+    }
     let started = ContinuousClock.now
     let palettes = palettes
     let pulled = Parallel.map(portion.count) { index -> WeightGradient in
@@ -72,6 +84,13 @@ struct StepUpdate {
     }
     let norm = optimizer(zip(indices, zip(portion, pulled)).flatMap { targets($1.0.name, $0, $1.1) })
     squares += norm * norm
+  }
+
+  /// Every rank has the gradient of its share's mean.
+  private func average(_ gradient: Buffer) throws(RankError) {
+    guard ranks.count > 1 else { return }
+    try ranks.sum(gradient)
+    Elementwise.scale(gradient, by: 1 / Float(ranks.count), into: gradient)
   }
 
   /// What the optimizer steps for a weight.

@@ -1,4 +1,5 @@
 internal import Clustering
+package import Distribution
 internal import Kernels
 internal import Layers
 package import Recipes
@@ -13,10 +14,13 @@ package struct Trainer: Sendable {
   let dataset: LatentDataset
   let states: TextStates
   let schedule: NoiseSchedule
+  let ranks: Ranks
   private let sampling: TimestepSampling
 
-  package init(_ recipe: Recipe, _ inputs: RunInputs) throws {
+  /// - Parameter ranks: the processes that share out every batch.
+  package init(_ recipe: Recipe, _ inputs: RunInputs, ranks: Ranks = .alone) throws {
     self.recipe = recipe
+    self.ranks = ranks
     configuration = inputs.unet.configuration
     teacher = inputs.unet
     dataset = inputs.training
@@ -45,22 +49,24 @@ package struct Trainer: Sendable {
     let palettes = try palettes(of: state, in: phase)
     var clustering = clock.now - started
 
-    let batch = batch(of: state.step)
+    let batch = batch(of: state.step).share(ranks.rank, of: ranks.count)
     let store = ParameterStore(state.parameters, origin: recipe.model)
     let loss = try Execution.recomputing(recipe.training.recompute) {
       try self.loss(batch, ClusteredParameters(store: store, palettes: palettes))
     }
-    var update = StepUpdate(state, palettes, optimizer(state, phase))
+    var update = StepUpdate(state, palettes, optimizer(state, phase), ranks)
     Execution.recomputing(recipe.training.recompute) {
       loss.gradients { name, gradient in update.take(gradient, of: name) }
     }
-    let norm = update.finish()
+    let norm = try update.finish()
+    let total = Buffer([loss.scalar / Float(ranks.count)])
+    try ranks.sum(total)
     clustering += update.clustering
     for (name, palette) in palettes {
       state.centroids[name] = palette.nextCentroids(
         after: update.learned[name]?.elements ?? state.centroids[name] ?? [])
     }
-    let measured = RunState.StepLoss(loss: Double(loss.scalar), gradientNorm: norm)
+    let measured = RunState.StepLoss(loss: Double(total[0]), gradientNorm: norm)
     state.losses.append(measured)
     state.step += 1
     return StepReport(
@@ -91,7 +97,7 @@ package struct Trainer: Sendable {
       let weight = training.featureWeight / Double(student.blocks.count) / max(meanSquare, 1e-12)
       return sum
         + blocks.0.meanSquaredError(
-          to: blocks.1, weights: [Float](repeating: Float(weight), count: training.batchSize))
+          to: blocks.1, weights: [Float](repeating: Float(weight), count: blocks.0.shape[0]))
     }
   }
 

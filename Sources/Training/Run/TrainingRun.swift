@@ -1,4 +1,5 @@
 package import Clustering
+package import Distribution
 internal import Kernels
 package import Recipes
 internal import Tensors
@@ -8,8 +9,11 @@ package struct TrainingRun: Sendable {
   package let recipe: Recipe
   package let inputs: RunInputs
   package let folder: RunFolder
+  private let ranks: Ranks
 
-  package init(_ recipe: Recipe, _ inputs: RunInputs, in folder: RunFolder) {
+  /// - Parameter ranks: the processes that share out every batch; the first alone writes files.
+  package init(_ recipe: Recipe, _ inputs: RunInputs, in folder: RunFolder, ranks: Ranks = .alone) {
+    self.ranks = ranks
     self.recipe = recipe
     self.inputs = inputs
     self.folder = folder
@@ -52,19 +56,22 @@ package struct TrainingRun: Sendable {
   package func callAsFunction(
     resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
   ) throws -> Outcome {
+    guard recipe.training.batchSize % ranks.count == 0 else {
+      throw RankError.unequal(batchSize: recipe.training.batchSize, ranks: ranks.count)
+    }
     var state = try start(resume: resume)
     try folder.create()
-    let trainer = try Trainer(recipe, inputs)
+    let trainer = try Trainer(recipe, inputs, ranks: ranks)
     let log = RunLog(folder.log)
     var monitor = RunMonitor(trainer, from: state.step)
     while state.step < recipe.training.steps {
       let report = try trainer.step(&state)
-      if let line = try monitor.record(report, state) {
+      if ranks.isFirst, let line = try monitor.record(report, state) {
         try log.append(line)
         progress(line)
       }
-      let stopped = isInterrupted()
-      if stopped || state.step % recipe.training.checkpointEvery == 0 {
+      let stopped = try agreed(isInterrupted())
+      if ranks.isFirst, stopped || state.step % recipe.training.checkpointEvery == 0 {
         try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: nil), to: folder.checkpoint)
       }
       if stopped {
@@ -72,12 +79,22 @@ package struct TrainingRun: Sendable {
       }
     }
     let hard = try HardWeights(state, recipe.clustering)
-    try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: hard), to: folder.checkpoint)
+    if ranks.isFirst {
+      try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: hard), to: folder.checkpoint)
+    }
     // A full-size network's moments are more than all that is still to come.
     state.moments = [:]
     return Outcome(
       state: state, hard: hard, seconds: monitor.seconds, steps: monitor.steps,
       clusteringSeconds: monitor.clusteringSeconds)
+  }
+
+  /// Whether any rank was asked to stop: all stop after the same step.
+  private func agreed(_ stops: Bool) throws -> Bool {
+    guard ranks.count > 1 else { return stops }
+    let votes = Buffer([stops ? 1 : 0])
+    try ranks.sum(votes)
+    return votes[0] > 0
   }
 
   private func start(resume: Bool) throws -> RunState {

@@ -41,7 +41,7 @@ struct Tune: ParsableCommand {
       case .step(let progress): Terminal.note(progress.line)
       }
     }
-    try options.show(report, text: report.table)
+    if let report { try options.show(report, text: report.table) }
   }
 }
 

@@ -1,0 +1,55 @@
+#include "attention.h"
+#include <math.h>
+
+typedef float lanes __attribute__((vector_size(64)));
+typedef float loose __attribute__((vector_size(64), aligned(4)));
+typedef int integers __attribute__((vector_size(64)));
+#define LOAD(p) (*(const loose *)(p))
+#define STORE(p, v) (*(loose *)(p) = (v))
+
+// A block of scores, its rows and its columns stay in the second cache; both are multiples of every register block.
+#define QUERY_BLOCK 96
+#define KEY_BLOCK 192
+#define PADDED(features) (((features) + 15) & ~(size_t)15)
+#define WHOLE(keys) (((keys) + 31) & ~(size_t)31)
+#define JOINED(a, b) a##b
+
+#define ROWS 4
+#define TARGET
+#define NAME(x) NAME_BASELINE(x)
+#define NAME_BASELINE(x) JOINED(baseline_, x)
+#include "attention_body.h"
+
+#if defined(__x86_64__)
+#define ROWS 6
+#define TARGET __attribute__((target("arch=x86-64-v3")))
+#define NAME(x) NAME_V3(x)
+#define NAME_V3(x) JOINED(v3_, x)
+#include "attention_body.h"
+
+// With AVX-512 (x86-64-v4) the same source was slower: clang keeps fewer of the blocks in registers.
+#define DISPATCH(function, ...)                                                \
+  if (__builtin_cpu_supports("x86-64-v3")) v3_##function(__VA_ARGS__);         \
+  else baseline_##function(__VA_ARGS__);
+#else
+#define DISPATCH(function, ...) baseline_##function(__VA_ARGS__)
+#endif
+
+size_t sd_attention_forward_scratch(size_t keys, size_t features) {
+  return WHOLE(keys) * features + keys * PADDED(features) + QUERY_BLOCK * (2 * PADDED(features) + KEY_BLOCK);
+}
+
+size_t sd_attention_gradient_scratch(size_t queries, size_t keys, size_t features) {
+  (void)queries;
+  return 2 * WHOLE(keys) * features + 3 * keys * PADDED(features) + QUERY_BLOCK * (3 * PADDED(features) + 2 * KEY_BLOCK);
+}
+
+void sd_attention_forward(sd_attention_head head, const float *q, const float *k, const float *v, float *o, float *logsum,
+                          size_t first, size_t last, float *scratch) {
+  DISPATCH(forward, head, q, k, v, o, logsum, first, last, scratch)
+}
+
+void sd_attention_gradient(sd_attention_head head, const float *q, const float *k, const float *v, const float *o,
+                           const float *logsum, const float *dy, float *dq, float *dk, float *dv, float *scratch) {
+  DISPATCH(gradient, head, q, k, v, o, logsum, dy, dq, dk, dv, scratch)
+}

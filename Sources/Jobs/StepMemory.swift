@@ -1,0 +1,85 @@
+internal import Foundation
+internal import Recipes
+internal import StableDiffusion
+internal import Tensors
+
+/// The memory of a training step at its peak, from the network's trace; in bytes.
+struct StepMemory {
+  /// Latent weights, moments, kept gradients, one byte an index for the log, and palettes.
+  let state: Int
+  /// What the forward pass keeps for the backward pass.
+  let kept: Int
+  /// What computing one block's gradients needs beside that.
+  let block: Int
+  /// Freed blocks that wait for their next use, and the program itself.
+  let overhead: Int
+
+  var peak: Int { state + kept + block + overhead }
+
+  /// Operations whose gradients read their inputs again.
+  private static let retaining: Set<String> = [
+    "convolution", "linear", "group norm", "layer norm", "attention", "activation", "geglu",
+    "matrix product", "mean squared error",
+  ]
+  /// A tensor's histogram, keys and solution, at some 20,000 distinct values.
+  private static let paletteBytes = 1_200_000
+  private static let programBytes = 90 << 20
+
+  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) {
+    let training = recipe.training
+    let count = weights.values.reduce(0) { $0 + $1.count }
+    let clustered = weights.filter { recipe.clustering.palette(of: $0, shape: $1.axes) != nil }
+    let clusteredCount = clustered.values.reduce(0) { $0 + $1.count }
+    let moments =
+      switch training.moments {
+      case .single: 8 * count
+      case .brainFloat: 4 * count
+      case .bytes: 2 * count + count / 32
+      }
+    let gradients = training.gradientNorm > 0 ? 4 * count : min(4 * count, 2 * (64 << 20))
+    state = 4 * count + moments + gradients + clusteredCount + clustered.count * Self.paletteBytes
+
+    var read: Set<ObjectIdentifier> = []
+    var leaving: Set<ObjectIdentifier> = []
+    for node in trace.nodes {
+      guard let history = node.history else { continue }
+      for input in history.inputs.compactMap({ $0 }) {
+        if Self.retaining.contains(node.name) { read.insert(ObjectIdentifier(input)) }
+        if input.block != node.block { leaving.insert(ObjectIdentifier(input)) }
+      }
+    }
+    var kept = 0
+    var blocks: [ObjectIdentifier: Block] = [:]
+    for node in trace.nodes {
+      let key = ObjectIdentifier(node)
+      guard let history = node.history else { continue }
+      let bytes = 4 * node.shape.count
+      if node.block == nil ? read.contains(key) : leaving.contains(key) { kept += bytes }
+      guard let block = node.block else { continue }
+      blocks[block, default: Block()].add(bytes: bytes, isRead: read.contains(key))
+      for input in history.inputs.compactMap({ $0 }) where input.history == nil && weights[input.name] != nil {
+        blocks[block, default: Block()].weightBytes += 4 * input.shape.count
+      }
+    }
+    if !training.recompute { kept += 4 * clusteredCount }
+    self.kept = kept
+    let largest = trace.nodes.filter { $0.history != nil }.map { 4 * $0.shape.count }.max() ?? 0
+    block = blocks.values.map(\.peak).max() ?? 4 * largest
+    overhead = max(192 << 20, (state + kept + block) / 8 * 7 / 10) + Self.programBytes
+  }
+
+  /// A recomputed block.
+  private struct Block {
+    var readBytes = 0
+    var largest = 0
+    var weightBytes = 0
+
+    mutating func add(bytes: Int, isRead: Bool) {
+      if isRead { readBytes += bytes }
+      largest = max(largest, bytes)
+    }
+
+    /// Activations, soft weights and their gradients, and gradients of activations on their way.
+    var peak: Int { readBytes + 2 * weightBytes + 3 * largest }
+  }
+}

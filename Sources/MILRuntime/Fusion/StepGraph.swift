@@ -1,0 +1,27 @@
+/// Which step makes a value, and which use it.
+struct StepGraph {
+  private var makers: [Int: Int] = [:]
+  private var users: [Int: [Int]] = [:]
+
+  init(_ plan: Plan) {
+    for (index, step) in plan.steps.enumerated() {
+      for slot in step.outputs { makers[slot] = index }
+      for slot in step.arguments.values.joined() { users[slot, default: []].append(index) }
+    }
+    // Whoever asks for an output is no step.
+    for output in plan.outputs { users[output.slot, default: []].append(-1) }
+  }
+
+  func maker(of slot: Int) -> Int? { makers[slot] }
+
+  func uses(of slot: Int) -> Int { users[slot, default: []].count }
+
+  /// The step that makes a value which is used once, so that both can become one.
+  func onlyMaker(of slot: Int) -> Int? { uses(of: slot) == 1 ? makers[slot] : nil }
+
+  /// The only step that uses a value.
+  func onlyUser(of slot: Int) -> Int? {
+    guard let user = users[slot], user.count == 1, user[0] >= 0 else { return nil }
+    return user[0]
+  }
+}
