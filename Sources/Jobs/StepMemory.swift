@@ -65,7 +65,7 @@ struct StepMemory {
     self.kept = kept
     let largest = trace.nodes.filter { $0.history != nil }.map { 4 * $0.shape.count }.max() ?? 0
     block = blocks.values.map(\.peak).max() ?? 4 * largest
-    overhead = max(192 << 20, (state + kept + block) / 8 * 7 / 10) + Self.programBytes
+    overhead = max(192 << 20, (state + kept + block) * 3 / 80) + Self.programBytes
   }
 
   /// A recomputed block.
