@@ -69,21 +69,20 @@ package struct Pipeline: Sendable {
     let toldRefiner = request.refiner == nil ? nil : try conditioning(lastOnly: true) { _ in }
     release()
     let shown = previewEvery > 0 && !request.reducesMemory ? try decoder() : nil
-    var clock: StepClock?
+    var clock = StepClock(images: request.count)
     func watch(_ step: DenoisingLoop.Step, _ run: Run) throws {
       if isInterrupted() { throw GenerationError.interrupted }
       try observe(step)
       let steps = sampler.timesteps.count - run.start.position
-      clock = clock ?? StepClock(images: request.count, steps: steps)
       let taken = step.position - run.start.position + 1
-      if let progress = clock?.tick(image: run.index, step: taken) { try notify(.progress(progress)) }
+      try notify(.progress(clock.tick(image: run.index, step: taken, of: steps)))
       if previewEvery > 0, taken % previewEvery == 0, taken < steps {
         let values = try (shown ?? decoder())(step.denoised)
         try notify(.preview(Picture(values: values), image: run.index, step: taken))
       }
     }
     try notify(.stage("loading the UNet"))
-    var runs = try baseRuns(told, sampler, watch)
+    var runs = try baseRuns(told, sampler, begin: { clock.restart() }, watch)
     release()
     if let refiner = request.refiner, let toldRefiner {
       try notify(.stage("loading the refiner"))
@@ -136,16 +135,15 @@ package struct Pipeline: Sendable {
 /// Measures steps.
 private struct StepClock {
   let images: Int
-  let steps: Int
-  private let start = ContinuousClock.now
+  private var start = ContinuousClock.now
   private var done = 0
 
-  init(images: Int, steps: Int) {
-    self.images = images
-    self.steps = steps
-  }
+  init(images: Int) { self.images = images }
 
-  mutating func tick(image: Int, step: Int) -> Pipeline.Progress {
+  /// Counts from now on: what came before was loading.
+  mutating func restart() { start = .now }
+
+  mutating func tick(image: Int, step: Int, of steps: Int) -> Pipeline.Progress {
     done += 1
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     let perStep = elapsed / Double(done)

@@ -37,8 +37,11 @@ extension Pipeline {
   }
 
   /// Noise or pictures, and all steps of the model's UNet.
+  ///
+  /// - Parameter begin: is called when all is loaded, before the first step.
   func baseRuns(
-    _ told: Conditioning, _ sampler: any Sampler, _ watch: (DenoisingLoop.Step, Run) throws -> Void
+    _ told: Conditioning, _ sampler: any Sampler, begin: () -> Void,
+    _ watch: (DenoisingLoop.Step, Run) throws -> Void
   ) throws -> [Run] {
     let preparation = try Preparation(models, request, geometry)
     let denoiser = try models.denoiser(request.precision)
@@ -51,6 +54,7 @@ extension Pipeline {
     let loop = DenoisingLoop(
       told, sizes: sizes(denoiser, size, told), control: try control(size),
       guidance: request.guidance, asksSeparately: request.reducesMemory)
+    begin()
     return try runs.map { run in
       try stepped(run, loop, denoiser, sampler, at: run.start.position, until: handover, watch)
     }
