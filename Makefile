@@ -32,7 +32,7 @@ parity: dependencies
 
 # Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
 packages: dependencies
-	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter MILRuntimeTests
+	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter 'MILRuntimeTests|PackagePipelineTests'
 
 # The package reader under libFuzzer, on the corpus that the tests keep; findings lie in .build-fuzz: make fuzz SECONDS=600
 SECONDS ?= 600

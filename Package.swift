@@ -87,7 +87,10 @@ let package = Package(
       ["sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
     .tests(
       "ParityTests", ["TestSupport", "Training", "Generation"],
-      exclude: ["make_lcm_references.py", "make_controlnet_references.py", "make_safety_references.py"]),
+      exclude: [
+        "make_lcm_references.py", "make_controlnet_references.py", "make_safety_references.py",
+        "make_refiner_references.py", "make_inpainting_references.py",
+      ]),
     .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport"]),
     .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),

@@ -51,6 +51,8 @@ package struct EvaluateJob {
       throw JobError.option(
         name: name, expected: name == "--guidance" ? "above 1, to 100" : "at least 1", found: found)
     }
+    // A package that is none should be known before the reference has run for hours.
+    for path in packages { _ = try PackageDenoiser(path) }
     self.models = models
     self.packages = packages
     self.settings = settings

@@ -29,7 +29,7 @@ package struct EvaluationPage {
       table { border-collapse: collapse; margin: 1em 0 }
       td, th { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd }
       td:first-child, th:first-child { text-align: left }
-      figure { display: inline-block; margin: .2em; font-size: 12px; text-align: center }
+      figure { display: inline-block; vertical-align: top; margin: .2em; font-size: 12px; text-align: center }
       figure img { width: 128px; image-rendering: auto; display: block }
       svg text { font-size: 12px }
       </style></head><body>

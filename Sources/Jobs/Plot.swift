@@ -77,7 +77,8 @@ struct Plot {
     let (low, high) = (values.min() ?? 0, values.max() ?? 1)
     guard high - low > 1e-12 * max(1, abs(high)) else { return (low - 1)...(low + 1) }
     let margin = (high - low) * 0.05
-    return (low - margin)...(high + margin)
+    // What cannot be negative is not shown as if it could.
+    return (low >= 0 ? max(0, low - margin) : low - margin)...(high + margin)
   }
 
   private static func plain(_ text: String) -> String {

@@ -9,10 +9,12 @@ public enum NoiseSource: Sendable {
     case torch, numpy, nvidia
   }
 
-  /// - Parameter seed: torch and NumPy take its low 32 bits.
-  public init(_ kind: Kind, seed: UInt64) {
+  /// - Parameters:
+  ///   - seed: torch and NumPy take its low 32 bits.
+  ///   - asApple: whether torch's is ml-stable-diffusion's version of it.
+  public init(_ kind: Kind, seed: UInt64, asApple: Bool = false) {
     switch kind {
-    case .torch: self = .torch(TorchGenerator(seed: seed))
+    case .torch: self = .torch(TorchGenerator(seed: seed, refillsFromDoubles: asApple))
     case .numpy: self = .numpy(NumpyGenerator(seed: UInt32(truncatingIfNeeded: seed)))
     case .nvidia: self = .nvidia(NvidiaGenerator(seed: seed))
     }

@@ -8,8 +8,16 @@ public struct TorchGenerator: Sendable {
   /// The second normal of a pair that small draws keep for the next one.
   private var kept: Double?
 
-  /// - Parameter seed: only the low 32 bits count, as in torch.
-  public init(seed: UInt64) { twister = MersenneTwister(seed: UInt32(truncatingIfNeeded: seed)) }
+  /// Whether the end of a draw that is no multiple of 16 comes from numbers of 53 bits instead of 24.
+  private let refillsFromDoubles: Bool
+
+  /// - Parameters:
+  ///   - seed: only the low 32 bits count, as in torch.
+  ///   - refillsFromDoubles: reproduce the end of uneven draws of ml-stable-diffusion's Swift package.
+  public init(seed: UInt64, refillsFromDoubles: Bool = false) {
+    twister = MersenneTwister(seed: UInt32(truncatingIfNeeded: seed))
+    self.refillsFromDoubles = refillsFromDoubles
+  }
 
   /// `torch.randn(count)` in 32-bit floats.
   public mutating func normals(_ count: Int) -> [Float] {
@@ -17,7 +25,7 @@ public struct TorchGenerator: Sendable {
     var values = (0..<count).map { _ in uniform() }
     for start in stride(from: 0, through: count - 16, by: 16) { transform(&values, start) }
     if count % 16 != 0 {
-      for i in count - 16..<count { values[i] = uniform() }
+      for i in count - 16..<count { values[i] = refillsFromDoubles ? Float(uniform53()) : uniform() }
       transform(&values, count - 16)
     }
     return values

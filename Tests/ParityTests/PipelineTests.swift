@@ -39,7 +39,7 @@ import Testing
     let file = try References.safetensors("pipeline/\(entry)")
     let name = entry.replacingOccurrences(of: ".safetensors", with: "")
     let parts = name.split(separator: "_").map(String.init)
-    let models = try ModelSet(References.path("models/\(parts[0])"))
+    var models = try ModelSet(References.path("models/\(parts[0])"))
     var (request, strength) = try request()
     if parts[2] == "ddim" { request.method = .ddim }
     if parts[0].hasPrefix("sdxl") { request.negativePrompt = nil }
@@ -47,6 +47,22 @@ import Testing
       let values = try file.tensor("init_image_0_1")
       let picture = Picture(values: Tensor(values.shape, values.elements.map { 2 * $0 - 1 }))
       request.start = GenerationRequest.Start(picture: picture, strength: strength)
+    }
+    if parts[1].hasPrefix("inpaint") {
+      let mask = try file.tensor("mask_0_1")
+      let plane = mask.elements.map { 2 * $0 - 1 }
+      let colours = Tensor([1, 3, mask.shape[2], mask.shape[3]], plane + plane + plane)
+      let values = try file.tensor("init_image_0_1")
+      let picture = Picture(values: Tensor(values.shape, values.elements.map { 2 * $0 - 1 }))
+      request.start = GenerationRequest.Start(
+        picture: picture, strength: try file.doubles("strength")[0], mask: Picture(values: colours))
+      if parts[1] == "inpaint9" {
+        models.unet = .folder(References.path("models/\(parts[0])/inpainting"))
+      }
+    }
+    if parts[1] == "refined" {
+      let unet = ModelSet.Place(path: References.path("models/\(parts[0])/refiner"))
+      request.refiner = GenerationRequest.Refiner(unet: unet, start: 0.6)
     }
     let pipeline = try Pipeline(models, request)
     var steps: [DenoisingLoop.Step] = []

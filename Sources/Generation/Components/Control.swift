@@ -55,6 +55,10 @@ struct ControlEncoding: Sendable {
             path: model.path, expected: "an output 'additional_residual_\(index)'",
             found: outputs.keys.sorted().joined(separator: ", "))
         }
+        guard residual.shape.rank == 4, residual.shape[0] == rows else {
+          throw GenerationError.package(
+            path: model.path, expected: "residuals [\(rows), channels, height, width]", found: "\(residual.shape)")
+        }
         return residual
       }
     }

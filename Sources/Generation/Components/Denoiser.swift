@@ -1,6 +1,5 @@
 internal import Kernels
 internal import Layers
-internal import MILRuntime
 internal import StableDiffusion
 package import Tensors
 
@@ -14,8 +13,8 @@ package protocol Denoiser: Sendable {
   var usualSize: (height: Int, width: Int) { get }
   /// Tokens of a prompt; nil if any.
   var fixedTokens: Int? { get }
-  /// Numbers of picture size that SDXL's are told; nil of others.
-  var sizeConditions: Int? { get }
+  /// Numbers of picture size that SDXL's are told beside so many features of pooled text; nil of others.
+  func sizeConditions(pooled: Int) -> Int?
 
   /// - Parameter sample: `[rows, inputChannels, height, width]`
   /// - Returns: `[rows, 4, height, width]`
@@ -51,6 +50,12 @@ package struct FolderDenoiser: Denoiser {
 
   package init(_ folder: String, precision: Precision = .single) throws {
     let loaded = try DiffusersFolder.unet(folder)
+    let configuration = loaded.model.configuration
+    guard [4, 9].contains(configuration.inputChannels), configuration.outputChannels == 4 else {
+      throw GenerationError.mismatch(
+        what: folder, expected: "4 channels of latents, or 9 in and 4 out of an inpainting UNet",
+        found: "\(configuration.inputChannels) in and \(configuration.outputChannels) out")
+    }
     unet =
       precision == .single
       ? loaded.model : try UNet(loaded.store.roundedToHalf(), loaded.model.configuration)
@@ -63,10 +68,8 @@ package struct FolderDenoiser: Denoiser {
     (unet.configuration.sampleSize, unet.configuration.sampleSize)
   }
   package var fixedTokens: Int? { nil }
-  package var sizeConditions: Int? {
-    guard let textTime = unet.configuration.textTime else { return nil }
-    // Six numbers of the base model, five of the refiner; the rest of the inputs is pooled text.
-    return [6, 5].first { textTime.projectionInputs - $0 * textTime.timeFeatures > 0 }
+  package func sizeConditions(pooled: Int) -> Int? {
+    unet.configuration.textTime.map { max(0, $0.projectionInputs - pooled) / $0.timeFeatures }
   }
 
   package func callAsFunction(
@@ -78,6 +81,13 @@ package struct FolderDenoiser: Denoiser {
         what: "text encoder and UNet", expected: "\(features) features of a token",
         found: "\(conditioning.states.shape[2])")
     }
+    let skips = unet.configuration.skipChannels
+    let wanted = extras.residuals.isEmpty ? [] : skips + skips.suffix(1)
+    guard extras.residuals.map({ $0.shape[1] }) == wanted else {
+      throw GenerationError.mismatch(
+        what: "ControlNet and UNet", expected: "residuals of \(wanted) channels",
+        found: "\(extras.residuals.map { $0.shape[1] })")
+    }
     let addition = try unet.configuration.addition(conditioning, extras.sizes)
     return Execution.withoutGradients {
       Execution.inHalfPrecision(precision == .half) {
@@ -88,68 +98,6 @@ package struct FolderDenoiser: Denoiser {
         ).channelsFirst()
       }
     }
-  }
-}
-
-/// A UNet package, computed by the runner from packed weights.
-package struct PackageDenoiser: Denoiser {
-  private let model: PackageModel
-  /// `[batch, channels, height, width]`
-  private let sample: [Int]
-  /// `[batch, features, 1, tokens]`
-  private let context: [Int]
-  package let sizeConditions: Int?
-
-  package init(_ path: String) throws {
-    model = try PackageModel(path: path)
-    sample = try model.shape(of: "sample", rank: 4)
-    context = try model.shape(of: "encoder_hidden_states", rank: 4)
-    guard sample[0] > 0, context[0] == sample[0], context[2] == 1 else {
-      throw GenerationError.package(
-        path: path, expected: "encoder_hidden_states [\(sample[0]), features, 1, tokens]",
-        found: "\(context)")
-    }
-    let isLarge = model.inputs.contains { $0.name == "time_ids" }
-    sizeConditions = isLarge ? try model.shape(of: "time_ids", rank: 2)[1] : nil
-  }
-
-  /// Samples in a call.
-  package var batch: Int { sample[0] }
-  package var inputChannels: Int { sample[1] }
-  package var fixedSize: (height: Int, width: Int)? { (sample[2], sample[3]) }
-  package var usualSize: (height: Int, width: Int) { (sample[2], sample[3]) }
-  package var fixedTokens: Int? { context[3] }
-  /// Bytes of values that are alive at once while it runs, weights apart.
-  package var peakMemoryBytes: Int { model.peakMemoryBytes }
-
-  package func callAsFunction(
-    _ sample: Tensor, timestep: Float, _ conditioning: Conditioning, _ extras: DenoiserExtras
-  ) throws -> Tensor {
-    let text = Execution.withoutGradients { conditioning.states.permuted(0, 2, 1) }
-    guard text.shape[1] == context[1], text.shape[2] == context[3] else {
-      throw GenerationError.mismatch(
-        what: model.path, expected: "text states of \(context[3]) tokens and \(context[1]) features",
-        found: "\(text.shape[2]) and \(text.shape[1])")
-    }
-    let count = sample.shape[0]
-    let parts = try stride(from: 0, to: count, by: batch).map { start in
-      // A shorter batch is filled up with its last row.
-      let rows = (start..<start + batch).map { min($0, count - 1) }
-      var inputs: [String: Tensor] = [
-        "sample": sample.rows(rows), "timestep": Tensor(repeating: timestep, shape: [batch]),
-        "encoder_hidden_states": Tensor([batch, text.shape[1], 1, text.shape[2]], text.rows(rows).buffer),
-      ]
-      if sizeConditions != nil {
-        inputs["time_ids"] = extras.sizes?.rows(rows)
-        inputs["text_embeds"] = conditioning.pooled?.rows(rows)
-      }
-      for (index, residual) in extras.residuals.enumerated() {
-        inputs["additional_residual_\(index)"] = residual.rows(rows)
-      }
-      let output = try model.result("noise_pred", inputs: inputs)
-      return output.rows(Array(0..<min(batch, count - start)))
-    }
-    return .stacked(parts)
   }
 }
 
@@ -184,7 +132,14 @@ extension ParameterStore {
 extension ModelSet {
   /// Loads the UNet.
   package func denoiser(_ precision: Precision = .single) throws -> any Denoiser {
-    switch unet {
+    try unet.denoiser(precision)
+  }
+}
+
+extension ModelSet.Place {
+  /// Loads the UNet that is there.
+  func denoiser(_ precision: Precision) throws -> any Denoiser {
+    switch self {
     case .folder(let path): try FolderDenoiser(path, precision: precision)
     case .package(let path): try PackageDenoiser(path)
     }

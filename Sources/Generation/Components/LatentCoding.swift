@@ -56,7 +56,16 @@ package struct LatentDecoding: Sendable {
       return Execution.withoutGradients {
         Execution.inHalfPrecision(precision == .half) { decoder(z.channelsLast()).channelsFirst() }
       }
-    case .package(let model, _): return try model.result("image", inputs: ["z": z])
+    case .package(let model, _):
+      let picture = try model.result("image", inputs: ["z": z])
+      let wanted: Shape = [
+        1, 3, z.shape[2] * geometry.magnification, z.shape[3] * geometry.magnification,
+      ]
+      guard picture.shape == wanted else {
+        throw GenerationError.package(
+          path: model.path, expected: "image \(wanted)", found: "\(picture.shape)")
+      }
+      return picture
     }
   }
 }
@@ -97,6 +106,11 @@ struct LatentEncoding: Sendable {
     case .folder(let encoder):
       moments = Execution.withoutGradients { encoder(picture.channelsLast()).channelsFirst() }
     case .package(let model): moments = try model.result("latent", inputs: ["x": picture])
+    }
+    guard moments.shape.rank == 4, moments.shape[0] == 1, moments.shape[1] == 8 else {
+      throw GenerationError.mismatch(
+        what: "VAE encoder", expected: "mean and logarithm of the variance [1, 8, height, width]",
+        found: "\(moments.shape)")
     }
     let (channels, height, width) = (moments.shape[1] / 2, moments.shape[2], moments.shape[3])
     let count = channels * height * width

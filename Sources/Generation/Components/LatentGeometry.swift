@@ -16,6 +16,11 @@ package struct LatentGeometry: Sendable {
     switch models.decoder {
     case .folder(let path):
       let configuration = try AutoencoderConfiguration(folder: path)
+      guard configuration.latentChannels == 4, configuration.imageChannels == 3 else {
+        throw GenerationError.mismatch(
+          what: path, expected: "latents of 4 channels and pictures of 3",
+          found: "\(configuration.latentChannels) and \(configuration.imageChannels)")
+      }
       scalingFactor = Double(configuration.scalingFactor)
       magnification = 1 << (configuration.blockChannels.count - 1)
     case .package(let path):
@@ -23,11 +28,15 @@ package struct LatentGeometry: Sendable {
       let shape = try model.shape(of: "z", rank: 4)
       scalingFactor =
         Double(configuration?.scalingFactor ?? (models.textEncoders.count == 2 ? 0.13025 : 0.18215))
+      guard shape[1] == 4, shape[2] > 0, shape[3] > 0 else {
+        throw GenerationError.package(
+          path: path, expected: "z [1, 4, height, width]", found: "\(shape)")
+      }
       guard let output = model.outputs.first?.shape, output.count == 4 else {
         throw GenerationError.package(path: path, expected: "an output 'image'", found: "none of 4 axes")
       }
       // Published packages often leave the output's shape open; Stable Diffusion's VAE magnifies by 8.
-      magnification = output[2].map { $0 / max(1, shape[2]) } ?? 8
+      magnification = max(1, output[2].map { $0 / shape[2] } ?? 8)
     }
   }
 }

@@ -57,22 +57,22 @@ package struct ModelSet: Sendable {
     }
     let search = Search(folder: folder)
     self.folder = folder
-    unet = try search.place("unet", ["Unet"], "_unet", packages.unet)
+    unet = try search.place("unet", ["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"], packages.unet)
     var encoders = [
-      try search.place("text_encoder", ["TextEncoder"], "_text_encoder", packages.textEncoder)
+      try search.place("text_encoder", ["TextEncoder"], ["_text_encoder"], packages.textEncoder)
     ]
     if let second = search.optional(
-      "text_encoder_2", ["TextEncoder2"], "_text_encoder_2", packages.textEncoder2)
+      "text_encoder_2", ["TextEncoder2"], ["_text_encoder_2"], packages.textEncoder2)
     {
       encoders.append(second)
     }
     textEncoders = encoders
-    decoder = try search.place("vae", ["VAEDecoder"], "_vae_decoder", packages.decoder)
-    encoder = search.optional("vae", ["VAEEncoder"], "_vae_encoder", packages.encoder)
+    decoder = try search.place("vae", ["VAEDecoder"], ["_vae_decoder"], packages.decoder)
+    encoder = search.optional("vae", ["VAEEncoder"], ["_vae_encoder"], packages.encoder)
     tokenizers = try (0..<encoders.count).map { index throws(GenerationError) in
       try search.tokenizer(index == 0 ? "tokenizer" : "tokenizer_2")
     }
-    safetyChecker = search.optional("safety_checker", ["SafetyChecker"], "_safety_checker", nil)
+    safetyChecker = search.optional("safety_checker", ["SafetyChecker"], ["_safety_checker"], nil)
     let scheduler = folder + "/scheduler"
     self.scheduler =
       FileManager.default.fileExists(atPath: scheduler + "/scheduler_config.json") ? scheduler : nil
@@ -89,24 +89,25 @@ private struct Search {
   /// - Parameters:
   ///   - component: diffusers' folder
   ///   - names: of the package, without its ending
-  ///   - suffix: how the converter's long names end
+  ///   - suffixes: how the converter's long names end
   func optional(
-    _ component: String, _ names: [String], _ suffix: String, _ given: String?
+    _ component: String, _ names: [String], _ suffixes: [String], _ given: String?
   ) -> ModelSet.Place? {
     if let given { return ModelSet.Place(path: given) }
     let own = "\(folder)/\(component)"
     if FileManager.default.fileExists(atPath: own + "/config.json") { return .folder(own) }
     let entries = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
     let found = entries.first { entry in
-      names.contains { entry == $0 + ".mlpackage" } || entry.hasSuffix(suffix + ".mlpackage")
+      names.contains { entry == $0 + ".mlpackage" }
+        || suffixes.contains { entry.hasSuffix($0 + ".mlpackage") }
     }
     return found.map { .package("\(folder)/\($0)") }
   }
 
   func place(
-    _ component: String, _ names: [String], _ suffix: String, _ given: String?
+    _ component: String, _ names: [String], _ suffixes: [String], _ given: String?
   ) throws(GenerationError) -> ModelSet.Place {
-    guard let place = optional(component, names, suffix, given) else {
+    guard let place = optional(component, names, suffixes, given) else {
       throw .missing(
         component: component, place: folder, hint: "expected \(component)/ or \(names[0]).mlpackage")
     }

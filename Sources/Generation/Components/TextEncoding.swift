@@ -64,7 +64,7 @@ struct TextEncoding: Sendable {
       let input = Tensor([1, tokens], identifiers.map { Float($0) })
       let outputs = try model.results(inputs: ["input_ids": input])
       let name = layer == .last ? "last_hidden_state" : "hidden_embeds"
-      guard let states = outputs[name], states.shape.rank == 3 else {
+      guard let states = outputs[name], states.shape.rank == 3, states.shape[0] == 1 else {
         throw GenerationError.package(
           path: model.path, expected: "an output '\(name)' [1, tokens, features]",
           found: outputs.keys.sorted().joined(separator: ", "))

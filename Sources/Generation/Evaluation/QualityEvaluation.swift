@@ -67,7 +67,7 @@ package struct QualityEvaluation: Sendable {
   private let decoder: LatentDecoding
   private let traces: [Trace]
   private let size: (height: Int, width: Int)
-  /// Latents after a single step of the reference in half precision, for Apple's measure; one a prompt.
+  /// Latents after a single step of the reference, for Apple's measure; one a prompt.
   private let singleSteps: [Tensor]
   package let referenceSecondsPerStep: Double
 
@@ -93,7 +93,7 @@ package struct QualityEvaluation: Sendable {
     let encoder = try PromptEncoder(models)
     let loops = try settings.prompts.map { prompt in
       let told = try encoder([WeightedPrompt(plain: ""), WeightedPrompt(plain: prompt)])
-      let sizes = pipeline.sizes(denoiser, size, rows: 2)
+      let sizes = pipeline.sizes(denoiser, size, told)
       return DenoisingLoop(told, sizes: sizes, guidance: settings.guidance)
     }
     let clock = ContinuousClock.now
@@ -112,10 +112,8 @@ package struct QualityEvaluation: Sendable {
     }
     let calls = traces.reduce(0) { $0 + $1.steps.count }
     referenceSecondsPerStep = (ContinuousClock.now - clock) / .seconds(1) / Double(max(1, calls))
-    let half: any Denoiser =
-      if case .folder = models.unet { try models.denoiser(.half) } else { denoiser }
     singleSteps = try loops.map { loop in
-      try Self.run(loop, half, configuration, 1, size, seed: settings.seeds[0]).latents
+      try Self.run(loop, denoiser, configuration, 1, size, seed: settings.seeds[0]).latents
     }
     (self.configuration, self.decoder, self.traces) = (configuration, decoder, traces)
     (self.settings, self.size) = (resolved, size)

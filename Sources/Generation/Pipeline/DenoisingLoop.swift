@@ -45,19 +45,20 @@ package struct DenoisingLoop: Sendable {
   /// - Parameters:
   ///   - latents: the first sample, already scaled or noisy
   ///   - first: the position to start at
+  ///   - end: the position to stop before; nil for the sampler's end
   ///   - noise: draws noise of the latents' shape
   ///   - keep: may replace the latents behind a step, as inpainting does
   ///   - observe: is shown every step
   /// - Returns: the last latents and the last predicted clean ones.
   package func callAsFunction(
     _ denoiser: any Denoiser, _ sampler: any Sampler, from latents: Tensor, at first: Int = 0,
-    noise: () -> Tensor, keep: (Tensor, Int) -> Tensor = { latents, _ in latents },
+    until end: Int? = nil, noise: () -> Tensor, keep: (Tensor, Int) -> Tensor = { latents, _ in latents },
     observe: (Step) throws -> Void = { _ in }
   ) throws -> (latents: Tensor, denoised: Tensor) {
     var sampler = sampler
     var latents = latents
     var denoised = latents
-    for position in first..<sampler.timesteps.count {
+    for position in first..<max(first, end ?? sampler.timesteps.count) {
       let input = sampler.modelInput(latents, at: position)
       let answers = try answers(denoiser, input, sampler.timesteps[position])
       let output = guided(answers)

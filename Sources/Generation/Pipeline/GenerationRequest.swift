@@ -40,6 +40,18 @@ package struct GenerationRequest: Sendable {
     }
   }
 
+  /// SDXL's second UNet, for the last steps; it is told what the second text encoder says.
+  package struct Refiner: Sendable {
+    package let unet: ModelSet.Place
+    /// Share of the noise that the base model takes away, 0 to 1.
+    package let start: Double
+
+    package init(unet: ModelSet.Place, start: Double = 0.8) {
+      self.unet = unet
+      self.start = start
+    }
+  }
+
   package var prompt: String
   /// Nil is not the empty prompt for SDXL, which may take zeros instead.
   package var negativePrompt: String?
@@ -61,6 +73,7 @@ package struct GenerationRequest: Sendable {
   package var noiseSource: NoiseSource.Kind?
   package var start: Start?
   package var control: ControlPicture?
+  package var refiner: Refiner?
   /// Whether `(words:1.2)` are weights; plain text otherwise.
   package var readsWeights = false
   package var overflow = PromptEncoder.Overflow.cut
@@ -81,6 +94,9 @@ package struct GenerationRequest: Sendable {
     try check("eta", (0...1).contains(eta), "0 to 1", "\(eta)")
     for (name, size) in [("width", width), ("height", height)] {
       if let size { try check(name, (8...8192).contains(size), "8 to 8192", "\(size)") }
+    }
+    if let refiner {
+      try check("refiner's start", (0...1).contains(refiner.start), "0 to 1", "\(refiner.start)")
     }
     if let start {
       try check("strength", (0...1).contains(start.strength), "0 to 1", "\(start.strength)")

@@ -36,7 +36,7 @@ package struct Pipeline: Sendable {
 
   package let models: ModelSet
   package let request: GenerationRequest
-  private let geometry: LatentGeometry
+  let geometry: LatentGeometry
   package let configuration: SamplerConfiguration
 
   package init(_ models: ModelSet, _ request: GenerationRequest) throws {
@@ -65,59 +65,37 @@ package struct Pipeline: Sendable {
   ) throws -> [Result] {
     let sampler = try configuration.sampler(steps: request.steps)
     try notify(.stage("encoding the prompt"))
-    let conditioning = try self.conditioning(notify)
+    let told = try conditioning(notify)
+    let toldRefiner = request.refiner == nil ? nil : try conditioning(lastOnly: true) { _ in }
     release()
-    var preparation = try Preparation(models, request, geometry)
-    if request.start != nil { try notify(.stage("encoding the picture")) }
-    var starts: [Preparation.Start] = []
-    try notify(.stage("loading the UNet"))
-    let denoiser = try models.denoiser(request.precision)
-    let size = try preparation.size(denoiser)
-    for index in 0..<request.count {
-      starts.append(try preparation.start(seed: seed(index), size, denoiser, sampler))
-    }
-    preparation.release()
-    var loop = DenoisingLoop(
-      conditioning, sizes: sizes(denoiser, size, rows: conditioning.states.shape[0]),
-      control: try control(size), guidance: request.guidance, asksSeparately: request.reducesMemory)
-    let decoder = previewEvery > 0 && !request.reducesMemory ? try self.decoder() : nil
-    var clock = StepClock(images: request.count, steps: sampler.timesteps.count - (starts.first?.position ?? 0))
-    var latents: [Tensor] = []
-    for index in starts.indices {
-      let start = starts[index]
-      loop.extraChannels = start.extraChannels
-      var source = start.noise
-      let made = try loop(
-        denoiser, sampler, from: start.latents, at: start.position,
-        noise: { Tensor(start.latents.shape, source.normals(start.latents.shape.count)) },
-        keep: { latents, position in start.kept(latents, behind: position, sampler) }
-      ) { step in
-        if isInterrupted() { throw GenerationError.interrupted }
-        try observe(step)
-        try notify(.progress(clock.tick(image: index)))
-        let taken = step.position - start.position + 1
-        if previewEvery > 0, taken % previewEvery == 0, step.position + 1 < sampler.timesteps.count {
-          let shown = try decoder ?? self.decoder()
-          try notify(.preview(Picture(values: try shown(step.denoised)), image: index, step: taken))
-        }
+    let shown = previewEvery > 0 && !request.reducesMemory ? try decoder() : nil
+    var clock = StepClock(images: request.count)
+    func watch(_ step: DenoisingLoop.Step, _ run: Run) throws {
+      if isInterrupted() { throw GenerationError.interrupted }
+      try observe(step)
+      let steps = sampler.timesteps.count - run.start.position
+      let taken = step.position - run.start.position + 1
+      try notify(.progress(clock.tick(image: run.index, step: taken, of: steps)))
+      if previewEvery > 0, taken % previewEvery == 0, taken < steps {
+        let values = try (shown ?? decoder())(step.denoised)
+        try notify(.preview(Picture(values: values), image: run.index, step: taken))
       }
-      latents.append(request.compatibility == .apple ? made.denoised : made.latents)
     }
-    return try decoded(latents, decoder, notify)
-  }
-
-  /// The ControlNet and its picture at the latents' size.
-  private func control(_ size: (height: Int, width: Int)) throws -> Control? {
-    guard let control = request.control else { return nil }
-    let picture = control.picture.fitted(
-      width: size.width * geometry.magnification, height: size.height * geometry.magnification)
-    return Control(try ControlEncoding(control.place), picture: picture, scale: control.scale)
+    try notify(.stage("loading the UNet"))
+    var runs = try baseRuns(told, sampler, begin: { clock.restart() }, watch)
+    release()
+    if let refiner = request.refiner, let toldRefiner {
+      try notify(.stage("loading the refiner"))
+      runs = try refined(runs, refiner, toldRefiner, watch)
+      release()
+    }
+    let isApple = request.compatibility == .apple
+    return try decoded(runs.map { isApple ? $0.denoised : $0.latents }, shown, notify)
   }
 
   private func decoded(
     _ latents: [Tensor], _ loaded: LatentDecoding?, _ notify: (Event) throws -> Void
   ) throws -> [Result] {
-    release()
     try notify(.stage("decoding"))
     let decoder = try loaded ?? self.decoder()
     let checker = try models.safetyChecker.flatMap { place in
@@ -139,7 +117,7 @@ package struct Pipeline: Sendable {
     }
   }
 
-  private func seed(_ index: Int) -> UInt64 { request.seed &+ UInt64(index) }
+  func seed(_ index: Int) -> UInt64 { request.seed &+ UInt64(index) }
 
   private func release() {
     if request.reducesMemory { BufferPool.releaseIdle() }
@@ -152,58 +130,25 @@ package struct Pipeline: Sendable {
 
   /// Latent pixels of a tile's side when memory counts.
   private static let reducedTile = 32
-
-  /// Negative prompt and prompt, or the prompt alone without guidance.
-  private func conditioning(_ notify: (Event) throws -> Void) throws -> Conditioning {
-    let encoder = try PromptEncoder(
-      models, dialect: request.compatibility == .apple ? .apple : .clip, overflow: request.overflow)
-    func read(_ text: String) throws -> WeightedPrompt {
-      request.readsWeights ? try WeightedPrompt(weighted: text) : WeightedPrompt(plain: text)
-    }
-    let prompt = try read(request.prompt)
-    let excess = encoder.excess(prompt)
-    if excess > 0, request.overflow == .cut {
-      try notify(.warning("the prompt is \(excess) tokens too long, its end is left out; see --long-prompt"))
-    }
-    guard request.guidance > 1 else { return try encoder([prompt]) }
-    if request.negativePrompt == nil, models.zeroesEmptyPrompt {
-      let positive = try encoder([prompt])
-      return .stacked([positive.zeroed, positive])
-    }
-    return try encoder([read(request.negativePrompt ?? ""), prompt])
-  }
-
-  /// SDXL's picture size, crop and target size; the refiner's size, crop and aesthetic score.
-  func sizes(_ denoiser: any Denoiser, _ size: (height: Int, width: Int), rows: Int) -> Tensor? {
-    guard let count = denoiser.sizeConditions else { return nil }
-    let (height, width) = (
-      Float(size.height * geometry.magnification), Float(size.width * geometry.magnification)
-    )
-    let row = [height, width, 0, 0] + (count == 6 ? [height, width] : [6])
-    var numbers = (0..<rows).flatMap { _ in row }
-    if count == 5, rows == 2 { numbers[4] = 2.5 }
-    return Tensor([rows, count], numbers)
-  }
 }
 
 /// Measures steps.
 private struct StepClock {
   let images: Int
-  let steps: Int
-  private let start = ContinuousClock.now
+  private var start = ContinuousClock.now
   private var done = 0
 
-  init(images: Int, steps: Int) {
-    self.images = images
-    self.steps = steps
-  }
+  init(images: Int) { self.images = images }
 
-  mutating func tick(image: Int) -> Pipeline.Progress {
+  /// Counts from now on: what came before was loading.
+  mutating func restart() { start = .now }
+
+  mutating func tick(image: Int, step: Int, of steps: Int) -> Pipeline.Progress {
     done += 1
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     let perStep = elapsed / Double(done)
     return Pipeline.Progress(
-      image: image + 1, images: images, step: done - image * steps, steps: steps,
+      image: image + 1, images: images, step: step, steps: steps,
       secondsPerStep: perStep, secondsLeft: perStep * Double(images * steps - done))
   }
 }

@@ -36,7 +36,7 @@ struct Preparation {
   private let models: ModelSet
   private let request: GenerationRequest
   private let geometry: LatentGeometry
-  private var encoder: LatentEncoding?
+  private let encoder: LatentEncoding?
 
   init(_ models: ModelSet, _ request: GenerationRequest, _ geometry: LatentGeometry) throws {
     self.models = models
@@ -46,9 +46,6 @@ struct Preparation {
       request.start == nil
       ? nil : try LatentEncoding(models, scalingFactor: geometry.scalingFactor)
   }
-
-  /// Lets the VAE encoder go.
-  mutating func release() { encoder = nil }
 
   /// Height and width of the latents.
   func size(_ denoiser: any Denoiser) throws -> (height: Int, width: Int) {
@@ -75,8 +72,9 @@ struct Preparation {
   func start(
     seed: UInt64, _ size: (height: Int, width: Int), _ denoiser: any Denoiser, _ sampler: any Sampler
   ) throws -> Start {
-    let kind = request.noiseSource ?? (request.compatibility == .apple ? .numpy : .torch)
-    var source = NoiseSource(kind, seed: seed)
+    let isApple = request.compatibility == .apple
+    var source = NoiseSource(
+      request.noiseSource ?? (isApple ? .numpy : .torch), seed: seed, asApple: isApple)
     let shape: Shape = [1, 4, size.height, size.width]
     guard let start = request.start, let encoder else {
       guard denoiser.inputChannels == 4 else {
@@ -97,7 +95,7 @@ struct Preparation {
     let isWhole = start.strength == 1 && mask != nil
     // The order of draws is diffusers': the picture's sample, the noise, the masked picture's sample.
     let needsPicture = denoiser.inputChannels == 4 || !isWhole
-    let clean = needsPicture ? try encoder(picture) { source.normals($0) } : nil
+    let clean = needsPicture ? try encoded(picture, encoder, shape, &source) : nil
     let noise = Tensor(shape, source.normals(shape.count))
     let latents: Tensor
     if isWhole || position >= sampler.timesteps.count {
@@ -112,7 +110,7 @@ struct Preparation {
       if denoiser.inputChannels == 4 {
         kept = clean.map { Kept(clean: $0, noise: noise, mask: small) }
       } else {
-        let hidden = try encoder(masked(picture, mask)) { source.normals($0) }
+        let hidden = try encoded(masked(picture, mask), encoder, shape, &source)
         let plane = Tensor([1, 1, size.height, size.width], small.map { $0 ? 1 : 0 })
         extra = DenoisingLoop.joined(plane, hidden)
       }
@@ -120,6 +118,18 @@ struct Preparation {
       throw GenerationError.option(name: "--mask", expected: "a mask for this inpainting UNet", found: "none")
     }
     return Start(latents: latents, position: position, noise: source, extraChannels: extra, kept: kept)
+  }
+
+  /// A sample of a picture's latents, of the UNet's size.
+  private func encoded(
+    _ picture: Tensor, _ encoder: LatentEncoding, _ shape: Shape, _ source: inout NoiseSource
+  ) throws -> Tensor {
+    let latents = try encoder(picture) { source.normals($0) }
+    guard latents.shape == shape else {
+      throw GenerationError.mismatch(
+        what: "VAE encoder and UNet", expected: "latents \(shape)", found: "\(latents.shape)")
+    }
+    return latents
   }
 
   /// The mask at the latents' size, by nearest pixel.

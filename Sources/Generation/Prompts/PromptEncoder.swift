@@ -21,15 +21,22 @@ package struct PromptEncoder: Sendable {
   private let tokenizers: [CLIPTokenizer]
   private let encoders: [TextEncoding]
   private let overflow: Overflow
+  /// Whether the UNet is told the pooled text too.
+  private let pools: Bool
 
   /// Loads the text encoders.
+  ///
+  /// - Parameter lastOnly: leave out SDXL's first one, as its refiner does.
   package init(
-    _ models: ModelSet, dialect: CLIPTokenizer.Dialect = .clip, overflow: Overflow = .cut
+    _ models: ModelSet, dialect: CLIPTokenizer.Dialect = .clip, overflow: Overflow = .cut,
+    lastOnly: Bool = false
   ) throws {
-    let layer: TextEncoding.Layer = models.textEncoders.count == 2 ? .penultimate : .last
-    let encoders = try models.textEncoders.map { try TextEncoding($0, layer: layer) }
+    pools = models.textEncoders.count == 2
+    let layer: TextEncoding.Layer = pools ? .penultimate : .last
+    let first = lastOnly ? models.textEncoders.count - 1 : 0
+    let encoders = try models.textEncoders[first...].map { try TextEncoding($0, layer: layer) }
     self.encoders = encoders
-    tokenizers = try zip(models.tokenizers, encoders).map { folder, encoder in
+    tokenizers = try zip(models.tokenizers[first...], encoders).map { folder, encoder in
       try CLIPTokenizer(folder: folder, length: encoder.tokens, dialect: dialect)
     }
     self.overflow = overflow
@@ -97,7 +104,7 @@ package struct PromptEncoder: Sendable {
     let tokens = rows.reduce(0) { $0 + $1.shape[1] }
     return Conditioning(
       states: Tensor([1, tokens, features], rows.flatMap(\.elements)),
-      pooled: encoders.count == 2 ? pooled : nil)
+      pooled: pools ? pooled : nil)
   }
 
   /// States multiplied by their tokens' weights, then scaled so that their mean stays.

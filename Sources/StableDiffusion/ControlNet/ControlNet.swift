@@ -20,14 +20,8 @@ package struct ControlNet: Sendable {
     way = try UNetDescent(scope, in: configuration)
     picture = try ControlPictureEmbedding(
       scope["controlnet_cond_embedding"], channels: pictureChannels, outputs: channels[0])
-    // One for the first convolution, for each residual block and for each halving.
-    var widths = [channels[0]]
-    for (level, width) in channels.enumerated() {
-      let halvings = level < channels.count - 1 ? 1 : 0
-      widths += [Int](repeating: width, count: configuration.layersPerBlock[level] + halvings)
-    }
     var convolutions: [ConvolutionLayer] = []
-    for (index, width) in widths.enumerated() {
+    for (index, width) in configuration.skipChannels.enumerated() {
       convolutions.append(
         try ConvolutionLayer(
           scope["controlnet_down_blocks"][index], inputs: width, outputs: width, kernel: 1))

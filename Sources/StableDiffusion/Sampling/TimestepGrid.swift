@@ -25,7 +25,8 @@ package enum TimestepSpacing: String, Sendable, CaseIterable {
       return Array(values.reversed().prefix(steps))
     case .leading:
       let ratio = total / count
-      return Array((0..<count).map { Double($0 * ratio + offset) }.reversed().prefix(steps))
+      let values = (0..<count).map { Double(min($0 * ratio + offset, total - 1)) }
+      return Array(values.reversed().prefix(steps))
     case .trailing:
       let ratio = Double(total) / Double(steps)
       return (0..<steps).map { rounded(Double(total) - Double($0) * ratio) - 1 }

@@ -49,8 +49,9 @@ package struct CLIPTokenizer: Sendable {
     // Apple's package always fills up with the end token, whatever the model was trained with.
     padding = dialect == .apple ? end.1 : filler.1
     let longest = try json?.number("model_max_length", default: Double(length)) ?? Double(length)
-    guard longest >= 3 else {
-      throw .unsupported(file, key: "model_max_length", value: "\(longest)", expected: "at least 3")
+    guard min(longest, Double(length)) >= 3 else {
+      throw .unsupported(
+        file, key: "model_max_length", value: "\(min(longest, Double(length)))", expected: "at least 3")
     }
     self.length = Int(min(Double(length), longest))
     specials = [start, end, filler].reduce(into: []) { list, token in

@@ -44,6 +44,16 @@ public struct UNetConfiguration: Sendable, Equatable {
 
   /// Features of the timestep embedding.
   var timeFeatures: Int { blockChannels[0] * 4 }
+  /// Channels of the images that the way down hands to the way up: behind the first convolution, each residual block
+  /// and each halving.
+  package var skipChannels: [Int] {
+    var channels = [blockChannels[0]]
+    for (level, width) in blockChannels.enumerated() {
+      let halvings = level < blockChannels.count - 1 ? 1 : 0
+      channels += [Int](repeating: width, count: layersPerBlock[level] + halvings)
+    }
+    return channels
+  }
   /// How often the latents are halved on the way down.
   var downsamplings: Int { blockChannels.count - 1 }
 }

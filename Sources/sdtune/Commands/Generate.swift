@@ -95,6 +95,12 @@ struct Generate: ParsableCommand {
   @Option(help: "White where the picture is to be painted anew, PNG.", completion: .file(extensions: ["png"]))
   var mask: String?
 
+  @Option(help: "SDXL's refiner: its UNet's package or folder.")
+  var refiner: String?
+
+  @Option(help: "Share of the noise that is the base model's, 0 to 1.")
+  var refinerStart = 0.8
+
   @Option(help: "A ControlNet folder or package.")
   var controlnet: String?
 
@@ -166,6 +172,9 @@ struct Generate: ParsableCommand {
         picture: try PNGFile.read(image), strength: strength, mask: try mask.map { try PNGFile.read($0) })
     } else if mask != nil {
       throw JobError.option(name: "--mask", expected: "--image with it", found: "none")
+    }
+    if let refiner {
+      request.refiner = GenerationRequest.Refiner(unet: ModelSet.Place(path: refiner), start: refinerStart)
     }
     if let controlnet {
       guard let controlImage else {

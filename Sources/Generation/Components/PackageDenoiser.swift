@@ -1,0 +1,101 @@
+internal import Foundation
+internal import MILRuntime
+package import Tensors
+
+/// A UNet package, or one in two chunks, computed by the runner from packed weights.
+package struct PackageDenoiser: Denoiser {
+  private let model: PackageModel
+  /// The second half of a UNet in two chunks; its inputs are the first one's inputs and outputs, by name.
+  private let rest: PackageModel?
+  /// `[batch, channels, height, width]`
+  private let sample: [Int]
+  /// `[batch, features, 1, tokens]`
+  private let context: [Int]
+  private let sizes: Int?
+
+  package init(_ path: String) throws {
+    let second = try Self.secondChunk(of: path)
+    model = try PackageModel(path: path)
+    rest = try second.map { try PackageModel(path: $0) }
+    sample = try model.shape(of: "sample", rank: 4)
+    context = try model.shape(of: "encoder_hidden_states", rank: 4)
+    guard [4, 9].contains(sample[1]), sample.allSatisfy({ $0 > 0 }) else {
+      throw GenerationError.package(
+        path: path, expected: "sample [batch, 4 or 9, height, width]", found: "\(sample)")
+    }
+    guard context[0] == sample[0], context[2] == 1 else {
+      throw GenerationError.package(
+        path: path, expected: "encoder_hidden_states [\(sample[0]), features, 1, tokens]",
+        found: "\(context)")
+    }
+    let isLarge = model.inputs.contains { $0.name == "time_ids" }
+    sizes = isLarge ? try model.shape(of: "time_ids", rank: 2)[1] : nil
+  }
+
+  /// Samples in a call.
+  package var batch: Int { sample[0] }
+  package func sizeConditions(pooled: Int) -> Int? { sizes }
+  package var inputChannels: Int { sample[1] }
+  package var fixedSize: (height: Int, width: Int)? { (sample[2], sample[3]) }
+  package var usualSize: (height: Int, width: Int) { (sample[2], sample[3]) }
+  package var fixedTokens: Int? { context[3] }
+  /// Bytes of values that are alive at once while it runs, weights apart.
+  package var peakMemoryBytes: Int { model.peakMemoryBytes }
+
+  package func callAsFunction(
+    _ sample: Tensor, timestep: Float, _ conditioning: Conditioning, _ extras: DenoiserExtras
+  ) throws -> Tensor {
+    let text = Execution.withoutGradients { conditioning.states.permuted(0, 2, 1) }
+    guard text.shape[1] == context[1], text.shape[2] == context[3] else {
+      throw GenerationError.mismatch(
+        what: model.path, expected: "text states of \(context[3]) tokens and \(context[1]) features",
+        found: "\(text.shape[2]) and \(text.shape[1])")
+    }
+    let count = sample.shape[0]
+    let parts = try stride(from: 0, to: count, by: batch).map { start in
+      // A shorter batch is filled up with its last row.
+      let rows = (start..<start + batch).map { min($0, count - 1) }
+      var inputs: [String: Tensor] = [
+        "sample": sample.rows(rows), "timestep": Tensor(repeating: timestep, shape: [batch]),
+        "encoder_hidden_states": Tensor([batch, text.shape[1], 1, text.shape[2]], text.rows(rows).buffer),
+      ]
+      if sizes != nil {
+        inputs["time_ids"] = extras.sizes?.rows(rows)
+        inputs["text_embeds"] = conditioning.pooled?.rows(rows)
+      }
+      for (index, residual) in extras.residuals.enumerated() {
+        inputs["additional_residual_\(index)"] = residual.rows(rows)
+      }
+      let output = try predicted(inputs)
+      let wanted: Shape = [batch, 4, self.sample[2], self.sample[3]]
+      guard output.shape == wanted else {
+        throw GenerationError.package(
+          path: model.path, expected: "noise_pred \(wanted)", found: "\(output.shape)")
+      }
+      return output.rows(Array(0..<min(batch, count - start)))
+    }
+    return .stacked(parts)
+  }
+
+  private func predicted(_ inputs: [String: Tensor]) throws -> Tensor {
+    guard let rest else { return try model.result("noise_pred", inputs: inputs) }
+    func known(_ values: [String: Tensor], _ model: PackageModel) -> [String: Tensor] {
+      values.filter { name, _ in model.inputs.contains { $0.name == name } }
+    }
+    let handed = try model.results(inputs: known(inputs, model))
+    let all = inputs.merging(handed) { $1 }
+    return try rest.result("noise_pred", inputs: known(all, rest))
+  }
+
+  /// The other half of `…Chunk1.mlpackage` or `…chunk1.mlpackage`.
+  private static func secondChunk(of path: String) throws(GenerationError) -> String? {
+    let name = path.hasSuffix("/") ? String(path.dropLast()) : path
+    let ending = "hunk1.mlpackage"
+    guard name.hasSuffix(ending) else { return nil }
+    let other = name.dropLast(ending.count) + "hunk2.mlpackage"
+    guard FileManager.default.fileExists(atPath: String(other)) else {
+      throw .missing(component: "second half", place: String(other), hint: "a UNet in chunks has two")
+    }
+    return String(other)
+  }
+}
