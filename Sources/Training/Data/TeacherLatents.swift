@@ -33,9 +33,10 @@ struct TeacherLatents {
       let timestep = Tensor([prompts.count], [Float](repeating: number, count: prompts.count))
       let prediction = teacher(
         sampler.modelInput(latents, at: position), timestep: timestep, context: context)
-      latents = sampler.step(prediction, at: position, from: latents) {
-        preconditionFailure("a sampler without fresh noise asks for some")
-      }.sample
+      latents =
+        sampler.step(prediction, at: position, from: latents) {
+          preconditionFailure("a sampler without fresh noise asks for some")
+        }.sample
     }
     return latents.channelsFirst()
   }
