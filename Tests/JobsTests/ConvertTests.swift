@@ -191,8 +191,8 @@ extension ConvertTests {
     let outcome = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
     let packages = outcome.packages
     #expect(packages.map(\.component) == ["unet", "unet_chunk1", "unet_chunk2"])
-    // By stored bytes, not by elements: no half has more than three quarters.
-    #expect(packages.dropFirst().allSatisfy { $0.bytes * 4 < packages[0].bytes * 3 })
+    // By stored bytes, not by elements: no half has more than two thirds.
+    #expect(packages.dropFirst().allSatisfy { $0.bytes * 3 < packages[0].bytes * 2 })
     let models = try packages.map { try PackageModel(path: $0.path) }
     var generator = TorchGenerator(seed: 11)
     var inputs: [String: NamedTensor] = [:]
