@@ -10,6 +10,8 @@ package struct PackageChunks {
   private let operations: [ProgramOperation]
   /// The operation that makes each value.
   private let maker: [String: Int]
+  /// The last operation that reads each value and is no constant.
+  private let lastReader: [String: Int]
 
   package init(path: String) throws(MILError) {
     package = try ModelPackage(path)
@@ -19,6 +21,12 @@ package struct PackageChunks {
       for output in operation.outputs { maker[output.name] = index }
     }
     self.maker = maker
+    var lastReader: [String: Int] = [:]
+    for (index, operation) in operations.enumerated()
+    where operation.type != "const" && !operation.type.hasPrefix("constexpr_") {
+      for case .name(let name) in operation.inputs.values.joined() { lastReader[name] = index }
+    }
+    self.lastReader = lastReader
   }
 
   /// Writes both halves.
@@ -62,7 +70,7 @@ package struct PackageChunks {
   private func declaredType(_ value: String) -> TensorType {
     guard let index = maker[value],
       let type = operations[index].outputs.first(where: { $0.name == value })?.type.tensor
-    else { preconditionFailure("a value without operation: \(value)") }
+    else { return TensorType(.string, []) }
     return type
   }
 
@@ -72,30 +80,25 @@ package struct PackageChunks {
     }
   }
 
-  /// The first operation of the second half: the one at which half of the stored bytes has been read, or the next one
-  /// behind it where the fewest values cross among its neighbours.
+  /// The first operation of the second half: where two to three fifths of the stored bytes lie before it, the place
+  /// that the fewest values cross and, of several, the one nearest to half; the nearest of all if there is none.
   private func cut() throws(MILError) -> Int {
-    var bytes: [Int] = []
-    for operation in operations { bytes.append(try storedBytes(operation)) }
-    let total = bytes.reduce(0, +)
-    var sum = 0
-    let half = bytes.firstIndex { size in
-      sum += size
-      return 2 * sum >= total
+    var before = [0]
+    for operation in operations { before.append(before[before.count - 1] + (try storedBytes(operation))) }
+    let total = before[before.count - 1]
+    let crossings = crossingCounts()
+    let places = operations.indices.dropLast().filter {
+      !isConstant($0) && crossings[$0].values > 0 && crossings[$0].unfit == 0
     }
-    guard let half, total > 0 else {
-      throw .model(package: package.path, expected: "weights to divide", found: "none")
+    func distance(_ place: Int) -> Int { abs(2 * before[place] - total) }
+    let balanced = places.filter { 5 * distance($0) <= total }
+    let best = balanced.min {
+      (crossings[$0].values, distance($0)) < (crossings[$1].values, distance($1))
     }
-    let places = operations.indices.filter {
-      $0 > half && $0 < operations.count - 1 && !isConstant($0)
-    }.prefix(60)
-    let cuts = places.map { (place: $0, crossing: crossing($0)) }.filter {
-      !$0.crossing.isEmpty && $0.crossing.allSatisfy { canCross(declaredType($0)) }
+    guard total > 0, let best = best ?? places.min(by: { distance($0) < distance($1) }) else {
+      throw .model(package: package.path, expected: "weights to divide and a place to cut", found: "none")
     }
-    guard let best = cuts.min(by: { $0.crossing.count < $1.crossing.count }) else {
-      throw .model(package: package.path, expected: "a place to cut behind half of the weights", found: "none")
-    }
-    return best.place
+    return best
   }
 
   /// Whether an application can hand a value over.
@@ -118,17 +121,35 @@ package struct PackageChunks {
     operation.inputs.values.joined().compactMap { if case .value(let value) = $0 { value } else { nil } }
   }
 
-  /// Computed values of the operations before `cut` that those from it on, or the outputs, need.
+  /// Computed values of the operations before `cut` that those from it on need, in the program's order.
   private func crossing(_ cut: Int) -> [String] {
-    var needed: [String] = []
-    var seen: Set<String> = []
-    let later = operations[cut...].filter { $0.type != "const" && !$0.type.hasPrefix("constexpr_") }
-    for name in later.flatMap(sources) {
-      if let index = maker[name], index < cut, !isConstant(index), seen.insert(name).inserted {
-        needed.append(name)
+    operations[..<cut].indices.filter { !isConstant($0) }
+      .flatMap { operations[$0].outputs.map(\.name) }
+      .filter { (lastReader[$0] ?? -1) >= cut }
+  }
+
+  /// For a cut before each operation, how many values cross, and how many of them cannot be features.
+  private func crossingCounts() -> [(values: Int, unfit: Int)] {
+    var values = [Int](repeating: 0, count: operations.count + 1)
+    var unfit = values
+    for index in operations.indices where !isConstant(index) {
+      for output in operations[index].outputs {
+        guard let last = lastReader[output.name], last > index else { continue }
+        values[index + 1] += 1
+        values[last + 1] -= 1
+        if !canCross(declaredType(output.name)) {
+          unfit[index + 1] += 1
+          unfit[last + 1] -= 1
+        }
       }
     }
-    return needed
+    var counts: [(values: Int, unfit: Int)] = []
+    var sum = (values: 0, unfit: 0)
+    for index in operations.indices {
+      sum = (sum.values + values[index], sum.unfit + unfit[index])
+      counts.append(sum)
+    }
+    return counts
   }
 
   // MARK: Halves

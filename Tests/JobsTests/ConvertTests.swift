@@ -235,3 +235,36 @@ extension ConvertTests {
     #expect(bits == 4 && tables == weight.shape[0] / group && numbers == vector)
   }
 }
+
+extension ConvertTests {
+  /// Residuals of zero change nothing, others do: the ControlNet-ready UNet has Apple's features.
+  @Test func controlledUNetTakesResiduals() throws {
+    let scratch = try ScratchFolder()
+    var options = ConvertOptions()
+    options.components = [.unet]
+    options.batch = 1
+    let plain = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    options.supportsControlNet = true
+    let controlled = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    #expect(controlled.packages[0].path.hasSuffix("_control-unet.mlpackage"))
+    let (first, second) = (
+      try PackageModel(path: plain.packages[0].path), try PackageModel(path: controlled.packages[0].path)
+    )
+    func inputs(_ model: PackageModel, residual: Float) -> [String: NamedTensor] {
+      var inputs: [String: NamedTensor] = [:]
+      for input in model.inputs {
+        let shape = input.shape.map { $0 ?? 1 }
+        let value = input.name.hasPrefix("additional") ? residual : 0.5
+        inputs[input.name] = NamedTensor(
+          shape: shape, elements: Buffer(repeating: value, count: shape.reduce(1, *)))
+      }
+      return inputs
+    }
+    let expected = try #require(try first.run(inputs: inputs(first, residual: 0))["noise_pred"])
+    let same = try #require(try second.run(inputs: inputs(second, residual: 0))["noise_pred"])
+    let other = try #require(try second.run(inputs: inputs(second, residual: 1))["noise_pred"])
+    // Adding zeros is exact.
+    #expect(relativeError(same.elements.elements, expected.elements.elements) < 1e-6)
+    #expect(relativeError(other.elements.elements, expected.elements.elements) > 1e-3)
+  }
+}

@@ -64,7 +64,9 @@ import Testing
   }
 
   @Test func soundPackageRuns() throws {
-    #expect(tryPackage(try sound().package) == .ran)
+    let folder = try sound()
+    // The folder is gone with its last use, which reading its path would be.
+    withExtendedLifetime(folder) { #expect(tryPackage(folder.package) == .ran) }
   }
 
   @Test func truncatedModel() throws {

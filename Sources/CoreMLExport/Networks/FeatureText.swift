@@ -11,6 +11,8 @@ enum FeatureText {
   }
   static let timeIdentifiers = "Original size, crop and target size in pixels"
   static let pooledText = "Pooled output of the second text encoder"
+  static let residual =
+    "One of the additional residuals from each down block of ControlNet"
   static let prediction =
     "Same shape and dtype as the `sample` input. "
     + "The predicted noise to facilitate the reverse diffusion (denoising) process"

@@ -182,9 +182,11 @@ package struct ConvertJob: Sendable {
     let shapes = weights.shapes()
     let network = try TracedNetwork.unet(
       configuration, batch: options.batch, height: height, width: width, tokens: model.tokens(),
-      timeIdentifiers: model.family == .refiner ? 5 : 6, source: shapes)
+      timeIdentifiers: model.family == .refiner ? 5 : 6, controlled: options.supportsControlNet,
+      source: shapes)
     try shapes.checkAllUsed()
-    let name = model.family == .refiner ? "refiner" : "unet"
+    let name =
+      model.family == .refiner ? "refiner" : options.supportsControlNet ? "control-unet" : "unet"
     var metadata = metadata(name)
     metadata.userDefined["com.github.apple.ml-stable-diffusion.version"] = "1.1.0"
     metadata.userDefined["sdtune.attention"] = options.attention.rawValue

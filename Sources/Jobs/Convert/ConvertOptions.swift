@@ -39,6 +39,8 @@ package struct ConvertOptions: Sendable {
   package var customVAE: String?
   /// What file names and metadata call the model; the folder's name if nil.
   package var name: String?
+  /// Whether the UNet takes what ControlNets add.
+  package var supportsControlNet = false
   /// Whether to write the UNet in two halves of as many stored bytes too.
   package var chunksUNet = false
   /// Whether to run every package and compare it with the model.

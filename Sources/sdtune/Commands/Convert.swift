@@ -58,6 +58,9 @@ struct Convert: ParsableCommand {
   @Flag(help: "One sample in a call of the UNet; two otherwise, for guidance in one call.")
   var unetBatchOne = false
 
+  @Flag(help: "A UNet that takes what ControlNets add.")
+  var unetSupportControlnet = false
+
   @Flag(help: "Also write the UNet in two packages of about as many stored bytes.")
   var chunkUnet = false
 
@@ -90,6 +93,7 @@ struct Convert: ParsableCommand {
     wishes.channelScale = channelScale
     wishes.mixedBits = mixedBitRecipe
     wishes.mixedBitsChoice = selectedRecipe
+    wishes.supportsControlNet = unetSupportControlnet
     wishes.chunksUNet = chunkUnet
     wishes.palettized = Set(quantizeComponents.list)
     wishes.latentHeight = latentH
