@@ -20,4 +20,5 @@
 #include "soft_assignment.h"
 #include "weight_codes.h"
 #include "unfold.h"
+#include "vector_assignment.h"
 #include "winograd.h"

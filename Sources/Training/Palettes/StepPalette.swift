@@ -9,6 +9,8 @@ package struct StepPalette: Sendable {
     case soft([SoftClustering])
     /// Every weight its nearest entry; the gradient passes straight through. One for each group.
     case hard([HardClustering])
+    /// Every vector of weights a mixture of entries near it. One for each group.
+    case softVectors([SoftVectorClustering])
     /// Every vector of weights its nearest entry; the gradient passes straight through.
     case vectors(VectorClustering)
     /// Fixed indices; the gradient goes to the entries, which are rounded as they will be exported.
@@ -48,6 +50,10 @@ package struct StepPalette: Sendable {
     case .hard(let groups):
       let y = Buffer(uninitialized: layout.count)
       for group in groups { group.hardWeights(into: y) }
+      return y
+    case .softVectors(let groups):
+      let y = Buffer(uninitialized: layout.count)
+      for group in groups { group.softWeights(into: y) }
       return y
     case .vectors(let vectors):
       return gather(vectors.table, vectors.indices)
@@ -109,15 +115,18 @@ package struct StepPalette: Sendable {
       PaletteEntries.gradient(
         upstream, vectors.indices, entries: vectors.table.count / layout.groups / layout.vector,
         groups: layout.groups, vector: layout.vector)
-    case .soft, .frozen: nil
+    case .soft, .softVectors, .frozen: nil
     }
   }
 
   /// The gradient of the arranged elements.
   private func latent(_ upstream: Buffer) -> Buffer {
-    guard case .soft(let groups) = clustering else { return keepsZeros ? Buffer(upstream.elements) : upstream }
     let dx = Buffer(uninitialized: layout.count)
-    for group in groups { group.pullback(upstream, into: dx) }
+    switch clustering {
+    case .soft(let groups): for group in groups { group.pullback(upstream, into: dx) }
+    case .softVectors(let groups): for group in groups { group.pullback(upstream, into: dx) }
+    case .hard, .vectors, .frozen: return keepsZeros ? Buffer(upstream.elements) : upstream
+    }
     return dx
   }
 
@@ -140,6 +149,12 @@ package struct StepPalette: Sendable {
           clustering.histogram, current[group * size..<(group + 1) * size].map(Double.init), rounds: 1
         ).map(Float.init)
       }
+    case .softVectors(let groups):
+      let soft = groups.flatMap(\.centroids)
+      // Entries without mass take the places of the vectors that are worst off.
+      next =
+        groups.contains(where: \.hasDeadCentroids)
+        ? VectorClustering(arranged: elements.arranged, layout, table: soft).refitted() : soft
     case .vectors(let vectors): next = vectors.refitted()
     case .frozen: return current
     }
@@ -150,7 +165,7 @@ package struct StepPalette: Sendable {
   /// The weights' indices, in the arranged order; nil where the palette is soft.
   var indices: [UInt8]? {
     switch clustering {
-    case .soft: nil
+    case .soft, .softVectors: nil
     case .hard(let groups): groups.flatMap(\.indices)
     case .vectors(let vectors): vectors.indices
     case .frozen(let frozen): frozen.indices

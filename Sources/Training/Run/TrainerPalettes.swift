@@ -42,8 +42,9 @@ extension Trainer {
   ) throws -> StepPalette.Clustering {
     if let frozen { return .frozen(frozen) }
     let layout = elements.layout
-    if case .soft(let multiple) = phase, layout.vector == 1, recipe.clustering.gradient != .straightThrough {
-      return .soft(try soft(elements, centroids, multiple))
+    if case .soft(let multiple) = phase, recipe.clustering.gradient != .straightThrough {
+      return layout.vector == 1
+        ? .soft(try soft(elements, centroids, multiple)) : .softVectors(softVectors(elements, centroids, multiple))
     }
     let entries = StoredEntries(rounding: centroids, elements.form, groups: layout.groups).values
     guard layout.vector == 1 else {
@@ -64,19 +65,31 @@ extension Trainer {
   ) throws -> [SoftClustering] {
     let layout = elements.layout
     let size = centroids.count / layout.groups
-    let clustering = recipe.clustering
     return try (0..<layout.groups).map { group in
-      let range = layout.range(group)
-      let options = ClusteringOptions(
-        bits: elements.form.bits,
-        temperature: Temperature.relative(
-          multiple, variance: Elementwise.variance(elements.arranged, range)),
-        iterations: clustering.iterations, gradient: clustering.gradient.method,
-        maximumGain: clustering.maximumGain)
-      return try SoftClustering(
-        weights: elements.arranged, range: range,
-        centroids: Array(centroids[group * size..<(group + 1) * size]), options: options)
+      try SoftClustering(
+        weights: elements.arranged, range: layout.range(group),
+        centroids: Array(centroids[group * size..<(group + 1) * size]), options: options(elements, group, multiple))
     }
+  }
+
+  private func softVectors(
+    _ elements: PaletteElements, _ centroids: [Float], _ multiple: Double
+  ) -> [SoftVectorClustering] {
+    let layout = elements.layout
+    let size = centroids.count / layout.groups
+    return (0..<layout.groups).map { group in
+      SoftVectorClustering(
+        arranged: elements.arranged, range: layout.indexRange(group), dimension: layout.vector,
+        centroids: Array(centroids[group * size..<(group + 1) * size]), options: options(elements, group, multiple))
+    }
+  }
+
+  private func options(_ elements: PaletteElements, _ group: Int, _ multiple: Double) -> ClusteringOptions {
+    let clustering = recipe.clustering
+    let variance = Elementwise.variance(elements.arranged, elements.layout.range(group))
+    return ClusteringOptions(
+      bits: elements.form.bits, temperature: Temperature.relative(multiple, variance: variance),
+      iterations: clustering.iterations, gradient: clustering.gradient.method, maximumGain: clustering.maximumGain)
   }
 
   /// The network of a state with its palettes as soft as at the end of their annealing.

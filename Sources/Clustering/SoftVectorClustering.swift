@@ -1,0 +1,86 @@
+package import Kernels
+
+/// Differentiable k-means of one palette of vectors (DKM, arXiv 2108.12659): from c⁰, `iterations` times
+///
+///     a_ij = softmax_j(-|x_i - c_j|²/τ)     c⁺_j = Σ_i a_ij x_i / Σ_i a_ij
+///
+/// and then the soft value of each vector, Σ_j a_ij c_j. Gradients are exact, through all iterations. Vectors have no
+/// histogram: every pass goes over all of them, and nothing of size vectors × centroids is kept.
+package struct SoftVectorClustering: Sendable {
+  private let attention: VectorAttention
+  private let options: ClusteringOptions
+  /// c⁰…cᵀ, each `[entries, vector]`.
+  private let trajectory: [[Float]]
+  /// Σ_i a_ij of each iteration.
+  private let sums: [[Double]]
+  private let dimension: Int
+
+  /// - Parameters:
+  ///   - elements: arranged so that vectors are neighbours; read again in the pullback, so they must not change before.
+  ///   - range: the vectors of this palette.
+  ///   - centroids: `[entries, vector]`
+  ///   - options: bits, temperature, iterations, read-out and bound of the gain; the gradient is unrolled.
+  package init(
+    arranged elements: Buffer, range: Range<Int>, dimension: Int, centroids: [Float], options: ClusteringOptions
+  ) {
+    var attention = VectorAttention(
+      elements, range: range, dimension: dimension, centroids: centroids, temperature: options.temperature)
+    var trajectory = [centroids]
+    var sums: [[Double]] = []
+    for _ in 0..<options.iterations {
+      let moments = attention.moments()
+      let step = Self.quotients(moments.moments, moments.sums, dimension)
+      attention.centroids = zip(attention.centroids, step).map(+)
+      trajectory.append(attention.centroids)
+      sums.append(moments.sums)
+    }
+    if options.readout == .previous, trajectory.count > 1 {
+      attention.centroids = trajectory[trajectory.count - 2]
+    }
+    self.attention = attention
+    self.trajectory = trajectory
+    self.sums = sums
+    self.options = options
+    self.dimension = dimension
+  }
+
+  /// The final centroids, `[entries, vector]`.
+  package var centroids: [Float] { trajectory[trajectory.count - 1] }
+
+  /// Whether some centroids have less than a millionth of an even share, so that no gradient will bring them back.
+  package var hasDeadCentroids: Bool {
+    guard let last = sums.last else { return false }
+    let least = 1e-6 * last.reduce(0, +) / Double(last.count)
+    return last.contains { $0 < least }
+  }
+
+  /// Writes the soft vectors at their places.
+  package func softWeights(into y: Buffer) { attention.mix(centroids, into: y) }
+
+  /// Writes ∂L/∂w at the vectors' places, from ∂L/∂w̃.
+  package func pullback(_ dy: Buffer, into dx: Buffer) {
+    let readout = attention.pullbackReadout(
+      dy, targets: centroids, bound: options.maximumGain ?? .infinity, into: dx)
+    var cotangent = readout.targets
+    if options.readout == .fresh { cotangent = zip(cotangent, readout.centroids).map(+) }
+    var attention = attention
+    for iteration in sums.indices.reversed() {
+      attention.centroids = trajectory[iteration]
+      var previous = attention.pullbackIteration(
+        targets: trajectory[iteration + 1], slopes: Self.quotients(cotangent, sums[iteration], dimension), into: dx)
+      for at in previous.indices {
+        if options.readout == .previous, iteration == sums.count - 1 { previous[at] += readout.centroids[at] }
+        // A dead centroid stayed where it was.
+        if SoftAttention.isDead(sums[iteration], at / dimension) { previous[at] += cotangent[at] }
+      }
+      cotangent = previous
+    }
+  }
+
+  /// Each centroid's numbers over its mass; zero where it has none.
+  private static func quotients(_ numbers: [Double], _ sums: [Double], _ dimension: Int) -> [Float] {
+    numbers.indices.map { at in
+      SoftAttention.isDead(sums, at / dimension) ? 0 : Float(numbers[at] / sums[at / dimension])
+    }
+  }
+}
