@@ -70,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "sdtune-benchmark",
       dependencies: [
-        "Checkpoints", "Kernels", "Layers", "StableDiffusion", "Tensors",
+        "Checkpoints", "Clustering", "Kernels", "Layers", "StableDiffusion", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks", exclude: ["full-size.sh", "peers"], swiftSettings: settings),
@@ -84,7 +84,10 @@ let package = Package(
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",
-      ["sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
+      [
+        "sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints", "Kernels",
+        "TestSupport",
+      ]),
     .tests(
       "ParityTests", ["TestSupport", "Training", "Generation"],
       exclude: [
@@ -92,7 +95,7 @@ let package = Package(
         "make_refiner_references.py", "make_inpainting_references.py",
       ]),
     .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport"]),
-    .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels"]),
+    .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels", "Tensors"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),

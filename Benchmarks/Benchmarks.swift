@@ -6,5 +6,5 @@ struct Benchmarks: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sdtune-benchmark",
     abstract: "Measure sdtune on models of random weights and full-size shapes.",
-    subcommands: [MakeModel.self, KernelRates.self])
+    subcommands: [MakeModel.self, KernelRates.self, KMeansRates.self])
 }
