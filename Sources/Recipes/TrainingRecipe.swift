@@ -77,6 +77,12 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   /// counts `min(SNR, γ) / SNR` times for predicted noise, `min(SNR, γ) / (SNR + 1)` for a predicted velocity (Hang et
   /// al. 2023, "min-SNR"). 0 weighs all alike.
   public var minimumSNR: Double
+  /// How much samples of much noise count: each sample's squared error is divided by ᾱ, the signal's share of its
+  /// variance, to this power. For predicted noise 0 measures the noise and 1 the velocity that it means (Salimans & Ho
+  /// 2022, "SNR + 1"); ½ lets all timesteps count about alike in a trained network.
+  public var signalExponent: Double
+  /// Latent pixels by which every picture is moved at random, at most, in each direction; its edges are repeated.
+  public var shift: Int
   public var latents: Latents
   /// Pictures that the full-precision model makes, and its steps for each.
   public var teacherPictures: Int
@@ -85,6 +91,10 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   /// How much the distance of the blocks' outputs to the full-precision model's counts beside that of the prediction:
   /// each block's mean squared distance over its mean square, averaged over blocks, times this.
   public var featureWeight: Double
+  /// The share of the steps, at the start, in which every block of the UNet is trained by itself: it gets what the
+  /// full-precision model's blocks hand on and learns to hand on the same (block reconstruction, as in BRECQ, Li et al.
+  /// 2021, of all blocks at once).
+  public var blockShare: Double
   /// The share of samples that see the empty prompt, for classifier-free guidance.
   public var emptyPrompts: Double
   /// Steps between checkpoints.
@@ -108,11 +118,14 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     moments = try values.value(.moments, .single)
     gradientNorm = try values.value(.gradientNorm, 1)
     minimumSNR = try values.value(.minimumSNR, 0)
+    signalExponent = try values.value(.signalExponent, 0)
+    shift = try values.value(.shift, 0)
     latents = try values.value(.latents, .data)
     teacherPictures = try values.value(.teacherPictures, 512)
     teacherSteps = try values.value(.teacherSteps, 25)
     timesteps = try values.value(.timesteps, Timesteps())
     featureWeight = try values.value(.featureWeight, 0)
+    blockShare = try values.value(.blockShare, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)
     checkpointEvery = try values.value(.checkpointEvery, 100)
     recompute = try values.value(.recompute, false)
@@ -139,12 +152,16 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
       weightDecay)
     try Check.that(gradientNorm >= 0, "training.gradientNorm", "0 or more", gradientNorm)
     try Check.that(minimumSNR >= 0, "training.minimumSNR", "0 or more", minimumSNR)
+    try Check.that(
+      (0...1).contains(signalExponent), "training.signalExponent", "between 0 and 1", signalExponent)
+    try Check.that((0...64).contains(shift), "training.shift", "0 to 64", shift)
     try Check.that(teacherPictures > 0, "training.teacherPictures", "1 or more", teacherPictures)
     try Check.that((1...1000).contains(teacherSteps), "training.teacherSteps", "1 to 1000", teacherSteps)
     for (key, value) in [("alpha", timesteps.alpha), ("beta", timesteps.beta)] {
       try Check.that(value > 0 && value <= 100, "training.timesteps.\(key)", "above 0, at most 100", value)
     }
     try Check.that(featureWeight >= 0, "training.featureWeight", "0 or more", featureWeight)
+    try Check.that((0...1).contains(blockShare), "training.blockShare", "between 0 and 1", blockShare)
     try Check.that(
       (0...1).contains(emptyPrompts), "training.emptyPrompts", "between 0 and 1", emptyPrompts)
     try Check.that(checkpointEvery > 0, "training.checkpointEvery", "1 or more", checkpointEvery)

@@ -8,6 +8,8 @@ import Testing
     ["training.featureWeight=0.1"], ["clustering.start=fisher"], ["training.minimumSNR=5"],
     ["training.latents=teacher", "training.teacherPictures=4", "training.teacherSteps=3"],
     ["training.loss=diffusion", "training.featureWeight=0.01", "training.recompute=true"],
+    ["training.shift=2"], ["training.signalExponent=0.5"], ["training.blockShare=0.5"],
+    ["clustering.vector=2", "export.target=iOS18"],
   ]
 
   private func losses(_ settings: [String], in folder: String) throws -> [Double] {

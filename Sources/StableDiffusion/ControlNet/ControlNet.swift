@@ -42,9 +42,11 @@ package struct ControlNet: Sendable {
     _ sample: Tensor, timestep: Tensor, context: Tensor, picture: Tensor, addition: UNet.Addition? = nil
   ) -> [Tensor] {
     let time = way.time(timestep, addition).silu()
+    var passage = Passage()
     var skips: [Tensor] = []
     let h = way(
-      way.convolutionIn(sample) + self.picture(picture), time: time, context: context, skips: &skips)
+      way.convolutionIn(sample) + self.picture(picture), time: time, context: context, passage: &passage,
+      skips: &skips)
     return zip(downConvolutions, skips).map { $0($1) } + [middleConvolution(h)]
   }
 }

@@ -105,7 +105,7 @@ public struct NoiseSchedule: Sendable, Equatable {
     self.init(
       betaStart: try json.number("beta_start", default: 0.0001),
       betaEnd: try json.number("beta_end", default: 0.02), growth: growth,
-      timesteps: try json.integer("num_train_timesteps", default: 1000),
+      timesteps: try json.whole("num_train_timesteps", default: 1000, in: 2...1_000_000),
       zeroTerminalSNR: try json.boolean("rescale_betas_zero_snr", default: false),
       prediction: prediction)
   }
@@ -137,6 +137,11 @@ public struct NoiseSchedule: Sendable, Equatable {
     case .epsilon: min(ratio, limit) / ratio
     case .velocity: min(ratio, limit) / (ratio + 1)
     }
+  }
+
+  /// What a sample's squared error is divided by so that samples of much noise count more: `ᾱ` to a power.
+  package func signalPower(at timestep: Int, exponent: Float) -> Float {
+    powf(cumulativeAlphas[timestep], exponent)
   }
 
   private func combine(

@@ -28,14 +28,16 @@ struct DownBlock: Sendable {
   }
 
   /// Appends every intermediate image to `skips`, for the way up.
-  func callAsFunction(_ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor]) -> Tensor {
+  func callAsFunction(
+    _ x: Tensor, time: Tensor, context: Tensor, passage: inout Passage, skips: inout [Tensor]
+  ) -> Tensor {
     var h = x
     for layer in layers {
-      h = layer(h, time: time, context: context)
+      h = passage(layer(h, time: time, context: context))
       skips.append(h)
     }
     if let downsampler {
-      h = downsampler(h)
+      h = passage(downsampler(h))
       skips.append(h)
     }
     return h

@@ -70,24 +70,26 @@ package struct UNet: Sendable {
   }
 
   /// As calling the network, with what is on the way.
+  ///
+  /// - Parameter teacher: blocks of another network of this shape; every block then gets what that network's blocks
+  ///   hand on, instead of what the blocks before it made.
   package func outputs(
     _ sample: Tensor, timestep: Tensor, context: Tensor, addition: Addition? = nil,
-    residuals: [Tensor] = []
+    residuals: [Tensor] = [], following teacher: [Tensor]? = nil
   ) -> Outputs {
     let time = descent.time(timestep, addition).silu()
+    var passage = Passage(following: teacher)
     var skips: [Tensor] = []
     var h = descent(
-      descent.convolutionIn(sample), time: time, context: context, skips: &skips)
-    var blocks = skips + [h]
+      descent.convolutionIn(sample), time: time, context: context, passage: &passage, skips: &skips)
     if let last = residuals.last {
       precondition(residuals.count == skips.count + 1, "UNet: \(residuals.count) residuals")
       for index in skips.indices { skips[index] = skips[index] + residuals[index] }
       h = h + last
     }
     for block in upBlocks {
-      h = block(h, time: time, context: context, skips: &skips)
-      blocks.append(h)
+      h = passage(block(h, time: time, context: context, skips: &skips))
     }
-    return Outputs(prediction: convolutionOut(normOut(h)), blocks: blocks)
+    return Outputs(prediction: convolutionOut(normOut(h)), blocks: passage.images)
   }
 }

@@ -38,13 +38,16 @@ struct UNetDescent: Sendable {
 
   /// - Parameters:
   ///   - x: the first convolution's features
-  ///   - skips: gets every intermediate image, `x` first
+  ///   - passage: of what is computed, `x` first and the middle last
+  ///   - skips: gets every image that is handed on before the middle
   /// - Returns: the middle's features.
-  func callAsFunction(_ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor]) -> Tensor {
-    var h = x
+  func callAsFunction(
+    _ x: Tensor, time: Tensor, context: Tensor, passage: inout Passage, skips: inout [Tensor]
+  ) -> Tensor {
+    var h = passage(x)
     skips.append(h)
-    for block in blocks { h = block(h, time: time, context: context, skips: &skips) }
-    return middle(h, time: time, context: context)
+    for block in blocks { h = block(h, time: time, context: context, passage: &passage, skips: &skips) }
+    return passage(middle(h, time: time, context: context))
   }
 
   /// The timestep's embedding, `[batch, timeFeatures]`, before its activation.

@@ -30,15 +30,25 @@ package struct TrainingBatch: Sendable {
     prompts = pictures.map { picture -> Int? in
       random.uniform() < Float(training.emptyPrompts) ? nil : picture
     }
-    let clean = dataset.latents.rows(pictures)
+    let clean = dataset.latents.rows(pictures).shifted(atMost: training.shift, seed: seed, step: step)
     var noiseSource = CounterGenerator(seed: seed, stream: 1, step: step)
     let noise = Tensor(clean.shape, noiseSource.normals(clean.shape.count))
     noisy = schedule.noisy(clean, noise, at: steps).channelsLast()
     target = schedule.target(clean, noise, at: steps).channelsLast()
     timesteps = Tensor([count], steps.map(Float.init))
-    weights =
-      training.minimumSNR > 0
-      ? steps.map { schedule.minimumSNRWeight(at: $0, limit: Float(training.minimumSNR)) } : nil
+    weights = Self.weights(training, schedule, steps)
+  }
+
+  private static func weights(
+    _ training: TrainingRecipe, _ schedule: NoiseSchedule, _ timesteps: [Int]
+  ) -> [Float]? {
+    guard training.minimumSNR > 0 || training.signalExponent > 0 else { return nil }
+    return timesteps.map { timestep in
+      let limited =
+        training.minimumSNR > 0
+        ? schedule.minimumSNRWeight(at: timestep, limit: Float(training.minimumSNR)) : 1
+      return limited / schedule.signalPower(at: timestep, exponent: Float(training.signalExponent))
+    }
   }
 
   /// The samples that one of several equal shares has.

@@ -51,8 +51,9 @@ package struct Trainer: Sendable {
 
     let batch = batch(of: state.step).share(ranks.rank, of: ranks.count)
     let store = ParameterStore(state.parameters, origin: recipe.model)
+    let apart = recipe.trainsBlocksApart(at: state.step)
     let loss = try Execution.recomputing(recipe.training.recompute) {
-      try self.loss(batch, ClusteredParameters(store: store, palettes: palettes))
+      try self.loss(batch, ClusteredParameters(store: store, palettes: palettes), blocksApart: apart)
     }
     var update = StepUpdate(state, palettes, optimizer(state, phase), ranks)
     Execution.recomputing(recipe.training.recompute) {
@@ -78,23 +79,27 @@ package struct Trainer: Sendable {
     TrainingBatch(step: step, seed: recipe.seed, recipe.training, dataset, schedule, sampling)
   }
 
-  private func loss(_ batch: TrainingBatch, _ source: any ParameterSource) throws -> Tensor {
+  /// - Parameter blocksApart: whether every block gets the teacher's images and learns to hand on the same.
+  private func loss(
+    _ batch: TrainingBatch, _ source: any ParameterSource, blocksApart: Bool = false
+  ) throws -> Tensor {
     let training = recipe.training
-    let context = states[batch.prompts]
+    let text = states[batch.prompts]
+    let featureWeight = blocksApart ? 1 : training.featureWeight
+    let distils = training.loss == .distillation || blocksApart
+    let teacher =
+      distils || featureWeight > 0
+      ? Execution.withoutGradients {
+        self.teacher.outputs(batch.noisy, timestep: batch.timesteps, text)
+      } : nil
     let student = try UNet(source, configuration).outputs(
-      batch.noisy, timestep: batch.timesteps, context: context)
-    guard training.loss == .distillation || training.featureWeight > 0 else {
-      return batch.loss(student.prediction, against: batch.target)
-    }
-    let teacher = Execution.withoutGradients {
-      self.teacher.outputs(batch.noisy, timestep: batch.timesteps, context: context)
-    }
+      batch.noisy, timestep: batch.timesteps, text, following: blocksApart ? teacher?.blocks : nil)
     let loss = batch.loss(
-      student.prediction, against: training.loss == .distillation ? teacher.prediction : batch.target)
-    guard training.featureWeight > 0 else { return loss }
+      student.prediction, against: distils ? teacher?.prediction ?? batch.target : batch.target)
+    guard featureWeight > 0, let teacher else { return loss }
     return zip(student.blocks, teacher.blocks).reduce(loss) { sum, blocks in
       let meanSquare = Elementwise.sumOfSquares(blocks.1.buffer) / Double(blocks.1.shape.count)
-      let weight = training.featureWeight / Double(student.blocks.count) / max(meanSquare, 1e-12)
+      let weight = featureWeight / Double(student.blocks.count) / max(meanSquare, 1e-12)
       return sum
         + blocks.0.meanSquaredError(
           to: blocks.1, weights: [Float](repeating: Float(weight), count: blocks.0.shape[0]))

@@ -36,6 +36,11 @@ extension Recipe {
         from: temperature.start, to: temperature.end, step: step, steps: softSteps))
   }
 
+  /// Whether a step, counted from 0, trains every block of the UNet by itself.
+  func trainsBlocksApart(at step: Int) -> Bool {
+    step < Int(training.blockShare * Double(training.steps))
+  }
+
   /// The learning rate of a step: a warm-up, then a cosine; polishing has a cosine of its own.
   package func learningRate(at step: Int) -> Double {
     if phase(at: step) == .polish {
