@@ -27,7 +27,7 @@ struct MakeModel: ParsableCommand {
 
   func run() throws {
     try writeUNet()
-    try writeTextEncoder()
+    for encoder in size.textEncoders { try write(encoder) }
     try write(scheduler, to: "scheduler/scheduler_config.json")
     try writeLatents()
     try writeInputs()
@@ -41,17 +41,17 @@ struct MakeModel: ParsableCommand {
   }
 
   /// One layer of a small vocabulary: what training needs of it is the width of its states.
-  private func writeTextEncoder() throws {
-    let width = size.contextFeatures
+  private func write(_ encoder: ModelSize.Encoder) throws {
+    let width = encoder.features
     try write(
       [
-        "architectures": ["CLIPTextModel"], "vocab_size": 64, "hidden_size": width,
-        "intermediate_size": width, "num_hidden_layers": 1, "num_attention_heads": width / 32,
-        "max_position_embeddings": 77, "hidden_act": "quick_gelu",
-      ], to: "text_encoder/config.json")
+        "architectures": [encoder.isProjected ? "CLIPTextModelWithProjection" : "CLIPTextModel"], "vocab_size": 64,
+        "hidden_size": width, "intermediate_size": width, "num_hidden_layers": 1, "num_attention_heads": width / 32,
+        "projection_dim": width, "max_position_embeddings": 77, "hidden_act": "quick_gelu",
+      ], to: "\(encoder.folder)/config.json")
     let trace = TraceParameters()
-    _ = try TextEncoder(trace, try TextEncoderConfiguration(folder: output + "/text_encoder"))
-    try write(trace, to: "text_encoder/model.safetensors")
+    _ = try TextEncoder(trace, try TextEncoderConfiguration(folder: "\(output)/\(encoder.folder)"))
+    try write(trace, to: "\(encoder.folder)/model.safetensors")
   }
 
   private var scheduler: [String: Any] {
@@ -64,16 +64,21 @@ struct MakeModel: ParsableCommand {
 
   private func writeLatents() throws {
     let (pictures, tokens) = (4, 77)
+    let names = ["input_ids", "input_ids_2"].prefix(size.textEncoders.count)
     var arrays: [String: CheckpointArray] = [:]
     for (index, split) in ["train", "val"].enumerated() {
       let values = RandomWeights.normals(
         pictures * 4 * side * side, deviation: 1, seed: UInt64(index + 1))
       arrays["\(split)/latents"] = CheckpointArray(values, shape: [pictures, 4, side, side])
-      arrays["\(split)/input_ids"] = CheckpointArray(
-        shape: [pictures, tokens], .integers((0..<pictures * tokens).map { $0 % 64 }))
+      for name in names {
+        arrays["\(split)/\(name)"] = CheckpointArray(
+          shape: [pictures, tokens], .integers((0..<pictures * tokens).map { $0 % 64 }))
+      }
     }
-    arrays["empty_input_ids"] = CheckpointArray(
-      shape: [tokens], .integers([Int](repeating: 1, count: tokens)))
+    for name in names {
+      arrays["empty_\(name)"] = CheckpointArray(
+        shape: [tokens], .integers([Int](repeating: 1, count: tokens)))
+    }
     try CheckpointFile.write(CheckpointContents(arrays: arrays), to: output + "/latents.h5")
   }
 

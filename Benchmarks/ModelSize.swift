@@ -45,6 +45,23 @@ enum ModelSize: String, ExpressibleByArgument, CaseIterable {
     ]
   }
 
+  /// A text encoder's shapes.
+  struct Encoder {
+    let folder: String
+    let features: Int
+    let isProjected: Bool
+  }
+
+  var textEncoders: [Encoder] {
+    guard self == .sdxl else {
+      return [Encoder(folder: "text_encoder", features: contextFeatures, isProjected: false)]
+    }
+    return [
+      Encoder(folder: "text_encoder", features: 768, isProjected: false),
+      Encoder(folder: "text_encoder_2", features: 1280, isProjected: true),
+    ]
+  }
+
   /// Features of the text states.
   var contextFeatures: Int { unet["cross_attention_dim"] as? Int ?? 0 }
   /// Height and width of the latents.

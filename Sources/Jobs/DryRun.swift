@@ -50,6 +50,12 @@ package struct DryRun: Codable, Sendable {
     let source = TraceParameters()
     let unet = try UNet(source, configuration)
     let batch = recipe.training.batchSize
+    let addition = configuration.textTime.map { textTime in
+      UNet.Addition(
+        textEmbeddings: .placeholder(
+          named: "text_embeds", shape: [batch, textTime.projectionInputs - 6 * textTime.timeFeatures]),
+        timeIdentifiers: .placeholder(named: "time_ids", shape: [batch, 6]))
+    }
     let trace = Trace(
       of: Execution.recomputing(recipe.training.recompute) {
         Execution.tracing {
@@ -59,7 +65,8 @@ package struct DryRun: Codable, Sendable {
             timestep: .placeholder(named: "timestep", shape: [batch]),
             context: .placeholder(
               named: "context",
-              shape: [batch, dataset.emptyCaption.count, configuration.contextFeatures[0]]))
+              shape: [batch, dataset.emptyCaption.count, configuration.contextFeatures[0]]),
+            addition: addition)
         }
       })
     return (trace, source.shapes)

@@ -85,7 +85,7 @@ package struct TrainJob: Sendable {
 
   private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {
     let unet = try UNet(weights, inputs.unet)
-    let states = TextStates(try TextEncoder(weights, inputs.textEncoder), inputs.validation)
+    let states = TextStates([try TextEncoder(weights, inputs.textEncoder)], inputs.validation, for: inputs.unet)
     let evaluation = DenoisingEvaluation(
       inputs.validation, states, inputs.schedule, timesteps: recipe.evaluation.timesteps)
     let quality = evaluation.quality(

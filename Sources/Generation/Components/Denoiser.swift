@@ -1,6 +1,6 @@
 internal import Kernels
 internal import Layers
-internal import StableDiffusion
+package import StableDiffusion
 package import Tensors
 
 /// A UNet, from a folder or a package, asked about rows of latents at one timestep.

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import MILRuntime
+package import StableDiffusion
 package import Tensors
 
 /// A UNet package, or one in two chunks, computed by the runner from packed weights.

@@ -119,13 +119,14 @@ extension Pipeline {
     guard let count = denoiser.sizeConditions(pooled: told.pooled?.shape[1] ?? 0), count > 4 else {
       return nil
     }
-    let (height, width) = (
-      Float(size.height * geometry.magnification), Float(size.width * geometry.magnification)
-    )
-    let row = [height, width, 0, 0] + (count == 5 ? [6] : [height, width])
     let rows = told.states.shape[0]
-    var numbers = (0..<rows).flatMap { _ in row }
-    if count == 5, rows == 2 { numbers[4] = 2.5 }
-    return Tensor([rows, row.count], numbers)
+    let sizes = UNetConfiguration.sizes(
+      height: size.height * geometry.magnification, width: size.width * geometry.magnification, rows: rows,
+      count: count)
+    guard count == 5, rows == 2 else { return sizes }
+    // What is not wanted is told a low aesthetic score.
+    var numbers = sizes.elements
+    numbers[4] = 2.5
+    return Tensor(sizes.shape, numbers)
   }
 }

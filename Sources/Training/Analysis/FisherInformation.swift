@@ -22,7 +22,7 @@ package struct FisherInformation: Sendable {
       let unet = try UNet(store, inputs.unet.configuration)
       Execution.recomputing(recipe.training.recompute) {
         let output = unet(
-          batch.noisy, timestep: batch.timesteps, context: inputs.trainingStates[batch.prompts])
+          batch.noisy, timestep: batch.timesteps, inputs.trainingStates[batch.prompts])
         var random = CounterGenerator(seed: recipe.seed, stream: 2, step: pass)
         let seed = Tensor(output.shape, random.normals(output.shape.count))
         output.gradients(seed: seed) { name, gradient in

@@ -64,7 +64,7 @@ package struct SensitivityAnalysis: Sendable {
 
   private static func answer(_ unet: UNet, _ batch: TrainingBatch, _ inputs: RunInputs) -> Tensors.Tensor {
     Execution.withoutGradients {
-      unet(batch.noisy, timestep: batch.timesteps, context: inputs.trainingStates[batch.prompts])
+      unet(batch.noisy, timestep: batch.timesteps, inputs.trainingStates[batch.prompts])
     }
   }
 

@@ -4,51 +4,71 @@ package import Tensors
 /// Pictures as latents, with the token numbers of their captions.
 ///
 /// Read from an HDF5 file: a group for each split with `latents` `[pictures, channels, height, width]`, already scaled
-/// by the VAE's factor, and `input_ids` `[pictures, tokens]`; beside them `empty_input_ids` `[tokens]`.
+/// by the VAE's factor, and `input_ids` `[pictures, tokens]`; beside them `empty_input_ids` `[tokens]`. For SDXL's second
+/// text encoder `input_ids_2` and `empty_input_ids_2`.
 package struct LatentDataset: Sendable {
   package enum Split: String, Sendable { case train, validation = "val" }
 
+  /// Token numbers as one text encoder takes them.
+  package struct Text: Sendable {
+    /// Of each picture's caption.
+    package let captions: [[Int]]
+    /// Of the empty prompt.
+    package let empty: [Int]
+  }
+
   /// `[pictures, channels, height, width]`
   package let latents: Tensor
-  /// Token numbers of each caption.
-  package let captions: [[Int]]
-  /// Token numbers of the empty prompt.
-  package let emptyCaption: [Int]
+  /// One for each text encoder that the file has tokens for: SDXL's models have two.
+  package let texts: [Text]
 
+  package var captions: [[Int]] { texts[0].captions }
+  package var emptyCaption: [Int] { texts[0].empty }
   package var count: Int { captions.count }
 
   /// The first pictures with other latents.
   init(_ dataset: LatentDataset, latents: Tensor) {
     self.latents = latents
-    captions = Array(dataset.captions.prefix(latents.shape[0]))
-    emptyCaption = dataset.emptyCaption
+    texts = dataset.texts.map { Text(captions: Array($0.captions.prefix(latents.shape[0])), empty: $0.empty) }
   }
 
   /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
   package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
     let file = try HDF5File(reading: path)
     let images = try file.floats("\(split.rawValue)/latents")
-    let tokens = try file.integers("\(split.rawValue)/input_ids")
-    guard images.shape.count == 4, tokens.shape.count == 2, images.shape[0] == tokens.shape[0],
-      (images.shape + tokens.shape).allSatisfy({ $0 > 0 })
-    else {
+    guard images.shape.count == 4, images.shape.allSatisfy({ $0 > 0 }) else {
       throw .malformedItem(
-        file: path, item: "group '\(split.rawValue)'",
-        expected: "latents [pictures, channels, height, width] and input_ids [pictures, tokens]",
-        found: "\(images.shape) and \(tokens.shape)")
+        file: path, item: "\(split.rawValue)/latents", expected: "[pictures, channels, height, width]",
+        found: "\(images.shape)")
+    }
+    let count = limit > 0 ? min(limit, images.shape[0]) : images.shape[0]
+    var texts: [Text] = []
+    for name in ["input_ids", "input_ids_2"] {
+      let isThere = try file.shape(of: "\(split.rawValue)/\(name)") != nil
+      guard texts.isEmpty || isThere else { continue }
+      texts.append(try Self.text(name, file, path, split, pictures: images.shape[0], count: count))
+    }
+    self.texts = texts
+    latents = Tensor(Shape(images.shape), images.buffer).rows(Array(0..<count))
+  }
+
+  /// The tokens of the first `count` captions.
+  private static func text(
+    _ name: String, _ file: borrowing HDF5File, _ path: String, _ split: Split, pictures: Int, count: Int
+  ) throws(CheckpointError) -> Text {
+    let tokens = try file.integers("\(split.rawValue)/\(name)")
+    guard tokens.shape.count == 2, tokens.shape[0] == pictures, tokens.shape[1] > 0 else {
+      throw .malformedItem(
+        file: path, item: "\(split.rawValue)/\(name)", expected: "[\(pictures) pictures, tokens]",
+        found: "\(tokens.shape)")
     }
     let width = tokens.shape[1]
-    let count = limit > 0 ? min(limit, images.shape[0]) : images.shape[0]
-    captions = (0..<count).map { row -> [Int] in
-      let start = row * width
-      return Array(tokens.values[start..<start + width])
-    }
-    latents = Tensor(Shape(images.shape), images.buffer).rows(Array(0..<count))
-    emptyCaption = try file.integers("empty_input_ids").values
-    guard emptyCaption.count == width else {
+    let empty = try file.integers("empty_\(name)").values
+    guard empty.count == width else {
       throw .malformedItem(
-        file: path, item: "empty_input_ids", expected: "\(width) tokens",
-        found: "\(emptyCaption.count)")
+        file: path, item: "empty_\(name)", expected: "\(width) tokens", found: "\(empty.count)")
     }
+    return Text(
+      captions: (0..<count).map { Array(tokens.values[$0 * width..<($0 + 1) * width]) }, empty: empty)
   }
 }

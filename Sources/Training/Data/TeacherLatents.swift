@@ -27,12 +27,12 @@ struct TeacherLatents {
     var random = CounterGenerator(seed: seed, stream: 3, step: prompts[0])
     let shape = Shape([prompts.count] + axes)
     var latents = Tensor(shape, random.normals(shape.count)).channelsLast()
-    let context = states[prompts.map { $0 }]
+    let text = states[prompts.map { $0 }]
     var sampler = sampler
     for (position, number) in sampler.timesteps.enumerated() {
       let timestep = Tensor([prompts.count], [Float](repeating: number, count: prompts.count))
       let prediction = teacher(
-        sampler.modelInput(latents, at: position), timestep: timestep, context: context)
+        sampler.modelInput(latents, at: position), timestep: timestep, text)
       latents =
         sampler.step(prediction, at: position, from: latents) {
           preconditionFailure("a sampler without fresh noise asks for some")

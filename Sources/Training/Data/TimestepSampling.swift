@@ -69,10 +69,10 @@ package enum TimestepSampling: Sendable {
       let sampling = TimestepSampling(masses: (0..<10).map { $0 == interval ? 1 : 0 })
       let batch = TrainingBatch(
         step: interval, seed: recipe.seed, recipe.training, inputs.training, inputs.schedule, sampling)
-      let context = inputs.trainingStates[batch.prompts]
+      let text = inputs.trainingStates[batch.prompts]
       return Execution.withoutGradients {
-        let found = student(batch.noisy, timestep: batch.timesteps, context: context)
-        let expected = inputs.unet(batch.noisy, timestep: batch.timesteps, context: context)
+        let found = student(batch.noisy, timestep: batch.timesteps, text)
+        let expected = inputs.unet(batch.noisy, timestep: batch.timesteps, text)
         return Elementwise.sumOfSquaredDifferences(found.buffer, expected.buffer) / Double(found.shape.count)
       }
     }

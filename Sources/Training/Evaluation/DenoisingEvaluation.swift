@@ -16,18 +16,18 @@ package struct DenoisingEvaluation: Sendable {
     let target: Tensor
   }
 
-  /// A network: noisy latents `[batch, height, width, channels]`, timestep, context to predicted noise.
-  package typealias Denoiser = @Sendable (Tensor, Float, Tensor) throws -> Tensor
+  /// A network: noisy latents `[batch, height, width, channels]`, timestep, text to predicted noise.
+  package typealias Denoiser = @Sendable (Tensor, Float, Conditioning) throws -> Tensor
 
   let cases: [Case]
-  /// `[pictures, tokens, features]`
-  let context: Tensor
+  /// A row a picture.
+  let text: Conditioning
 
   package init(
     _ dataset: LatentDataset, _ states: TextStates, _ schedule: NoiseSchedule, timesteps: [Int]
   ) {
     let clean = dataset.latents
-    context = states[Array(0..<dataset.count)]
+    text = states[Array(0..<dataset.count)]
     cases = timesteps.enumerated().map { index, timestep in
       var generator = TorchGenerator(seed: UInt64(1000 + index))
       let noise = Tensor(clean.shape, generator.normals(clean.shape.count))
@@ -50,7 +50,7 @@ package struct DenoisingEvaluation: Sendable {
     batch: Int, concurrent: Bool = false, progress: @Sendable (Double) -> Void = { _ in },
     _ denoiser: Denoiser
   ) throws -> Predictions {
-    let pictures = context.shape[0]
+    let pictures = text.states.shape[0]
     let starts = Array(stride(from: 0, to: pictures, by: batch))
     let jobs = cases.indices.flatMap { index in starts.map { (index, $0) } }
     @Sendable func answer(_ job: Int) -> Result<Tensor, any Error> {
@@ -59,7 +59,7 @@ package struct DenoisingEvaluation: Sendable {
       let question = cases[index]
       return Result {
         try Execution.withoutGradients {
-          try denoiser(question.noisy.rows(rows), Float(question.timestep), context.rows(rows))
+          try denoiser(question.noisy.rows(rows), Float(question.timestep), text.rows(rows))
         }
       }
     }

@@ -21,7 +21,7 @@ package struct PretrainingInputs: Sendable {
     schedule = try NoiseSchedule(folder: modelFolder + "/scheduler")
     training = try LatentDataset(path: data, split: .train)
     validation = try LatentDataset(path: data, split: .validation, limit: recipe.evaluation.pictures)
-    for dataset in [training, validation] { try dataset.check(unet, textEncoder, file: data) }
+    for dataset in [training, validation] { try dataset.check(unet, [textEncoder], file: data) }
   }
 
   /// The networks before they have learned anything.

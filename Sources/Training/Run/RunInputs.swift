@@ -23,14 +23,19 @@ package struct RunInputs: Sendable {
     let data = recipe.path(recipe.data, in: folder)
     (unet, weights) = try DiffusersFolder.unet(model + "/unet")
     schedule = try NoiseSchedule(folder: model + "/scheduler")
-    let (encoder, _) = try DiffusersFolder.textEncoder(model + "/text_encoder")
+    let encoders = try Self.textEncoders(of: model)
     let pictures = try LatentDataset(path: data, split: .train)
     validation = try LatentDataset(
       path: data, split: .validation, limit: recipe.evaluation.pictures)
-    for dataset in [pictures, validation] {
-      try dataset.check(unet.configuration, encoder.configuration, file: data)
+    guard pictures.latents.shape.axes.dropFirst() == validation.latents.shape.axes.dropFirst() else {
+      throw TrainingError.mismatch(
+        what: "\(data): validation latents", expected: "\(pictures.latents.shape.axes.dropFirst()), as training's",
+        found: "\(validation.latents.shape.axes.dropFirst())")
     }
-    trainingStates = TextStates(encoder, pictures)
+    for dataset in [pictures, validation] {
+      try dataset.check(unet.configuration, encoders.map(\.configuration), file: data)
+    }
+    trainingStates = TextStates(encoders, pictures, for: unet.configuration)
     switch recipe.training.latents {
     case .data: training = pictures
     case .teacher:
@@ -43,6 +48,14 @@ package struct RunInputs: Sendable {
         latents: made(
           count: min(pictures.count, recipe.training.teacherPictures), shape: pictures.latents.shape))
     }
-    validationStates = TextStates(encoder, validation)
+    validationStates = TextStates(encoders, validation, for: unet.configuration)
+  }
+
+  /// One, or SDXL's two.
+  private static func textEncoders(of model: String) throws -> [TextEncoder] {
+    let second = model + "/text_encoder_2"
+    let first = try DiffusersFolder.textEncoder(model + "/text_encoder").model
+    guard FileManager.default.fileExists(atPath: second) else { return [first] }
+    return [first, try DiffusersFolder.textEncoder(second).model]
   }
 }

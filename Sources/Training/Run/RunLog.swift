@@ -9,6 +9,8 @@ struct RunLog {
   func append(_ line: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     let data = try encoder.encode(line) + Data("\n".utf8)
     guard let handle = FileHandle(forWritingAtPath: path) else {
       return try data.write(to: URL(filePath: path))
