@@ -13,6 +13,7 @@ struct AtomicFile {
   func write(
     _ body: (_ temporaryPath: String) throws(CheckpointError) -> Void
   ) throws(CheckpointError) {
+    try checkPlace()
     do throws(CheckpointError) {
       try body(temporaryPath)
       try synchronize(temporaryPath, O_RDWR)
@@ -24,6 +25,13 @@ struct AtomicFile {
     // The new name must survive a power failure too.
     let folder = (path as NSString).deletingLastPathComponent
     try synchronize(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY)
+  }
+
+  /// - Throws: if something stands under the name that is no file, such as a device or a folder.
+  private func checkPlace() throws(CheckpointError) {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
+    throw .cannotWrite(file: path, reason: "it exists and is no regular file; choose another name")
   }
 
   /// Takes the bytes of the temporary file one piece after the other.

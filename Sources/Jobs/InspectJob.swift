@@ -78,9 +78,19 @@ package struct Inspection: Codable, Sendable {
     }
   }
 
+  /// A recipe for tuning or, without palettes, for training from scratch, with every key.
+  private static func resolved(_ path: String) throws -> Data {
+    do {
+      let recipe: Recipe = try RecipeFile.read(path, settings: [])
+      return recipe.encoded()
+    } catch RecipeError.missingKey(_, path: "clustering", _) {
+      let recipe: PretrainingRecipe = try RecipeFile.read(path, settings: [])
+      return recipe.encoded()
+    }
+  }
+
   private static func recipe(_ path: String) throws -> [Fact] {
-    let recipe: Recipe = try RecipeFile.read(path, settings: [])
-    return String(decoding: recipe.encoded(), as: UTF8.self).split(separator: "\n")
+    return String(decoding: try resolved(path), as: UTF8.self).split(separator: "\n")
       .dropFirst().dropLast().map { line in
         let parts = line.split(separator: ":", maxSplits: 1).map {
           $0.trimmingCharacters(in: CharacterSet(charactersIn: " \","))

@@ -8,6 +8,8 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
   case input(target: String, name: String, expected: String, found: String)
   /// A recipe file that cannot be read.
   case unreadable(path: String, reason: String)
+  /// A file or stream that does not take a result.
+  case unwritable(path: String, reason: String)
   /// A file that is not what a command needs.
   case unusable(file: String, expected: String, found: String)
   /// No assignment of bits keeps to the budget.
@@ -28,6 +30,7 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
     case .input(let target, let name, let expected, let found):
       "\(target): input '\(name)': expected \(expected), found \(found)"
     case .unreadable(let path, let reason): "\(path): cannot be read: \(reason)"
+    case .unwritable(let path, let reason): "\(path): cannot be written: \(reason)"
     case .unusable(let file, let expected, let found): "\(file): expected \(expected), found \(found)"
     case .budget(let bits, let megabytes, let psnr):
       String(

@@ -18,6 +18,9 @@ package struct RunTarget {
   package func callAsFunction(
     inputs: String, outputs: String
   ) throws -> [(name: String, shape: [Int])] {
+    guard URL(filePath: inputs).resolvingSymlinksInPath() != URL(filePath: outputs).resolvingSymlinksInPath() else {
+      throw JobError.option(name: "--output", expected: "another file than --inputs", found: outputs)
+    }
     let file = try SafetensorsFile(path: inputs)
     let results = try run(file)
     let tensors = results.map { ($0.name, $0.tensor.shape.axes, $0.tensor.buffer) }
@@ -115,11 +118,13 @@ package struct RunTarget {
     try expect(
       ids.shape.rank == 2 && ids.shape.count > 0 && ids.shape[1] <= configuration.positions,
       "input_ids", "[batch, tokens], at most \(configuration.positions) tokens", ids.shape)
-    let numbers = ids.elements.map { Int($0) }
-    guard numbers.allSatisfy({ $0 >= 0 && $0 < configuration.vocabulary }) else {
-      throw JobError.input(
-        target: path, name: "input_ids", expected: "numbers below \(configuration.vocabulary)",
-        found: "\(numbers.min() ?? 0) to \(numbers.max() ?? 0)")
+    let numbers = try ids.elements.map { element in
+      guard let number = Int(exactly: element), number >= 0, number < configuration.vocabulary else {
+        throw JobError.input(
+          target: path, name: "input_ids", expected: "whole numbers from 0, below \(configuration.vocabulary)",
+          found: "\(element)")
+      }
+      return number
     }
     let width = ids.shape[1]
     let rows = stride(from: 0, to: numbers.count, by: width).map {

@@ -1,5 +1,5 @@
 /// How many letters must change to make one word another (Levenshtein).
-enum EditDistance {
+package enum EditDistance {
   static func between(_ a: String, _ b: String) -> Int {
     let b = Array(b)
     var row = Array(0...b.count)
@@ -17,7 +17,7 @@ enum EditDistance {
 
   /// The word that `word` was perhaps meant to be: at most two letters or a third of it off, upper
   /// and lower case aside.
-  static func nearest(to word: String, among words: [String]) -> String? {
+  package static func nearest(to word: String, among words: [String]) -> String? {
     let scored = words.map { ($0, between(word.lowercased(), $0.lowercased())) }
     guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(2, word.count / 3),
       best.1 < word.count

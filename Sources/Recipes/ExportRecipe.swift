@@ -34,4 +34,8 @@ public struct ExportRecipe: Codable, Sendable, Equatable {
     attention = try values.value(.attention, defaults.attention)
     batch = try values.value(.batch, defaults.batch)
   }
+
+  package func validate() throws(RecipeError) {
+    try Check.that((1...64).contains(batch), "export.batch", "1 to 64", batch)
+  }
 }

@@ -32,6 +32,7 @@ public struct Recipe: RecipeDocument {
     try Check.name(name)
     try clustering.validate()
     try training.validate()
+    try export.validate()
     try evaluation.validate()
     for (path, palette) in clustering.palettes
     where palette.needsGroupedPalettes && !export.target.hasGroupedPalettes {
@@ -52,7 +53,8 @@ extension KeyedDecodingContainer {
 /// Checks of single values, with the message a user needs.
 enum Check {
   static func name(_ name: String) throws(RecipeError) {
-    guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
+    let isPlain = name.unicodeScalars.allSatisfy { $0.value >= 32 && $0 != "/" }
+    guard isPlain, !name.allSatisfy(\.isWhitespace), !name.hasPrefix(".") else {
       throw .invalid(path: "name", expected: "a plain folder name", found: "'\(name)'")
     }
   }

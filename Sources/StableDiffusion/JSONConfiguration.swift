@@ -102,7 +102,7 @@ struct JSONConfiguration {
     _ key: String, default fallback: Int, in range: ClosedRange<Int>
   ) throws(ConfigurationError) -> Int {
     try value(key, fallback, "a whole number from \(range.lowerBound) to \(range.upperBound)") { raw in
-      guard let number = raw as? NSNumber, let whole = Int(exactly: number.doubleValue) else { return nil }
+      guard !Self.isBoolean(raw), let number = raw as? NSNumber, let whole = Int(exactly: number.doubleValue) else { return nil }
       return range.contains(whole) ? whole : nil
     }
   }
@@ -127,8 +127,13 @@ struct JSONConfiguration {
     }
   }
 
+  /// Foundation reads `true` as a number.
+  private static func isBoolean(_ raw: Any) -> Bool {
+    (raw as? NSNumber).map { String(cString: $0.objCType) == "c" } ?? false
+  }
+
   private static func size(_ raw: Any) -> Int? {
-    guard let number = raw as? NSNumber, number.doubleValue == number.doubleValue.rounded(),
+    guard !isBoolean(raw), let number = raw as? NSNumber, number.doubleValue == number.doubleValue.rounded(),
       (1...1_000_000).contains(number.doubleValue)
     else { return nil }
     return number.intValue

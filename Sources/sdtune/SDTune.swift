@@ -1,5 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Jobs
+internal import Recipes
 
 /// `sdtune`: fine-tunes Stable Diffusion UNets while their weights are palettized, and more.
 struct SDTune: ParsableCommand {
@@ -17,13 +19,25 @@ struct SDTune: ParsableCommand {
 @main
 enum Main {
   static func main() {
-    Interruption.install()
     do {
+      try refuseUnknownCommand()
       var command = try SDTune.parseAsRoot()
+      if command is any InterruptibleCommand { Interruption.install() }
       try command.run()
     } catch {
       leave(error)
     }
+  }
+
+  /// `tune` may be left out, so a misspelt command would be read as one of its options.
+  private static func refuseUnknownCommand() throws {
+    let names = SDTune.configuration.subcommands.map { $0._commandName } + ["help"]
+    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !names.contains(word) else {
+      return
+    }
+    let nearest = EditDistance.nearest(to: word, among: names).map { "; did you mean \($0)?" } ?? ""
+    throw JobError.option(
+      name: "command", expected: names.dropLast().joined(separator: ", "), found: "'\(word)'" + nearest)
   }
 
   /// Help and the like as ArgumentParser has them; everything else is one line and a status that is not 0.
@@ -31,7 +45,7 @@ enum Main {
     if let status = error as? ExitCode { exit(status.rawValue) }
     let code = SDTune.exitCode(for: error)
     if code == .success { SDTune.exit(withError: error) }
-    let message = SDTune.message(for: error).split(separator: "\n").first.map(String.init)
+    let message = SDTune.message(for: error).split(whereSeparator: \.isNewline).first.map(String.init)
     Terminal.note("error: \(message ?? "\(error)")")
     exit(Interruption.isRequested ? 130 : code.rawValue)
   }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Jobs
 
 /// What every command takes.
 struct OutputOptions: ParsableArguments {
@@ -8,19 +9,28 @@ struct OutputOptions: ParsableArguments {
 
   /// Prints a result: JSON if asked for, words otherwise.
   func show(_ result: some Encodable, text: String) throws {
-    guard json else {
-      print(text)
-      return
-    }
+    guard json else { return try Terminal.print(text) }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(result), as: UTF8.self))
+    try Terminal.print(String(decoding: try encoder.encode(result), as: UTF8.self))
   }
 }
 
 /// Progress goes to standard error.
 enum Terminal {
+  /// A run does not end because nobody can read how it goes.
   static func note(_ line: String) {
-    FileHandle.standardError.write(Data((line + "\n").utf8))
+    try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
+  }
+
+  /// Results go to standard output.
+  ///
+  /// - Throws: if they do not arrive.
+  static func print(_ text: String) throws {
+    do {
+      try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+    } catch {
+      throw JobError.unwritable(path: "standard output", reason: "\(error)")
+    }
   }
 }

@@ -22,6 +22,8 @@ enum HDF5 {
   private static let prepared: Void = {
     H5dont_atexit()
     H5open()
+    // Links into other files lead nowhere.
+    H5Lunregister(H5L_TYPE_EXTERNAL)
   }()
 
   static func locked<Result: ~Copyable, Thrown: Error>(
@@ -62,6 +64,9 @@ enum HDF5 {
   }
 
   // MARK: Files and groups
+
+  /// Whether the library can go through a file without crashing.
+  static func survives(_ path: String) -> Bool { locked { sd_h5_survives(path) != 0 } }
 
   static func open(_ path: String) throws(Failure) -> Handle {
     try locked { () throws(Failure) -> Handle in

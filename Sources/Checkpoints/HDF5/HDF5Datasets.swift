@@ -29,15 +29,26 @@ extension HDF5 {
     let shape: [Int]
     /// The element that holds the stored type exactly, nil for text, compounds and the like.
     let element: Element?
+    /// Bytes in the file, compressed or not.
+    let storedBytes: Int
+  }
+
+  /// - Throws: if there is no such dataset, or if its numbers lie in another file.
+  private static func dataset(_ path: String, in file: hid_t) throws(Failure) -> Handle {
+    let dataset = try Handle(H5Dopen2(file, path, hid_t(H5P_DEFAULT)), "cannot be opened")
+    let properties = try Handle(H5Dget_create_plist(dataset.id), "the layout cannot be read")
+    guard H5Pget_layout(properties.id) != H5D_VIRTUAL, H5Pget_external_count(properties.id) == 0 else {
+      throw Failure(plainly: "numbers in another file")
+    }
+    return dataset
   }
 
   /// What a dataset holds; nil if there is no such dataset.
   static func extent(of path: String, in file: borrowing Handle) throws(Failure) -> Extent? {
     let id = file.id
     return try locked { () throws(Failure) -> Extent? in
-      guard let dataset = try? Handle(H5Dopen2(id, path, hid_t(H5P_DEFAULT)), "") else {
-        return nil
-      }
+      guard H5Lexists(id, path, hid_t(H5P_DEFAULT)) > 0 || path == "/" else { return nil }
+      let dataset = try dataset(path, in: id)
       let space = try Handle(H5Dget_space(dataset.id), "the extents cannot be read")
       let type = try Handle(H5Dget_type(dataset.id), "the type cannot be read")
       let rank = Int(H5Sget_simple_extent_ndims(space.id))
@@ -48,7 +59,8 @@ extension HDF5 {
       guard Int(H5Sget_simple_extent_dims(space.id, &shape, nil)) == rank,
         shape.allSatisfy({ $0 <= Int.max })
       else { throw Failure(plainly: "impossible extents") }
-      return Extent(shape: shape.map { Int($0) }, element: element(of: type))
+      return Extent(shape: shape.map { Int($0) }, element: element(of: type),
+        storedBytes: Int(clamping: H5Dget_storage_size(dataset.id)))
     }
   }
 
@@ -70,7 +82,7 @@ extension HDF5 {
   ) throws(Failure) {
     let id = file.id
     try locked { () throws(Failure) in
-      let dataset = try Handle(H5Dopen2(id, path, hid_t(H5P_DEFAULT)), "cannot be opened")
+      let dataset = try dataset(path, in: id)
       try check(
         H5Dread(
           dataset.id, element.identifier, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT),

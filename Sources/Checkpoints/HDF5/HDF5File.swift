@@ -15,6 +15,9 @@ package struct HDF5File: ~Copyable, Sendable {
     } catch {
       throw error.asCheckpointError
     }
+    guard HDF5.survives(path) else {
+      throw .malformed(file: path, expected: "an HDF5 file", found: "damage that the HDF5 library crashes on")
+    }
     do {
       handle = try HDF5.open(path)
     } catch {
@@ -106,7 +109,7 @@ package struct HDF5File: ~Copyable, Sendable {
   private func extent(
     of dataset: String, readAs element: HDF5.Element
   ) throws(CheckpointError) -> (shape: [Int], count: Int) {
-    let (shape, stored) = try extent(of: dataset)
+    let (shape, stored, storedBytes) = try extent(of: dataset)
     if stored.isFloat && !element.isFloat {
       throw .malformedItem(
         file: path, item: dataset, expected: "integers", found: stored.rawValue)
@@ -122,12 +125,18 @@ package struct HDF5File: ~Copyable, Sendable {
         file: path, item: dataset, expected: "an array that fits into the machine's memory",
         found: "extents of \(shape)")
     }
+    // Compression seldom gets beyond this: an array that was declared, but never written.
+    guard bytes / 2000 <= storedBytes + 4096 else {
+      throw .malformedItem(
+        file: path, item: dataset, expected: "numbers for its extents of \(shape)",
+        found: "\(storedBytes) bytes")
+    }
     return (shape, bytes / element.byteCount)
   }
 
   private func extent(
     of dataset: String
-  ) throws(CheckpointError) -> (shape: [Int], element: HDF5.Element) {
+  ) throws(CheckpointError) -> (shape: [Int], element: HDF5.Element, storedBytes: Int) {
     let extent = try reporting(dataset) { () throws(HDF5.Failure) in
       try HDF5.extent(of: dataset, in: handle)
     }
@@ -135,7 +144,7 @@ package struct HDF5File: ~Copyable, Sendable {
     guard let element = extent.element else {
       throw .malformedItem(file: path, item: dataset, expected: "numbers", found: "other values")
     }
-    return (extent.shape, element)
+    return (extent.shape, element, extent.storedBytes)
   }
 
   private func items(

@@ -16,6 +16,7 @@ package final class ModelPackageWriter {
   package init(_ path: String) throws(MILError) {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     self.path = path
+    try Self.checkPlace(path)
     temporary = path + ".partial-\(ProcessInfo.processInfo.processIdentifier)"
     do {
       try? FileManager.default.removeItem(atPath: temporary)
@@ -51,6 +52,16 @@ package final class ModelPackageWriter {
       finished = true
     } catch {
       throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// Nothing but a package, or an empty folder, is ever replaced.
+  private static func checkPlace(_ path: String) throws(MILError) {
+    let files = FileManager.default
+    guard (try? files.attributesOfItem(atPath: path)) != nil else { return }
+    let items = try? files.contentsOfDirectory(atPath: path)
+    guard let items, items.isEmpty || items.contains(Manifest.fileName) else {
+      throw .file(path: path, reason: "it exists and is no package; choose another name for the output")
     }
   }
 

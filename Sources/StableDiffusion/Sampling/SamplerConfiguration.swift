@@ -137,7 +137,7 @@ package struct SamplerConfiguration: Sendable {
   /// - Parameter steps: how many.
   package func sampler(steps: Int) throws(ConfigurationError) -> any Sampler {
     let most = method == .lcm ? originalSteps : schedule.timesteps - 1
-    guard (1...most).contains(steps) else {
+    guard steps >= 1, steps <= most else {
       throw .unsupported(file, key: "steps", value: "\(steps)", expected: "1 to \(most)")
     }
     return switch method {

@@ -42,7 +42,7 @@ package struct BytePairMerges: Sendable {
   ) throws(ConfigurationError) -> [String: Int] {
     let text = String(decoding: try contents(file), as: UTF8.self)
     var ranks: [String: Int] = [:]
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       let words = line.split(separator: " ")
       // The first line is a version.
       if words.isEmpty || (number == 0 && line.hasPrefix("#version")) { continue }
@@ -54,6 +54,7 @@ package struct BytePairMerges: Sendable {
       let pair = "\(words[0]) \(words[1])"
       if ranks[pair] == nil { ranks[pair] = ranks.count }
     }
+    guard !ranks.isEmpty else { throw .unreadable(file, reason: "expected a pair of symbols a line, found none") }
     return ranks
   }
 

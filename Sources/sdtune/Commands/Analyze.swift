@@ -5,7 +5,7 @@ internal import Recipes
 internal import Training
 
 /// `sdtune analyze`: a mixed-bit recipe for a budget.
-struct Analyze: ParsableCommand {
+struct Analyze: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure each tensor's sensitivity and write the mixed-bit recipe that a budget allows.",
     discussion: """

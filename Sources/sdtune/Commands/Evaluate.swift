@@ -5,7 +5,7 @@ internal import Jobs
 internal import StableDiffusion
 
 /// `sdtune evaluate`: what packages are worth beside their reference.
-struct Evaluate: ParsableCommand {
+struct Evaluate: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure UNet packages against a reference over prompts and seeds; write JSON and a page.")
 
@@ -47,7 +47,8 @@ struct Evaluate: ParsableCommand {
       guard let data = FileManager.default.contents(atPath: file) else {
         throw JobError.unreadable(path: file, reason: "no such file")
       }
-      texts += String(decoding: data, as: UTF8.self).split(separator: "\n").map(String.init)
+      texts += String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
+      guard !texts.isEmpty else { throw JobError.unreadable(path: file, reason: "expected a prompt a line, found none") }
     }
     guard (1...1000).contains(seeds) else {
       throw JobError.option(name: "--seeds", expected: "1 to 1000", found: "\(seeds)")

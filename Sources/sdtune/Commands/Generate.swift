@@ -36,7 +36,7 @@ struct ModelOptions: ParsableArguments {
 }
 
 /// `sdtune generate`: prompt to picture.
-struct Generate: ParsableCommand {
+struct Generate: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Generate pictures from a prompt, with packages or a diffusers folder.",
     discussion: """

@@ -20,7 +20,7 @@ struct Palettize: ParsableCommand {
   @Option(help: "iOS16, iOS17 or iOS18.")
   var target = "iOS16"
 
-  @Option(help: "original or split-einsum.")
+  @Option(help: "original, split-einsum or split-einsum-v2.")
   var attention = "split-einsum"
 
   @Option(help: "Samples in a call.")
@@ -41,6 +41,10 @@ struct Palettize: ParsableCommand {
       file: "--target, --attention")
     var batched = export
     batched.batch = batch
+    try batched.validate()
+    guard (tokens ?? 1) > 0, (tokens ?? 1) <= 4096 else {
+      throw JobError.option(name: "--tokens", expected: "1 to 4096", found: "\(tokens ?? 0)")
+    }
     let job = PalettizeJob(model: model, clustering: clustering, export: batched)
     let average = try job(output: output, tokens: tokens)
     try options.show(

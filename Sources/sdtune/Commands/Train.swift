@@ -5,7 +5,7 @@ internal import Recipes
 internal import Training
 
 /// `sdtune train --recipe R.json`: a model from scratch, without palettes.
-struct Train: ParsableCommand {
+struct Train: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a UNet and its text encoder from scratch and write them as a diffusers folder.")
 

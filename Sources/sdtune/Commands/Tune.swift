@@ -5,7 +5,7 @@ internal import Recipes
 internal import Training
 
 /// `sdtune [tune] --recipe R.json`: the main job.
-struct Tune: ParsableCommand {
+struct Tune: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Fine-tune a UNet while it is palettized, export it, run the package and report.")
 
