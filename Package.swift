@@ -84,7 +84,10 @@ let package = Package(
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",
-      ["sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "TestSupport"]),
+      [
+        "sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "Distribution", "TestSupport",
+      ]),
+    .tests("DistributionTests", ["Distribution", "Kernels"]),
     .tests(
       "ParityTests", ["TestSupport", "Training", "Generation"],
       exclude: [
