@@ -85,9 +85,10 @@ let package = Package(
     .tests(
       "JobsTests",
       [
-        "sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints", "Kernels",
-        "TestSupport",
+        "sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints", "Distribution",
+        "Kernels", "TestSupport",
       ]),
+    .tests("DistributionTests", ["Distribution", "Kernels"]),
     .tests(
       "ParityTests", ["TestSupport", "Training", "Generation"],
       exclude: [

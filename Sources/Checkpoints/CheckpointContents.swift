@@ -28,7 +28,7 @@ package struct CheckpointArray: Sendable {
     /// Stored as 64-bit integers.
     case integers([Int])
     case bytes([UInt8])
-    /// Bytes where a kernel keeps them; read back as ``bytes(_:)``.
+    /// Bytes where a kernel keeps them; read back from a file as ``bytes(_:)``.
     case packed(PackedBytes)
   }
 
@@ -69,7 +69,15 @@ package struct CheckpointArray: Sendable {
   }
 
   package var bytes: [UInt8]? {
-    if case .bytes(let values) = values { values } else { nil }
+    switch values {
+    case .bytes(let values): values
+    case .packed(let values): values.withBytes { bytes in bytes.withUnsafeBytes(Array.init) }
+    default: nil
+    }
+  }
+
+  package var packed: PackedBytes? {
+    if case .packed(let values) = values { values } else { bytes.map { PackedBytes($0) } }
   }
 
   var element: HDF5.Element {

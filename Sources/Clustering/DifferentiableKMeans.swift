@@ -87,6 +87,8 @@ package struct DifferentiableKMeans: Sendable {
     package var shared: [Double]
     /// What was computed: differs from what was asked for where no stable fixed point was found.
     package var method: ClusteringOptions.Gradient
+    /// The share of the weights whose gain was cut off at its bound.
+    package var clippedShare = 0.0
     /// λ in dL/dw = ∂L/∂w + (∂F/∂w)ᵀ λ, for implicit gradients.
     package var adjoint: [Double]?
   }
@@ -102,6 +104,8 @@ package struct DifferentiableKMeans: Sendable {
     let readout = attention.pullbackReadout(gradients: upstream, targets: centroids)
     var result = isFixedPoint ? implicit(readout) : unrolled(readout)
     if let bound = options.maximumGain {
+      let clipped = zip(result.gain, histogram.masses).reduce(0) { abs($1.0) > bound ? $0 + $1.1 : $0 }
+      result.clippedShare = clipped / histogram.masses.reduce(0, +)
       result.gain = result.gain.map { min(max($0, -bound), bound) }
     }
     return result

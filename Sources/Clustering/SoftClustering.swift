@@ -57,14 +57,17 @@ package struct SoftClustering: Sendable {
   /// ∂L/∂w from ∂L/∂w̃.
   package func pullback(_ dy: Buffer) -> Buffer {
     if solution.options.gradient == .straightThrough { return dy }
-    return filled { pullback(dy, into: $0) }
+    return filled { _ = pullback(dy, into: $0) }
   }
 
-  package func pullback(_ dy: Buffer, into dx: Buffer) {
+  /// - Returns: the share of the weights whose gain was cut off at its bound.
+  @discardableResult
+  package func pullback(_ dy: Buffer, into dx: Buffer) -> Double {
     let gradient = solution.gradient(
       solution.options.gradient == .straightThrough
         ? solution.table.map { _ in 0 } : histogram.scatter(dy))
     histogram.affine(gain: gradient.gain, shared: gradient.shared, dy: dy, into: dx)
+    return gradient.clippedShare
   }
 
   private func filled(_ write: (Buffer) -> Void) -> Buffer {

@@ -1,15 +1,10 @@
 internal import Foundation
-package import Kernels
-
-#if canImport(CMPI)
-  internal import CMPI
-#endif
 
 /// The processes that work on one run together, started by `mpirun`; alone, there is one.
 ///
-/// Every rank holds all weights and takes an equal share of every batch; gradients are summed over ranks before anything
-/// else is done with them, so that all ranks stay equal to the last bit. Sums are the same bits for the same number of
-/// ranks.
+/// Every rank takes an equal share of every batch and keeps what training needs of the weights that it owns
+/// (``Ownership``). All of them make the same calls in the same order, on the thread that joined. Buffers are summed in the
+/// order of ranks, so that they are the same bits for the same number of ranks.
 package struct Ranks: Sendable {
   /// This process among them, from 0 on.
   package let rank: Int
@@ -17,8 +12,14 @@ package struct Ranks: Sendable {
 
   package static let alone = Ranks(rank: 0, count: 1)
 
+  /// Whether this build knows MPI.
+  package static var isBuilt: Bool { Transport.isBuilt }
+
   /// Whether this process writes files and says how it goes.
   package var isFirst: Bool { rank == 0 }
+
+  /// All but this one, in order.
+  package var others: [Int] { (0..<count).filter { $0 != rank } }
 
   /// Joins the others that `mpirun` started.
   ///
@@ -28,32 +29,19 @@ package struct Ranks: Sendable {
   package static func join() throws(RankError) -> Ranks {
     let environment = ProcessInfo.processInfo.environment
     guard let size = environment["OMPI_COMM_WORLD_SIZE"].flatMap({ Int($0) }), size > 1 else { return .alone }
-    #if canImport(CMPI)
-      var (rank, count) = (Int32(0), Int32(1))
-      guard sd_mpi_start(&rank, &count) == 0 else { throw .failed("MPI_Init_thread") }
-      return Ranks(rank: Int(rank), count: Int(count))
-    #else
-      throw .notBuilt(ranks: size)
-    #endif
+    guard isBuilt else { throw .notBuilt(ranks: size) }
+    let (rank, count) = try Transport.start()
+    return Ranks(rank: rank, count: count)
   }
 
-  /// Replaces every element by its sum over all ranks.
-  package func sum(_ buffer: Buffer) throws(RankError) {
-    guard count > 1 else { return }
-    #if canImport(CMPI)
-      // The count is a 32-bit number there.
-      for start in stride(from: 0, to: buffer.count, by: 1 << 28) {
-        let length = min(1 << 28, buffer.count - start)
-        guard sd_mpi_sum(buffer.pointer + start, Int32(length)) == 0 else { throw .failed("MPI_Allreduce") }
-      }
-    #endif
+  /// The sums of every element over all ranks; all have got there when it returns.
+  package func sum(_ values: [Double]) throws(RankError) -> [Double] {
+    count > 1 ? try Transport.sum(values) : values
   }
 
-  /// Leaves; nothing is summed afterwards.
+  /// Leaves; nothing is sent afterwards.
   package func finish() {
-    #if canImport(CMPI)
-      if count > 1 { _ = sd_mpi_finish() }
-    #endif
+    if count > 1 { Transport.finish() }
   }
 }
 

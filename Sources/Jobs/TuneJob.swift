@@ -43,7 +43,7 @@ package struct TuneJob: Sendable {
     let outcome = try run(resume: resume, isInterrupted: isInterrupted) { notify(.step($0)) }
     // The others wait for the first one here, not for its evaluation.
     ranks.finish()
-    guard ranks.isFirst else { return nil }
+    guard let outcome else { return nil }
     notify(.stage("exporting \(folder.package)"))
     try PackageExport(recipe, inputs).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))

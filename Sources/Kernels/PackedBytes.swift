@@ -6,8 +6,21 @@ package struct PackedBytes: Sendable {
   /// Zeros.
   package init(zeros count: Int) {
     self.count = count
-    storage = Buffer(count: (count + 3) / 4)
+    storage = Buffer(count: Self.words(count))
   }
+
+  /// The bytes of a buffer that ``words`` gave.
+  package init(words: Buffer, count: Int) {
+    precondition(words.count == Self.words(count), "PackedBytes: \(count) bytes in \(words.count) words")
+    self.count = count
+    storage = words
+  }
+
+  /// The bytes as they are kept, four to a word.
+  package var words: Buffer { storage }
+
+  /// Words for so many bytes.
+  package static func words(_ count: Int) -> Int { (count + 3) / 4 }
 
   package init(_ bytes: [UInt8]) {
     self.init(zeros: bytes.count)

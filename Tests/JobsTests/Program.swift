@@ -1,3 +1,4 @@
+import Distribution
 import Foundation
 
 /// The `sdtune` executable under test, as a user starts it.
@@ -19,8 +20,10 @@ struct Program {
   }
 
   /// Runs to the end.
-  static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
-    let process = start(arguments, environment: environment)
+  static func run(
+    _ arguments: [String], environment: [String: String] = [:], ranks: Int = 1
+  ) throws -> Result {
+    let process = start(arguments, environment: environment, ranks: ranks)
     let (output, errors) = (Pipe(), Pipe())
     process.standardOutput = output
     process.standardError = errors
@@ -49,13 +52,33 @@ struct Program {
     return process.terminationReason == .exit && process.terminationStatus == 0
   }
 
-  private static func start(_ arguments: [String], environment: [String: String] = [:]) -> Process {
+  /// - Parameter ranks: more than one are started by `mpirun`.
+  static func start(_ arguments: [String], environment: [String: String] = [:], ranks: Int = 1) -> Process {
     let process = Process()
     process.executableURL = executable
     process.arguments = arguments
+    if ranks > 1 {
+      process.executableURL = mpirun
+      process.arguments =
+        ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)", executable.path] + arguments
+    }
     process.currentDirectoryURL = repository
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     return process
+  }
+}
+
+extension Program {
+  private static let mpirun = URL(filePath: "/usr/bin/mpirun")
+
+  /// Whether several processes can work on one run here.
+  static let hasRanks = Ranks.isBuilt && FileManager.default.isExecutableFile(atPath: mpirun.path)
+
+  /// The processes that `mpirun` started.
+  static func ranks(of process: Process) -> [pid_t] {
+    let children = "/proc/\(process.processIdentifier)/task/\(process.processIdentifier)/children"
+    let text = (try? String(contentsOfFile: children, encoding: .utf8)) ?? ""
+    return text.split(separator: " ").compactMap { pid_t($0) }
   }
 }
 

@@ -30,11 +30,17 @@ package struct OptimizerStep: Sendable {
   /// Whether targets may be stepped in several portions, since nothing is asked of all gradients together.
   var allowsPortions: Bool { limit == 0 }
 
-  /// Steps every target in place.
+  /// Steps every target in place; there are no others.
   ///
   /// - Returns: the global L2 norm of the gradients before clipping.
-  package func callAsFunction(_ targets: [Target]) -> Double {
-    let norm = targets.reduce(0.0) { $0 + Elementwise.sumOfSquares($1.gradient) }.squareRoot()
+  package func callAsFunction(_ targets: [Target]) -> Double { self(targets) { $0 } }
+
+  /// Steps every target in place.
+  ///
+  /// - Parameter sum: of the squares of these gradients and of those that others step.
+  /// - Returns: the global L2 norm of the gradients before clipping.
+  func callAsFunction(_ targets: [Target], sum: (Double) throws -> Double) rethrows -> Double {
+    let norm = try sum(targets.reduce(0.0) { $0 + Elementwise.sumOfSquares($1.gradient) }).squareRoot()
     let scale = limit > 0 && norm > limit ? Float(limit / (norm + 1e-6)) : 1
     Parallel.forEach(targets.count) { index in
       let target = targets[index]

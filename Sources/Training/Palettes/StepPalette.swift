@@ -75,6 +75,8 @@ package struct StepPalette: Sendable {
     package let scale: Buffer?
     /// Of hard entries, where they are learned beside the weights.
     package let entries: Buffer?
+    /// The share of the weights whose own gradient's factor was cut off at its bound.
+    var clippedShare = 0.0
   }
 
   /// - Parameter dy: the gradient of ``layerWeights()``.
@@ -93,18 +95,19 @@ package struct StepPalette: Sendable {
       return Gradients(parameter: gradient, scale: direct, entries: nil)
     }
     let inverse = elements.inverseScale
-    let parameter = arrangement.restored(latent(upstream), factors: inverse)
+    let latent = latent(upstream)
+    let parameter = arrangement.restored(latent.gradient, factors: inverse)
     if keepsZeros { Self.clear(parameter, where: weights) }
     let entries = learnsEntries ? entryGradient(upstream) : nil
     guard let direct, let inverse else {
-      return Gradients(parameter: parameter, scale: nil, entries: entries)
+      return Gradients(parameter: parameter, scale: nil, entries: entries, clippedShare: latent.clippedShare)
     }
     let through = arrangement.channelSums(parameter, weights)
     let scale = Buffer(uninitialized: layout.channels)
     for channel in 0..<layout.channels {
       scale.pointer[channel] = direct[channel] - through[channel] * inverse[channel]
     }
-    return Gradients(parameter: parameter, scale: scale, entries: entries)
+    return Gradients(parameter: parameter, scale: scale, entries: entries, clippedShare: latent.clippedShare)
   }
 
   /// The sum over each entry's cell.
@@ -120,14 +123,16 @@ package struct StepPalette: Sendable {
   }
 
   /// The gradient of the arranged elements.
-  private func latent(_ upstream: Buffer) -> Buffer {
+  private func latent(_ upstream: Buffer) -> (gradient: Buffer, clippedShare: Double) {
     let dx = Buffer(uninitialized: layout.count)
+    var clippedShare = 0.0
     switch clustering {
-    case .soft(let groups): for group in groups { group.pullback(upstream, into: dx) }
+    case .soft(let groups):
+      for group in groups { clippedShare += group.pullback(upstream, into: dx) / Double(groups.count) }
     case .softVectors(let groups): for group in groups { group.pullback(upstream, into: dx) }
-    case .hard, .vectors, .frozen: return keepsZeros ? Buffer(upstream.elements) : upstream
+    case .hard, .vectors, .frozen: return (keepsZeros ? Buffer(upstream.elements) : upstream, 0)
     }
-    return dx
+    return (dx, clippedShare)
   }
 
   private static func clear(_ gradient: Buffer, where x: Buffer) {

@@ -24,7 +24,7 @@ extension StateArrays {
         continue
       }
       let length = precision == .brainFloat ? 2 * count : count
-      let packed = (PackedBytes(try bytes(mean, count: length)), PackedBytes(try bytes(variance, count: length)))
+      let packed = (try packed(mean, count: length), try packed(variance, count: length))
       guard precision == .bytes else {
         moments[name] = AdamW.Moments(count: count, .brainFloat(mean: packed.0, variance: packed.1))
         continue

@@ -23,10 +23,25 @@ package enum RunCheckpoint {
 
   package static func write(_ contents: Contents, to path: String) throws(CheckpointError) {
     let state = contents.state
+    var arrays = arrays(of: state)
+    arrays.add(state.losses)
+    if let hard = contents.hard { PaletteArrays.add(hard, to: &arrays) }
+    let attributes: [String: AttributeValue] = [
+      "recipe": .string(String(decoding: contents.recipe.encoded(), as: UTF8.self)),
+      "seed": .string("\(contents.recipe.seed)"),
+      "step": .integer(state.step),
+      "temperature": .double(contents.recipe.temperature(at: state.step)),
+      "finished": .integer(contents.hard == nil ? 0 : 1),
+    ]
+    try CheckpointFile.write(
+      CheckpointContents(attributes: attributes, arrays: arrays), to: path)
+  }
+
+  /// All that a state keeps of single weights.
+  static func arrays(of state: RunState) -> [String: CheckpointArray] {
     var arrays: [String: CheckpointArray] = [:]
     arrays.add(state.parameters, under: "parameters")
     arrays.add(state.moments, of: state.parameters)
-    arrays.add(state.losses)
     for (name, centroids) in state.centroids {
       arrays["centroids/\(name)"] = CheckpointArray(Buffer(centroids), shape: [centroids.count])
     }
@@ -38,16 +53,7 @@ package enum RunCheckpoint {
       arrays["frozen/indices/\(name)"] = CheckpointArray(
         shape: [frozen.indices.count], .bytes(frozen.indices))
     }
-    if let hard = contents.hard { PaletteArrays.add(hard, to: &arrays) }
-    let attributes: [String: AttributeValue] = [
-      "recipe": .string(String(decoding: contents.recipe.encoded(), as: UTF8.self)),
-      "seed": .string("\(contents.recipe.seed)"),
-      "step": .integer(state.step),
-      "temperature": .double(contents.recipe.temperature(at: state.step)),
-      "finished": .integer(contents.hard == nil ? 0 : 1),
-    ]
-    try CheckpointFile.write(
-      CheckpointContents(attributes: attributes, arrays: arrays), to: path)
+    return arrays
   }
 
   package static func read(_ path: String) throws -> Contents {

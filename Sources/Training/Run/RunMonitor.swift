@@ -1,10 +1,11 @@
 internal import Clustering
+internal import Distribution
 internal import Foundation
 internal import Kernels
 internal import Recipes
 internal import Tensors
 
-/// Watches a run: times, losses, flipped indices, collapsed palettes.
+/// Watches a run: times, losses, flipped indices, collapsed palettes; of all ranks' weights, on every rank.
 struct RunMonitor {
   private let trainer: Trainer
   private(set) var seconds = 0.0
@@ -32,16 +33,23 @@ struct RunMonitor {
     recent = (recent + [report.seconds]).suffix(20)
     let total = trainer.recipe.training.steps
     guard state.step % interval == 0 || state.step == total || steps == 1 else { return nil }
-    let palettes = try palettes(state)
+    let hard = try trainer.hardPalettes(of: state)
+    let palettes = palettes(state.palettized, hard)
     let pace = recent.reduce(0, +) / Double(recent.count)
+    let names = trainer.weights.palettized
+    // Every rank tells of its own palettes, and zeros of all others.
+    let own = Dictionary(uniqueKeysWithValues: palettes.map { ($0.name, $0) })
+    let collapsed = try trainer.ranks.sum(names.map { own[$0]?.collapsed == true ? 1 : 0 })
+    let signalToNoise = try trainer.ranks.sum(names.map { own[$0]?.signalToNoise ?? 0 })
     let line = TrainingRun.Progress(
       step: state.step, steps: total, phase: report.phase.name,
-      loss: losses.reduce(0, +) / Double(losses.count), hardLoss: try trainer.hardLoss(state),
-      gradientNorm: report.loss.gradientNorm, flipRate: flipRate(palettes), secondsPerStep: pace,
+      loss: losses.reduce(0, +) / Double(losses.count), hardLoss: try trainer.loss(state, hard),
+      gradientNorm: report.loss.gradientNorm, clippedShare: report.clippedShare,
+      flipRate: try flipRate(palettes), secondsPerStep: pace,
       secondsLeft: pace * Double(total - state.step),
-      collapsed: palettes.filter(\.collapsed).map(\.name),
+      collapsed: zip(names, collapsed).filter { $0.1 > 0 }.map(\.0),
       signalToNoise: Dictionary(
-        uniqueKeysWithValues: palettes.map { ($0.name, ($0.signalToNoise * 100).rounded() / 100) }))
+        uniqueKeysWithValues: zip(names, signalToNoise.map { ($0 * 100).rounded() / 100 })))
     losses = []
     indices = Dictionary(uniqueKeysWithValues: palettes.map { ($0.name, $0.indices) })
     return line
@@ -54,10 +62,8 @@ struct RunMonitor {
     let signalToNoise: Double
   }
 
-  private func palettes(_ state: RunState) throws -> [Palette] {
-    let palettes = try trainer.palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
-    let names = state.palettized
-    return Parallel.map(names.count) { index in
+  private func palettes(_ names: [String], _ palettes: [String: StepPalette]) -> [Palette] {
+    Parallel.map(names.count) { index in
       guard let palette = palettes[names[index]], let indices = palette.indices else {
         preconditionFailure("palette of \(names[index]), which has none")
       }
@@ -68,15 +74,15 @@ struct RunMonitor {
   }
 
   /// Of all palettized weights, since the last line.
-  private func flipRate(_ palettes: [Palette]) -> Double {
+  private func flipRate(_ palettes: [Palette]) throws -> Double {
     var flips = 0.0
-    var count = 0
+    var count = 0.0
     for palette in palettes {
       guard let earlier = indices[palette.name] else { continue }
-      count += earlier.count
-      flips +=
-        PalettizedTensor.flipRate(earlier, palette.indices) * Double(earlier.count)
+      count += Double(earlier.count)
+      flips += PalettizedTensor.flipRate(earlier, palette.indices) * Double(earlier.count)
     }
-    return count == 0 ? 0 : flips / Double(count)
+    let sums = try trainer.ranks.sum([flips, count])
+    return sums[1] == 0 ? 0 : sums[0] / sums[1]
   }
 }

@@ -1,17 +1,19 @@
 internal import Clustering
-package import Kernels
-package import Layers
-package import Recipes
+internal import Kernels
+internal import Layers
+internal import Recipes
 internal import Tensors
 
 extension RunState {
   /// The state before the first step: a copy of the model's weights, optimal palettes, zero moments.
   ///
-  /// - Parameter sensitivities: of the elements of each weight, for palettes that heed them.
-  package init(
-    _ weights: ParameterStore, _ recipe: Recipe, sensitivities: [String: Buffer] = [:]
+  /// - Parameters:
+  ///   - owned: names of the weights that it is to hold.
+  ///   - sensitivities: of the elements of each weight, for palettes that heed them.
+  init(
+    _ weights: ParameterStore, _ recipe: Recipe, owned: Set<String>, sensitivities: [String: Buffer] = [:]
   ) throws {
-    let names = weights.names
+    let names = weights.names.filter(owned.contains)
     let started = try Parallel.map(names.count) { index in
       Result { try Start(names[index], weights, recipe, sensitivities[names[index]]) }
     }.map { try $0.get() }

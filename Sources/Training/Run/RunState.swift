@@ -4,6 +4,8 @@ package import Tensors
 
 /// Everything that training carries from one step to the next; its checkpoint continues to the same bits.
 ///
+/// A rank's holds what it keeps of its own weights (``TrainedWeights``); alone, that is all.
+///
 /// Random numbers are a function of seed and step, and temperature and learning rate of the step, so none of them is
 /// state.
 package struct RunState: Sendable {

@@ -26,11 +26,23 @@ struct StateArrays {
 
   func bytes(_ name: String, count: Int) throws(CheckpointError) -> [UInt8] {
     guard let bytes = arrays[name]?.bytes, bytes.count == count else {
-      throw .malformedItem(
-        file: path, item: name, expected: "\(count) bytes",
-        found: arrays[name].map { "\($0.count) values" } ?? "nothing")
+      throw malformed(name, bytes: count)
     }
     return bytes
+  }
+
+  /// Bytes for kernels.
+  func packed(_ name: String, count: Int) throws(CheckpointError) -> PackedBytes {
+    guard let bytes = arrays[name]?.packed, bytes.count == count else {
+      throw malformed(name, bytes: count)
+    }
+    return bytes
+  }
+
+  private func malformed(_ name: String, bytes: Int) -> CheckpointError {
+    .malformedItem(
+      file: path, item: name, expected: "\(bytes) bytes",
+      found: arrays[name].map { "\($0.count) values" } ?? "nothing")
   }
 
   func parameters(_ group: String) throws(CheckpointError) -> RunState.Parameters {

@@ -8,19 +8,23 @@ internal import Tensors
 /// Gradients of small weights wait until there are enough to share out over threads. Without a limit on their norm
 /// every portion is stepped at once, and a full-size network's gradients never exist together; with one, they are kept
 /// to the end, once.
+///
+/// Every gradient is summed over ranks while the backward pass goes on, for the rank that keeps the weight: it alone
+/// goes on with it.
 struct StepUpdate {
   private let state: RunState
   private let palettes: [String: StepPalette]
   private let optimizer: OptimizerStep
+  private let weights: TrainedWeights
   private let ranks: Ranks
   /// The first failure among the ranks; what comes after it is not looked at.
   private var failure: RankError?
-  /// The place of each name among all that is trained.
-  private let order: [String: Int]
-  private var waiting: [(name: String, gradient: Buffer)] = []
+  private var waiting: [(name: String, gradient: PendingSum)] = []
   private var waitingElements = 0
-  private var kept: [Int: WeightGradient] = [:]
+  private var kept: [(name: String, gradient: WeightGradient)] = []
   private var squares = 0.0
+  /// Palettized weights whose gain was cut off at its bound, and all of them.
+  private(set) var clipped = (elements: 0.0, of: 0.0)
   /// Hard palettes' entries that are learned by their gradients, by weight; moved once the update is finished.
   let learned: [String: Buffer]
   /// What the palettes took.
@@ -29,7 +33,11 @@ struct StepUpdate {
   /// Elements that wait at most: enough for both threads of a small machine, 64 MB of gradients.
   private static let portion = 16 << 20
 
-  init(_ state: RunState, _ palettes: [String: StepPalette], _ optimizer: OptimizerStep, _ ranks: Ranks) {
+  init(
+    _ state: RunState, _ palettes: [String: StepPalette], _ optimizer: OptimizerStep, _ weights: TrainedWeights,
+    _ ranks: Ranks
+  ) {
+    self.weights = weights
     self.ranks = ranks
     self.state = state
     self.palettes = palettes
@@ -37,39 +45,47 @@ struct StepUpdate {
     learned = palettes.filter(\.value.learnsEntries).keys.reduce(into: [:]) { tables, name in
       tables[name] = Buffer(state.centroids[name] ?? [])
     }
-    order = Dictionary(uniqueKeysWithValues: state.trainable.enumerated().map { ($1, $0) })
   }
 
   /// Takes the gradient of a weight, complete and delivered once.
   mutating func take(_ gradient: Buffer, of name: String) {
-    guard order[name] != nil else { return }
-    waiting.append((name, gradient))
-    waitingElements += gradient.count
-    if waitingElements >= Self.portion { flush() }
+    guard failure == nil else { return }
+    do {
+      waiting.append((name, try ranks.startSum(gradient, at: weights.ownership.owner(of: name))))
+      waitingElements += gradient.count
+      if waitingElements >= Self.portion { try flush() }
+    } catch {
+      failure = error
+    }
   }
 
   /// Steps what is left.
   ///
   /// - Returns: the global L2 norm of the gradients before clipping.
-  mutating func finish() throws(RankError) -> Double {
-    flush()
+  mutating func finish() throws -> Double {
     if let failure { throw failure }
-    guard !optimizer.allowsPortions else { return squares.squareRoot() }
-    let names = state.trainable
-    return optimizer(names.indices.flatMap { index in kept[index].map { targets(names[index], index, $0) } ?? [] })
+    try flush()
+    guard !optimizer.allowsPortions else { return try ranks.sum([squares])[0].squareRoot() }
+    let ordered = kept.sorted { place($0.name) < place($1.name) }
+    return try optimizer(ordered.flatMap(targets)) { try ranks.sum([$0])[0] }
   }
 
-  private mutating func flush() {
-    // The order of arrival is that of the walk, the order of names that of the threads' work: largest first.
-    let portion = waiting.sorted { order[$0.name, default: 0] < order[$1.name, default: 0] }
+  /// The place of a weight in the order of the threads' work, largest first; gradients arrive in that of the walk.
+  private func place(_ name: String) -> Int { weights.order[name, default: 0] }
+
+  /// The gradients of this rank's weights among those that wait.
+  private mutating func arrived() throws(RankError) -> [(name: String, gradient: Buffer)] {
+    var gradients: [(name: String, gradient: Buffer)] = []
+    for (name, sum) in waiting.sorted(by: { place($0.name) < place($1.name) }) {
+      if let gradient = try sum.result() { gradients.append((name, gradient)) }
+    }
     waiting = []
     waitingElements = 0
-    do {
-      for (_, gradient) in portion { try average(gradient) }
-    } catch {
-      failure = failure ?? error
-      return
-    }
+    return gradients
+  }
+
+  private mutating func flush() throws(RankError) {
+    let portion = try arrived()
     let started = ContinuousClock.now
     let palettes = palettes
     let pulled = Parallel.map(portion.count) { index -> WeightGradient in
@@ -77,32 +93,24 @@ struct StepUpdate {
       return palettes[name].map { .palette($0.pullback(gradient)) } ?? .plain(gradient)
     }
     clustering += ContinuousClock.now - started
-    let indices = portion.map { order[$0.name, default: 0] }
-    guard optimizer.allowsPortions else {
-      for (index, gradient) in zip(indices, pulled) { kept[index] = gradient }
-      return
+    for case .palette(let gradients) in pulled {
+      let count = Double(gradients.parameter.count)
+      clipped = (clipped.elements + gradients.clippedShare * count, clipped.of + count)
     }
-    let norm = optimizer(zip(indices, zip(portion, pulled)).flatMap { targets($1.0.name, $0, $1.1) })
+    let gradients = zip(portion, pulled).map { ($0.name, $1) }
+    guard optimizer.allowsPortions else { return kept += gradients }
+    let norm = optimizer(gradients.flatMap(targets))
     squares += norm * norm
   }
 
-  /// Every rank has the gradient of its share's mean.
-  private func average(_ gradient: Buffer) throws(RankError) {
-    guard ranks.count > 1 else { return }
-    try ranks.sum(gradient)
-    Elementwise.scale(gradient, by: 1 / Float(ranks.count), into: gradient)
-  }
-
   /// What the optimizer steps for a weight.
-  ///
-  /// - Parameter index: of the weight among all that is trained.
-  private func targets(_ name: String, _ index: Int, _ gradient: WeightGradient) -> [OptimizerStep.Target] {
+  private func targets(_ name: String, _ gradient: WeightGradient) -> [OptimizerStep.Target] {
     func target(_ gradient: Buffer, _ parameter: Buffer?, _ key: String) -> OptimizerStep.Target {
       guard let parameter, let moments = state.moments[key] else {
         preconditionFailure("nothing to train under \(key)")
       }
       return OptimizerStep.Target(
-        gradient: gradient, parameter: parameter, moments: moments, seed: UInt32(truncatingIfNeeded: index))
+        gradient: gradient, parameter: parameter, moments: moments, seed: UInt32(truncatingIfNeeded: place(name)))
     }
     switch gradient {
     case .plain(let gradient): return [target(gradient, state.parameters[name]?.buffer, name)]

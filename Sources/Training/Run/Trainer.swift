@@ -15,6 +15,7 @@ package struct Trainer: Sendable {
   let states: TextStates
   let schedule: NoiseSchedule
   let ranks: Ranks
+  let weights: TrainedWeights
   private let sampling: TimestepSampling
 
   /// - Parameter ranks: the processes that share out every batch.
@@ -26,6 +27,7 @@ package struct Trainer: Sendable {
     dataset = inputs.training
     states = inputs.trainingStates
     schedule = inputs.schedule
+    weights = TrainedWeights(inputs.weights, recipe.clustering, ranks)
     sampling = try TimestepSampling(recipe, inputs)
   }
 
@@ -33,6 +35,8 @@ package struct Trainer: Sendable {
   package struct StepReport: Sendable {
     package let loss: RunState.StepLoss
     package let phase: TrainingPhase
+    /// Of the palettized weights those whose gain was cut off at its bound.
+    package let clippedShare: Double
     /// Seconds that palettes took: their preparation and their gradients.
     package let clusteringSeconds: Double
     package let seconds: Double
@@ -49,34 +53,45 @@ package struct Trainer: Sendable {
     let palettes = try palettes(of: state, in: phase)
     var clustering = clock.now - started
 
-    let batch = batch(of: state.step).share(ranks.rank, of: ranks.count)
-    let store = ParameterStore(state.parameters, origin: recipe.model)
+    let source = try layerWeights(state, palettes)
     let apart = recipe.trainsBlocksApart(at: state.step)
     let loss = try Execution.recomputing(recipe.training.recompute) {
-      try self.loss(batch, ClusteredParameters(store: store, palettes: palettes), blocksApart: apart)
+      try self.loss(batch(of: state.step), source, blocksApart: apart)
     }
-    var update = StepUpdate(state, palettes, optimizer(state, phase), ranks)
+    var update = StepUpdate(state, palettes, optimizer(state, phase), weights, ranks)
     Execution.recomputing(recipe.training.recompute) {
-      loss.gradients { name, gradient in update.take(gradient, of: name) }
+      // Every rank has the mean over its share of the batch.
+      loss.gradients(seed: Tensor(repeating: 1 / Float(ranks.count), shape: loss.shape)) { name, gradient in
+        update.take(gradient, of: name)
+      }
     }
     let norm = try update.finish()
-    let total = Buffer([loss.scalar / Float(ranks.count)])
-    try ranks.sum(total)
     clustering += update.clustering
     for (name, palette) in palettes {
       state.centroids[name] = palette.nextCentroids(
         after: update.learned[name]?.elements ?? state.centroids[name] ?? [])
     }
-    let measured = RunState.StepLoss(loss: Double(total[0]), gradientNorm: norm)
+    let sums = try ranks.sum([Double(loss.scalar), update.clipped.elements, update.clipped.of])
+    let measured = RunState.StepLoss(loss: sums[0] / Double(ranks.count), gradientNorm: norm)
+    guard measured.loss.isFinite else {
+      throw TrainingError.diverged(weight: "all", step: state.step, reason: "the loss is \(measured.loss)")
+    }
     state.losses.append(measured)
     state.step += 1
     return StepReport(
-      loss: measured, phase: phase, clusteringSeconds: clustering.seconds,
+      loss: measured, phase: phase, clippedShare: sums[1] / max(1, sums[2]), clusteringSeconds: clustering.seconds,
       seconds: (clock.now - started).seconds)
   }
 
+  /// This rank's share of a step's batch.
   private func batch(of step: Int) -> TrainingBatch {
     TrainingBatch(step: step, seed: recipe.seed, recipe.training, dataset, schedule, sampling)
+      .share(ranks.rank, of: ranks.count)
+  }
+
+  /// Over ranks.
+  private func mean(_ value: Double) throws(RankError) -> Double {
+    try ranks.sum([value])[0] / Double(ranks.count)
   }
 
   /// - Parameter blocksApart: whether every block gets the teacher's images and learns to hand on the same.
@@ -97,8 +112,8 @@ package struct Trainer: Sendable {
     let loss = batch.loss(
       student.prediction, against: distils ? teacher?.prediction ?? batch.target : batch.target)
     guard featureWeight > 0, let teacher else { return loss }
-    return zip(student.blocks, teacher.blocks).reduce(loss) { sum, blocks in
-      let meanSquare = Elementwise.sumOfSquares(blocks.1.buffer) / Double(blocks.1.shape.count)
+    return try zip(student.blocks, teacher.blocks).reduce(loss) { sum, blocks in
+      let meanSquare = try mean(Elementwise.sumOfSquares(blocks.1.buffer) / Double(blocks.1.shape.count))
       let weight = featureWeight / Double(student.blocks.count) / max(meanSquare, 1e-12)
       return sum
         + blocks.0.meanSquaredError(
@@ -106,13 +121,16 @@ package struct Trainer: Sendable {
     }
   }
 
-  /// The loss of the batch of the last step with every weight its nearest entry.
-  package func hardLoss(_ state: RunState) throws -> Double {
-    let palettes = try self.palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
-    let store = ParameterStore(state.parameters, origin: recipe.model)
-    let batch = batch(of: max(0, state.step - 1))
+  /// The palettes of a state with every weight its nearest entry.
+  func hardPalettes(of state: RunState) throws -> [String: StepPalette] {
+    try palettes(of: state, in: state.frozen.isEmpty ? .hard : .polish)
+  }
+
+  /// The loss of the batch of the last step with such palettes.
+  func loss(_ state: RunState, _ palettes: [String: StepPalette]) throws -> Double {
+    let source = try layerWeights(state, palettes)
     return try Execution.withoutGradients {
-      Double(try loss(batch, ClusteredParameters(store: store, palettes: palettes)).scalar)
+      try mean(Double(try loss(batch(of: max(0, state.step - 1)), source).scalar))
     }
   }
 

@@ -1,4 +1,5 @@
 internal import Clustering
+internal import Distribution
 internal import Kernels
 internal import Layers
 internal import Recipes
@@ -92,14 +93,29 @@ extension Trainer {
       iterations: clustering.iterations, gradient: clustering.gradient.method, maximumGain: clustering.maximumGain)
   }
 
+  /// The weights that layers compute with.
+  ///
+  /// Alone, palettes give them whenever they are used; several ranks send each other those of their own, once.
+  func layerWeights(_ state: RunState, _ palettes: [String: StepPalette]) throws -> any ParameterSource {
+    guard ranks.count > 1 else {
+      let store = ParameterStore(state.parameters, origin: recipe.model)
+      return ClusteredParameters(store: store, palettes: palettes)
+    }
+    let buffers = try ranks.exchange(weights.ownership) { name in
+      guard let latent = state.parameters[name]?.buffer else { preconditionFailure("\(name) without elements") }
+      return palettes[name]?.layerWeights() ?? latent
+    }
+    let all = buffers.map { name, buffer in (name, (shape: weights.shapes[name] ?? [], buffer: buffer)) }
+    return ParameterStore(Dictionary(uniqueKeysWithValues: all), origin: recipe.model)
+  }
+
   /// The network of a state with its palettes as soft as at the end of their annealing.
   package func softNetwork(_ state: RunState) throws -> UNet {
     var state = state
     state.frozen = [:]
     let palettes = try palettes(
       of: state, in: .soft(temperature: recipe.clustering.temperature.end))
-    let store = ParameterStore(state.parameters, origin: recipe.model)
-    return try UNet(ClusteredParameters(store: store, palettes: palettes), configuration)
+    return try UNet(try layerWeights(state, palettes), configuration)
   }
 
   /// Fixes every weight's index, and makes the entries what is trained.
@@ -122,13 +138,6 @@ extension Trainer {
     for (name, scale) in state.scales {
       state.moments[RunState.scaleKey(name)] = AdamW.Moments(count: scale.count)
     }
-  }
-}
-
-extension RunState {
-  /// Names of all that is trained, palettized weights first: the weights themselves, or their entries once frozen.
-  var trainable: [String] {
-    palettized + parameters.keys.filter { centroids[$0] == nil }.sorted()
   }
 }
 

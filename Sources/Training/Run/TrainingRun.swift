@@ -29,6 +29,8 @@ package struct TrainingRun: Sendable {
     /// With every weight its nearest entry.
     package let hardLoss: Double
     package let gradientNorm: Double
+    /// Share of the palettized weights whose own gradient's factor was cut off at `clustering.maximumGain`.
+    package let clippedShare: Double
     /// Share of weights whose index changed since the last line.
     package let flipRate: Double
     package let secondsPerStep: Double
@@ -42,6 +44,7 @@ package struct TrainingRun: Sendable {
 
   /// How a run ended.
   package struct Outcome: Sendable {
+    /// Without its moments: a full-size network's are more than all that is still to come.
     package let state: RunState
     package let hard: HardWeights
     /// Of the steps this process made.
@@ -53,9 +56,10 @@ package struct TrainingRun: Sendable {
   /// - Parameters:
   ///   - resume: continue from the folder's checkpoint.
   ///   - isInterrupted: asked after every step; the run then writes a checkpoint and throws.
+  /// - Returns: nil on all ranks but the first.
   package func callAsFunction(
     resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
-  ) throws -> Outcome {
+  ) throws -> Outcome? {
     guard recipe.training.batchSize % ranks.count == 0 else {
       throw RankError.unequal(batchSize: recipe.training.batchSize, ranks: ranks.count)
     }
@@ -66,42 +70,39 @@ package struct TrainingRun: Sendable {
     var monitor = RunMonitor(trainer, from: state.step)
     while state.step < recipe.training.steps {
       let report = try trainer.step(&state)
-      if ranks.isFirst, let line = try monitor.record(report, state) {
+      if let line = try monitor.record(report, state), ranks.isFirst {
         try log.append(line)
         progress(line)
       }
-      let stopped = try agreed(isInterrupted())
-      if ranks.isFirst, stopped || state.step % recipe.training.checkpointEvery == 0 {
-        try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: nil), to: folder.checkpoint)
+      let stopped = try isAny(isInterrupted())
+      if stopped || state.step % recipe.training.checkpointEvery == 0 {
+        if let whole = try state.whole(recipe, ranks) {
+          try RunCheckpoint.write(.init(recipe: recipe, state: whole, hard: nil), to: folder.checkpoint)
+        }
       }
-      if stopped {
+      // Ranks leave together: one that is gone ends the others, however little is missing of the checkpoint.
+      if try isAny(stopped) {
         throw TrainingError.interrupted(step: state.step, checkpoint: folder.checkpoint)
       }
     }
-    let hard = try HardWeights(state, recipe.clustering)
-    if ranks.isFirst {
-      try RunCheckpoint.write(.init(recipe: recipe, state: state, hard: hard), to: folder.checkpoint)
-    }
-    // A full-size network's moments are more than all that is still to come.
-    state.moments = [:]
+    guard var whole = try state.whole(recipe, ranks) else { return nil }
+    let hard = try HardWeights(whole, recipe.clustering)
+    try RunCheckpoint.write(.init(recipe: recipe, state: whole, hard: hard), to: folder.checkpoint)
+    whole.moments = [:]
     return Outcome(
-      state: state, hard: hard, seconds: monitor.seconds, steps: monitor.steps,
+      state: whole, hard: hard, seconds: monitor.seconds, steps: monitor.steps,
       clusteringSeconds: monitor.clusteringSeconds)
   }
 
-  /// Whether any rank was asked to stop: all stop after the same step.
-  private func agreed(_ stops: Bool) throws -> Bool {
-    guard ranks.count > 1 else { return stops }
-    let votes = Buffer([stops ? 1 : 0])
-    try ranks.sum(votes)
-    return votes[0] > 0
-  }
+  /// Whether it is so on any rank; all know when it returns.
+  private func isAny(_ value: Bool) throws(RankError) -> Bool { try ranks.sum([value ? 1 : 0])[0] > 0 }
 
   private func start(resume: Bool) throws -> RunState {
+    let owned = TrainedWeights(inputs.weights, recipe.clustering, ranks).owned
     guard resume else {
       let fisher = recipe.clustering.start == .fisher
-      return try RunState(
-        inputs.weights, recipe, sensitivities: fisher ? try FisherInformation(recipe, inputs).diagonal : [:])
+      let sensitivities = fisher ? try FisherInformation(recipe, inputs).diagonal : [:]
+      return try RunState(inputs.weights, recipe, owned: owned, sensitivities: sensitivities)
     }
     guard folder.hasCheckpoint else {
       throw TrainingError.nothingToResume(file: folder.checkpoint)
@@ -111,6 +112,6 @@ package struct TrainingRun: Sendable {
       throw TrainingError.otherRecipe(
         file: folder.checkpoint, difference: contents.recipe.difference(from: recipe))
     }
-    return contents.state
+    return contents.state.part(owned)
   }
 }

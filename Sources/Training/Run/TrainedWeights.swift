@@ -1,0 +1,32 @@
+internal import Distribution
+internal import Layers
+internal import Recipes
+internal import Tensors
+
+/// All that a run trains, in one order on every rank, and which rank keeps what.
+struct TrainedWeights: Sendable {
+  let shapes: [String: Shape]
+  /// Names of the palettized weights, largest first: the order in which threads take them.
+  let palettized: [String]
+  /// The place of each weight: palettized ones come first, then all others by name.
+  let order: [String: Int]
+  let ownership: Ownership
+  /// Names of what this rank keeps.
+  let owned: Set<String>
+
+  init(_ weights: ParameterStore, _ clustering: ClusteringRecipe, _ ranks: Ranks) {
+    var shapes: [String: Shape] = [:]
+    for name in weights.names { shapes[name] = weights.shape(of: name) }
+    func count(_ name: String) -> Int { shapes[name]?.count ?? 0 }
+    let (clustered, plain) = (
+      weights.names.filter { clustering.palette(of: $0, shape: shapes[$0]?.axes ?? []) != nil },
+      weights.names.filter { clustering.palette(of: $0, shape: shapes[$0]?.axes ?? []) == nil }
+    )
+    palettized = clustered.sorted { count($0) == count($1) ? $0 < $1 : count($0) > count($1) }
+    let names = palettized + plain
+    order = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
+    ownership = Ownership(names.map { ($0, count($0)) }, ranks: ranks.count)
+    owned = Set(ownership.names(of: ranks.rank))
+    self.shapes = shapes
+  }
+}
