@@ -40,6 +40,8 @@ package struct TrainJob: Sendable {
     resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, stage: (String) -> Void,
     progress: (PretrainingRun.Progress) -> Void
   ) throws -> Metrics {
+    let claim = !resume || folder.hasCheckpoint ? try folder.claim() : nil
+    defer { withExtendedLifetime(claim) {} }
     let inputs = try PretrainingInputs(recipe, folder: recipeFolder)
     stage("training to \(folder.checkpoint)")
     let state = try PretrainingRun(recipe, inputs, in: folder)(

@@ -35,6 +35,8 @@ package struct TuneJob: Sendable {
   ) throws -> Report? {
     let ranks = try Ranks.join()
     func notify(_ event: Event) { if ranks.isFirst { announce(event) } }
+    let claim = ranks.isFirst && (!resume || folder.hasCheckpoint) ? try folder.claim() : nil
+    defer { withExtendedLifetime(claim) {} }
     try DryRun.check(recipe, recipeFolder: recipeFolder)
     notify(.stage("loading \(recipe.model)"))
     let inputs = try RunInputs(recipe, folder: recipeFolder)

@@ -2,6 +2,8 @@
 package enum TrainingError: Error, CustomStringConvertible, Equatable {
   /// A weight is no longer finite.
   case diverged(weight: String, step: Int, reason: String)
+  /// A run's folder cannot be used.
+  case folder(String, reason: String)
   /// The data does not fit the model.
   case mismatch(what: String, expected: String, found: String)
   /// The checkpoint belongs to another recipe.
@@ -17,6 +19,7 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
     switch self {
     case .diverged(let weight, let step, let reason):
       "step \(step): weight '\(weight)': \(reason); lower training.learningRate and resume from an earlier checkpoint"
+    case .folder(let path, let reason): "\(path): \(reason)"
     case .mismatch(let what, let expected, let found):
       "\(what): expected \(expected), found \(found)"
     case .otherRecipe(let file, let difference):

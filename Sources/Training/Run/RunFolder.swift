@@ -15,6 +15,31 @@ package struct RunFolder: Sendable {
   package var hasCheckpoint: Bool { FileManager.default.fileExists(atPath: checkpoint) }
 
   package func create() throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw TrainingError.folder(path, reason: "cannot be created; is there a file of that name, or may you not write there?")
+    }
+  }
+
+  /// Keeps other runs out of the folder for as long as the result lives.
+  package func claim() throws -> Claim {
+    try create()
+    return try Claim(path)
+  }
+
+  /// A lock that the system lets go of when the process ends, however it ends.
+  package final class Claim: Sendable {
+    private let descriptor: Int32
+
+    fileprivate init(_ path: String) throws(TrainingError) {
+      descriptor = open(path + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+      guard descriptor >= 0 else { throw .folder(path, reason: String(cString: strerror(errno))) }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        throw .folder(path, reason: "another run writes here: wait for it, or choose another --output")
+      }
+    }
+
+    deinit { close(descriptor) }
   }
 }
