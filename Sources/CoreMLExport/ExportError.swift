@@ -8,6 +8,8 @@ package enum ExportError: Error, CustomStringConvertible, Equatable {
   case missingWeight(String)
   /// More tokens than the text encoder has places for.
   case tokens(Int, longest: Int)
+  /// The embedding of sizes and pooled text leaves nothing for the text.
+  case pooledText(features: Int, timeIdentifiers: Int)
   /// An element that the package cannot hold.
   case value(weight: String, file: String, index: Int, value: Float, largest: Float)
   /// An operation without a lowering.
@@ -22,6 +24,8 @@ package enum ExportError: Error, CustomStringConvertible, Equatable {
     case .missingWeight(let name): "weight '\(name)' is not among the weights to export"
     case .tokens(let tokens, let longest):
       "prompts of \(tokens) tokens: expected 1 to \(longest) for this text encoder"
+    case .pooledText(let features, let timeIdentifiers):
+      "projection_class_embeddings_input_dim of \(features): expected more than \(timeIdentifiers) time identifiers take"
     case .value(let weight, let file, let index, let value, let largest):
       "\(file): weight '\(weight)': element \(index) is \(value), expected a number of magnitude \(largest) at most"
     case .unsupportedOperation(let name): "operation '\(name)' has no Core ML form"

@@ -37,8 +37,8 @@ package struct PackageChunks {
     let crossing = crossing(cut)
     var names = Set(operations.flatMap { $0.outputs.map(\.name) })
     let ports = crossing.map { Port(value: $0, type: declaredType($0), taken: &names) }
-    try write(firstHalf(cut, ports), to: first)
-    try write(secondHalf(cut, ports), to: second)
+    try write(firstHalf(cut, ports), to: first, named: "_chunk1")
+    try write(secondHalf(cut, ports), to: second, named: "_chunk2")
   }
 
   /// A value that crosses the cut: in single precision outside, as Apple's have it.
@@ -224,9 +224,12 @@ package struct PackageChunks {
   // MARK: Weights
 
   /// Writes a half with the records that it names.
-  private func write(_ model: Model, to path: String) throws {
+  ///
+  /// - Parameter ending: of the component's name.
+  private func write(_ model: Model, to path: String, named ending: String) throws {
     let writer = try ModelPackageWriter(path)
     var model = model
+    model.metadata.userDefined[Metadata.componentKey]? += ending
     var block = model.functions["main"]?.block.operations ?? []
     for index in block.indices {
       for (name, value) in block[index].attributes.sorted(by: { $0.key < $1.key }) {

@@ -17,11 +17,12 @@ package struct PalettePolicy: Sendable {
 
   /// The palettes of one weight; nil if it has none.
   ///
-  /// Tables of tokens, places and classes are looked up, not multiplied with, and stay as they are. A weight whose
+  /// Tables of tokens, places and classes are looked up, not multiplied with, and directions of concepts are compared
+  /// with: both stay as they are. A weight whose
   /// channels do not divide into the groups or vectors gets one palette of as many bits instead.
   package func form(of name: String, shape: [Int]) -> PaletteForm? {
     guard var form, shape.count >= 2, shape.reduce(1, *) > minimumElements,
-      !name.split(separator: ".").contains("embeddings")
+      !name.split(separator: ".").contains("embeddings"), !name.hasSuffix("_embeds")
     else { return nil }
     form.bits = bits[name] ?? form.bits
     guard form.bits < 16 else { return nil }

@@ -13,9 +13,6 @@ package final class StreamedWeights: ExportWeights {
   private var order: [String] = []
   private var place: [String: Int] = [:]
   private var ready: [String: ExportWeight] = [:]
-  /// Elements of all weights handed out, and the bits they take when stored, tables included.
-  package private(set) var elementCount = 0
-  package private(set) var storedBits = 0
 
   /// Elements that are prepared together: as many bytes as four of the largest convolutions of SD 1.5 in half precision.
   private static let window = 1 << 25
@@ -40,9 +37,7 @@ package final class StreamedWeights: ExportWeights {
       Result { try Self.read(names[index], folder, policy, precision) }
     }
     for (name, result) in zip(names, results) {
-      let weight = try result.get()
-      count(weight)
-      ready[name] = weight
+      ready[name] = try result.get()
     }
     guard let weight = ready.removeValue(forKey: name) else { throw ExportError.missingWeight(name) }
     return weight
@@ -61,17 +56,6 @@ package final class StreamedWeights: ExportWeights {
   }
 
   private func size(_ name: String) -> Int { (folder.shape(of: name) ?? []).reduce(1, *) }
-
-  private func count(_ weight: ExportWeight) {
-    switch weight {
-    case .dense(let buffer):
-      elementCount += buffer.count
-      storedBits += buffer.count * (precision == .half ? 16 : 32)
-    case .palettized(let tensor):
-      elementCount += tensor.layout.count
-      storedBits += tensor.storedBits
-    }
-  }
 
   private static func read(
     _ name: String, _ folder: WeightFolder, _ policy: PalettePolicy,

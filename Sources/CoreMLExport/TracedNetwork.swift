@@ -41,12 +41,32 @@ package struct TracedNetwork: Sendable {
     }
   }
 
+  /// Features that are computed behind the recording, by operations that the engine does not have.
+  struct Ending: Sendable {
+    typealias Feature = (value: Operand, description: String)
+
+    /// What the recording leads to.
+    let tensor: Tensor
+    /// Appends the operations, given the tensor's value and the features that went in.
+    let lower: @Sendable (Operand, [String: Operand], inout LoweringContext) throws -> [Feature]
+
+    init(
+      _ tensor: Tensor,
+      lower: @escaping @Sendable (Operand, [String: Operand], inout LoweringContext) throws -> [Feature]
+    ) {
+      self.tensor = tensor
+      self.lower = lower
+    }
+  }
+
   package let inputs: [Input]
   package let outputs: [Output]
+  let ending: Ending?
 
-  package init(inputs: [Input], outputs: [Output]) {
+  init(inputs: [Input], outputs: [Output], ending: Ending? = nil) {
     self.inputs = inputs
     self.outputs = outputs
+    self.ending = ending
   }
 
   /// Writes the network as a package; whatever lay there is replaced when everything has gone well.
@@ -60,16 +80,26 @@ package struct TracedNetwork: Sendable {
     let features = inputs.map {
       builder.input($0.name, $0.type, $0.shape, description: $0.description)
     }
-    let trace = Trace(of: outputs.map(\.tensor))
+    let trace = Trace(of: outputs.map(\.tensor) + [ending?.tensor].compactMap { $0 })
     let known = Set(inputs.map(\.name))
     weights.announce(weightNames(trace, known))
     var context = LoweringContext(options: options, weights: weights, builder: builder)
     let values = try lower(trace, features, into: &context)
+    func lowered(_ tensor: Tensor) -> (Operand, Shape) {
+      guard let node = tensor.node, case .value(let value, let shape)? = values[ObjectIdentifier(node)]
+      else { preconditionFailure("an output that is not in its own trace") }
+      return (value, shape)
+    }
     for output in outputs {
-      guard let node = output.tensor.node, case .value(let value, let shape)? = values[ObjectIdentifier(node)]
-      else { preconditionFailure("output \(output.name) is not in its own trace") }
+      let (value, shape) = lowered(output.tensor)
       let result = try finish(value, shape, as: output, into: &context)
       builder.output(result, description: output.description)
+    }
+    if let ending {
+      let given = Dictionary(uniqueKeysWithValues: features.map { ($0.name, $0) })
+      for feature in try ending.lower(lowered(ending.tensor).0, given, &context) {
+        builder.output(feature.value, description: feature.description)
+      }
     }
     try writer.finish(builder.model(metadata: metadata))
   }

@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Foundation
 internal import MIL
 internal import MILRuntime
@@ -62,6 +63,11 @@ enum PackageInspection {
         value: "\(audit.bytes) bytes in \(audit.records) records"
           + (audit.unused > 0 ? ", \(audit.unused) records that nothing names" : "")),
     ]
+    if let isAsWritten = try package.isAsWritten() {
+      facts.append(
+        Inspection.Fact(
+          name: "contents", value: isAsWritten ? "as sdtune wrote them" : "changed since sdtune wrote them"))
+    }
     facts += sums(weights)
     let counts = model.operationCounts.sorted { $0.key < $1.key }
     facts.append(
@@ -140,5 +146,19 @@ enum PackageInspection {
         expected: "operation set \(expected) of specification \(version) in function '\(name)'",
         found: function.opset)
     }
+  }
+}
+
+extension Inspection {
+  /// Writes every weight of the inspected package, decompressed.
+  package func writeWeights(of package: String, to path: String) throws {
+    guard weights != nil else {
+      throw JobError.option(name: "--weights", expected: "a package to read them from", found: kind)
+    }
+    let stored = try PackageWeights(path: package)
+    let tensors = stored.weights.compactMap { weight in
+      stored.elements(of: weight).map { (weight.value, weight.shape, $0) }
+    }
+    try SafetensorsWriter.write(tensors: tensors, to: path)
   }
 }

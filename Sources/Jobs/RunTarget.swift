@@ -8,7 +8,7 @@ internal import Tensors
 
 /// What `sdtune run` runs: a package, or a component of a diffusers folder, on named tensors.
 package struct RunTarget {
-  private let path: String
+  let path: String
 
   package init(_ path: String) { self.path = path }
 
@@ -28,7 +28,7 @@ package struct RunTarget {
     return results.map { ($0.name, $0.tensor.shape.axes) }
   }
 
-  private typealias Results = [(name: String, tensor: Tensor)]
+  typealias Results = [(name: String, tensor: Tensor)]
 
   private func run(_ file: SafetensorsFile) throws -> Results {
     if path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/") { return try package(file) }
@@ -42,13 +42,17 @@ package struct RunTarget {
     case "UNet2DConditionModel": return try unet(folder, file)
     case "CLIPTextModel", "CLIPTextModelWithProjection": return try textEncoder(folder, file)
     case "AutoencoderKL": return try autoencoder(folder, half: parts.count > 1 ? parts[1] : "", file)
+    case "ControlNetModel": return try controlNet(folder, file)
+    case "StableDiffusionSafetyChecker": return try safetyChecker(folder, file)
     case let other:
       throw JobError.notATarget(
-        path: path, expected: "a UNet2DConditionModel, AutoencoderKL or CLIPTextModel, found \(other)")
+        path: path,
+        expected: "a UNet2DConditionModel, ControlNetModel, AutoencoderKL, CLIPTextModel or "
+          + "StableDiffusionSafetyChecker, found \(other)")
     }
   }
 
-  private func tensor(_ name: String, _ file: SafetensorsFile) throws -> Tensor {
+  func tensor(_ name: String, _ file: SafetensorsFile) throws -> Tensor {
     guard let shape = file.shape(of: name) else {
       throw JobError.input(
         target: path, name: name, expected: "a tensor in \(file.path)",
@@ -61,54 +65,12 @@ package struct RunTarget {
     return Tensor(Shape(shape), elements)
   }
 
-  private func expect(
+  func expect(
     _ holds: Bool, _ name: String, _ expected: String, _ found: Shape
   ) throws(JobError) {
     guard holds else {
       throw .input(target: path, name: name, expected: expected, found: "\(found)")
     }
-  }
-
-  private func unet(_ folder: String, _ file: SafetensorsFile) throws -> Results {
-    let (unet, _) = try DiffusersFolder.unet(folder)
-    let configuration = unet.configuration
-    let sample = try tensor("sample", file)
-    let context = try tensor("encoder_hidden_states", file)
-    let timestep = try tensor("timestep", file)
-    let (channels, text) = (configuration.inputChannels, configuration.contextFeatures[0])
-    try expect(
-      sample.shape.rank == 4 && sample.shape[1] == channels && sample.shape.count > 0, "sample",
-      "[batch, \(channels), height, width]", sample.shape)
-    let batch = sample.shape[0]
-    try expect(
-      context.shape.rank == 3 && context.shape[0] == batch && context.shape[2] == text
-        && context.shape[1] > 0, "encoder_hidden_states", "[\(batch), tokens, \(text)]",
-      context.shape)
-    try expect(
-      timestep.shape.count == batch || timestep.shape.count == 1, "timestep", "[\(batch)]",
-      timestep.shape)
-    let steps = (0..<batch).map { timestep.elements[timestep.shape.count == 1 ? 0 : $0] }
-    let addition = try addition(configuration, batch, file)
-    let y = Execution.withoutGradients {
-      unet(
-        sample.channelsLast(), timestep: Tensor([batch], steps), context: context,
-        addition: addition
-      ).channelsFirst()
-    }
-    return [("noise_pred", y)]
-  }
-
-  private func addition(
-    _ configuration: UNetConfiguration, _ batch: Int, _ file: SafetensorsFile
-  ) throws -> UNet.Addition? {
-    guard let textTime = configuration.textTime else { return nil }
-    let pooled = try tensor("text_embeds", file)
-    let ids = try tensor("time_ids", file)
-    try expect(ids.shape.rank == 2 && ids.shape[0] == batch, "time_ids", "[\(batch), 6]", ids.shape)
-    let features = textTime.projectionInputs - ids.shape[1] * textTime.timeFeatures
-    try expect(
-      pooled.shape == [batch, features], "text_embeds", "[\(batch), \(features)]", pooled.shape)
-    return UNet.Addition(textEmbeddings: pooled, timeIdentifiers: ids)
   }
 
   private func textEncoder(_ folder: String, _ file: SafetensorsFile) throws -> Results {

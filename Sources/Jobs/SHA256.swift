@@ -27,10 +27,17 @@ package struct SHA256 {
 
   package mutating func update(_ bytes: [UInt8]) {
     length += UInt64(bytes.count)
-    pending += bytes
-    let whole = pending.count / 64 * 64
-    for start in stride(from: 0, to: whole, by: 64) { compress(pending[start..<start + 64]) }
-    pending.removeFirst(whole)
+    let whole: Int
+    if pending.isEmpty {
+      whole = bytes.count / 64 * 64
+      compress(bytes, upTo: whole)
+      pending = Array(bytes[whole...])
+    } else {
+      pending += bytes
+      whole = pending.count / 64 * 64
+      compress(pending, upTo: whole)
+      pending.removeFirst(whole)
+    }
   }
 
   /// The digest in hexadecimal.
@@ -39,30 +46,36 @@ package struct SHA256 {
     let zeros = (119 - pending.count % 64) % 64
     var tail = pending + [0x80] + [UInt8](repeating: 0, count: zeros)
     tail += (0..<8).map { UInt8(truncatingIfNeeded: bits >> UInt64(56 - 8 * $0)) }
-    for start in stride(from: 0, to: tail.count, by: 64) { compress(tail[start..<start + 64]) }
+    compress(tail, upTo: tail.count)
     return state.map { String(format: "%08x", $0) }.joined()
   }
 
-  private mutating func compress(_ block: ArraySlice<UInt8>) {
-    let start = block.startIndex
-    var w = (0..<16).map { i in
-      (0..<4).reduce(UInt32(0)) { $0 << 8 | UInt32(block[start + 4 * i + $1]) }
+  /// Takes in the blocks of 64 bytes before `end`.
+  private mutating func compress(_ bytes: [UInt8], upTo end: Int) {
+    let constants = Self.constants
+    var w = [UInt32](repeating: 0, count: 64)
+    for start in stride(from: 0, to: end, by: 64) {
+      for i in 0..<16 {
+        let at = start + 4 * i
+        let high = UInt32(bytes[at]) << 24 | UInt32(bytes[at + 1]) << 16
+        w[i] = high | UInt32(bytes[at + 2]) << 8 | UInt32(bytes[at + 3])
+      }
+      for i in 16..<64 {
+        let s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3
+        let s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10
+        w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
+      }
+      var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+      var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+      for i in 0..<64 {
+        let s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
+        let t1 = h &+ s1 &+ (e & f ^ ~e & g) &+ constants[i] &+ w[i]
+        let s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
+        let t2 = s0 &+ (a & b ^ a & c ^ b & c)
+        (h, g, f, e, d, c, b, a) = (g, f, e, d &+ t1, c, b, a, t1 &+ t2)
+      }
+      for (i, x) in [a, b, c, d, e, f, g, h].enumerated() { state[i] = state[i] &+ x }
     }
-    for i in 16..<64 {
-      let s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3
-      let s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10
-      w.append(w[i - 16] &+ s0 &+ w[i - 7] &+ s1)
-    }
-    var v = state
-    for i in 0..<64 {
-      let s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25)
-      let choice = v[4] & v[5] ^ ~v[4] & v[6]
-      let t1 = v[7] &+ s1 &+ choice &+ Self.constants[i] &+ w[i]
-      let s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22)
-      let majority = v[0] & v[1] ^ v[0] & v[2] ^ v[1] & v[2]
-      v = [t1 &+ s0 &+ majority, v[0], v[1], v[2], v[3] &+ t1, v[4], v[5], v[6]]
-    }
-    for i in 0..<8 { state[i] = state[i] &+ v[i] }
   }
 
   private func rotate(_ x: UInt32, _ n: UInt32) -> UInt32 { x >> n | x << (32 - n) }

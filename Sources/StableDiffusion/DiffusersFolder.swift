@@ -62,15 +62,22 @@ package enum DiffusersFolder {
 
   /// The ControlNet in `folder`.
   package static func controlNet(_ folder: String) throws -> ControlNet {
+    let store = try weights(folder)
+    let model = try controlNet(folder, weights: store)
+    try store.checkAllUsed()
+    return model
+  }
+
+  /// The ControlNet that the configuration in `folder` describes, with other weights.
+  package static func controlNet(
+    _ folder: String, weights: any ParameterSource
+  ) throws -> ControlNet {
     let configuration = try UNetConfiguration(controlNetFolder: folder)
     let json = try JSONConfiguration(file: folder + "/config.json")
     let channels =
       json.has("conditioning_embedding_out_channels")
       ? try json.integers("conditioning_embedding_out_channels") : [16, 32, 96, 256]
-    let store = try weights(folder)
-    let model = try ControlNet(store, configuration, pictureChannels: channels)
-    try store.checkAllUsed()
-    return model
+    return try ControlNet(weights, configuration, pictureChannels: channels)
   }
 
   /// The safety checker in `folder`.

@@ -78,4 +78,26 @@ import Testing
       _ = Linear()(Tensor([1, 3], [1, 2, 3]), Tensor([1, 2], [1, 2]))
     }
   }
+
+  /// Both only move numbers, so that everything is exact; a token's gradient is a sum of three.
+  @Test func tokensBeforeAndFirstTokens() {
+    let x = normals([3, 4, 5], seed: 6)
+    let token = normals([5], seed: 7)
+    let y = PrependedToken()(x, token)
+    #expect(y.shape == [3, 5, 5])
+    let firsts = FirstToken()(y).elements
+    let expected = [token.elements, token.elements, token.elements].flatMap { $0 }
+    #expect(firsts == expected)
+    let seed = normals([3, 5, 5], seed: 8)
+    let gradients = PrependedToken()(x.leaf(named: "x"), token.leaf(named: "token")).gradients(seed: seed)
+    let rows: [[Float]] = (0..<3).map { Array(seed.elements[$0 * 25..<$0 * 25 + 25]) }
+    let dx: [Float] = rows.flatMap { Array($0[5...]) }
+    #expect(gradients["x"]?.elements == dx)
+    let dtoken: [Float] = (0..<5).map { rows[0][$0] + rows[1][$0] + rows[2][$0] }
+    #expect(gradients["token"]?.elements == dtoken)
+    let given = normals([3, 5], seed: 9)
+    let zeros = [Float](repeating: 0, count: 15)
+    let dfirst: [Float] = (0..<3).flatMap { Array(given.elements[$0 * 5..<$0 * 5 + 5]) + zeros }
+    #expect(FirstToken()(x.leaf(named: "x")).gradients(seed: given)["x"]?.elements == dfirst)
+  }
 }

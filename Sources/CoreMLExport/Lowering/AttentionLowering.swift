@@ -122,25 +122,6 @@ extension Tensors.Attention: MILLowering {
 }
 
 extension LoweringContext {
-  /// A range of one axis.
-  fileprivate mutating func slice(
-    _ x: Operand, _ shape: [Int], axis: Int, _ part: Range<Int>
-  ) throws -> Operand {
-    var begin = shape.map { _ in 0 }
-    var end = shape
-    var whole = shape.map { _ in true }
-    begin[axis] = part.lowerBound
-    end[axis] = part.upperBound
-    whole[axis] = false
-    var result = shape
-    result[axis] = part.count
-    return try emit(
-      "slice_by_index", "attention_head",
-      [
-        "x": .value(x), "begin": .ints(begin), "end": .ints(end), "end_mask": .bools(whole),
-      ], shape: result)
-  }
-
   /// Values side by side; a single one as it is.
   fileprivate mutating func concat(
     _ values: [Operand], axis: Int, shape: [Int]

@@ -82,3 +82,25 @@ extension TimestepEmbedding: MILLowering {
       shape: [batch, features, 1, 1])
   }
 }
+
+extension LoweringContext {
+  /// A range of one axis.
+  mutating func slice(
+    _ x: Operand, _ shape: [Int], axis: Int, _ part: Range<Int>,
+    named name: String = "attention_head"
+  ) throws -> Operand {
+    var begin = shape.map { _ in 0 }
+    var end = shape
+    var whole = shape.map { _ in true }
+    begin[axis] = part.lowerBound
+    end[axis] = part.upperBound
+    whole[axis] = false
+    var result = shape
+    result[axis] = part.count
+    return try emit(
+      "slice_by_index", name,
+      [
+        "x": .value(x), "begin": .ints(begin), "end": .ints(end), "end_mask": .bools(whole),
+      ], shape: result)
+  }
+}

@@ -80,6 +80,34 @@ extension TokenSelection: MILLowering {
   }
 }
 
+extension PrependedToken: MILLowering {
+  /// Of one sequence: the token is a constant.
+  func lower(
+    _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
+  ) throws -> Operand {
+    guard shape[0] == 1 else {
+      throw ExportError.unsupportedOperation("a prepended token of \(shape[0]) sequences")
+    }
+    let token = try inputs[1].weight([1, shape[2], 1, 1], in: &context)
+    return try context.emit(
+      "concat", "tokens_with_first",
+      [
+        "values": .values([token, try inputs[0].value(in: &context)]), "axis": .int(3),
+        "interleave": .bool(false),
+      ], shape: MILShape.of(shape))
+  }
+}
+
+extension FirstToken: MILLowering {
+  func lower(
+    _ inputs: [LoweredInput], shape: Shape, into context: inout LoweringContext
+  ) throws -> Operand {
+    try context.slice(
+      try inputs[0].value(in: &context), MILShape.of(inputs[0].shape), axis: 3, 0..<1,
+      named: "first_token")
+  }
+}
+
 extension LoweringContext {
   /// A sequence `[batch, features, 1, tokens]` as `[batch, tokens, features]`.
   mutating func tokensFirst(

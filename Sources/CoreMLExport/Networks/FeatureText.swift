@@ -26,4 +26,25 @@ enum FeatureText {
   static let picture =
     "The input image to base the initial latents on normalized to range [-1, 1]"
   static let moments = "The latent embeddings from the unet model from the input image."
+  static let controlPicture =
+    "An additional input image for ControlNet to condition the generated images."
+  static let controlResidual =
+    "One of the outputs of each downsampling block in ControlNet. "
+    + "The value added to the corresponding resnet output in UNet."
+  static let clipPicture =
+    "The normalized image input tensor resized to (224x224) in channels-first (BCHW) format"
+  static func decodedPicture(height: Int, width: Int) -> String {
+    "Output of the vae_decoder (\(height)x\(width)) in channels-last (BHWC) format"
+  }
+  static let adjustment =
+    "Bias added to the concept scores to trade off increased recall for reduce precision in the safety checker "
+    + "classifier"
+  static let filteredPicture =
+    "Identical to the input `images`. If safety checker detected any sensitive content, the corresponding image is "
+    + "replaced with a blank image (zeros)"
+  static let flag =
+    "Indicates whether the safety checker model found any sensitive content in the given image"
+  static let scores =
+    "Concept scores are the scores before thresholding at zero yields the `has_nsfw_concepts` output. "
+    + "These scores can be used to tune the `adjustment` input"
 }

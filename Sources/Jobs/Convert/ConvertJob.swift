@@ -1,17 +1,14 @@
-internal import Checkpoints
 internal import CoreMLExport
 internal import Foundation
-internal import Layers
 internal import MIL
-internal import StableDiffusion
-internal import Tensors
+internal import MILRuntime
 
 /// A diffusers folder as Core ML packages, with the names, features and metadata of Apple's converter.
 package struct ConvertJob: Sendable {
-  /// What was written.
+  /// What was written, and what was current already.
   package struct Outcome: Codable, Sendable {
     package let packages: [Package]
-    /// Files of the `Resources` folder, if there is one.
+    /// Files of the folder that an application takes, if there is one.
     package let resources: [String]
     /// What remains to be done on a Mac, a line for each package.
     package let compile: [String]
@@ -20,8 +17,9 @@ package struct ConvertJob: Sendable {
       let lines = packages.flatMap { package in
         [
           String(
-            format: "%@: %.3f bits a weight, %d bytes, %.1f s", package.path as NSString,
-            package.bitsPerWeight, package.bytes, package.seconds)
+            format: "%@: %.3f bits a weight, %d bytes, %@", package.path as NSString,
+            package.bitsPerWeight, package.bytes,
+            (package.isCurrent ? "up to date" : String(format: "%.1f s", package.seconds)) as NSString)
         ]
           + package.checks.map {
             String(
@@ -33,22 +31,40 @@ package struct ConvertJob: Sendable {
     }
   }
 
-  /// One package that was written.
+  /// One package.
   package struct Package: Codable, Sendable {
     package let component: String
     package let path: String
+    /// Apple's name for it in a `Resources` folder, without ending.
+    package let resource: String
     /// Of the whole package.
     package let bytes: Int
     package let bitsPerWeight: Double
+    /// Whether it was there already, made of the same model with the same options, and was left alone.
+    package let isCurrent: Bool
     package let seconds: Double
     /// One for each output, if they were asked for.
     package internal(set) var checks: [Check] = []
+
+    init(
+      component: String, path: String, resource: String, isCurrent: Bool, since start: Date
+    ) throws {
+      let weights = try PackageWeights(path: path).weights
+      let bytes = weights.reduce(0) { $0 + $1.storedBytes }
+      self.component = component
+      self.path = path
+      self.resource = resource
+      self.bytes = try PackageBundle.bytes(of: path)
+      bitsPerWeight = Double(8 * bytes) / Double(max(1, weights.reduce(0) { $0 + $1.count }))
+      self.isCurrent = isCurrent
+      seconds = Date().timeIntervalSince(start)
+    }
   }
 
   /// How far a package's output is from the model's.
   package struct Check: Codable, Sendable {
     package let output: String
-    /// In dB, peak of the model's output.
+    /// In dB, peak of the model's output; 200 where nothing differs.
     package let psnr: Double
     /// By the formula of Apple's converter, whose peak is that of the package's output.
     package let applePSNR: Double
@@ -56,73 +72,70 @@ package struct ConvertJob: Sendable {
 
   private let model: ModelFolder
   private let options: ConvertOptions
-  private let output: String
+  private let layout: PackageLayout
 
   package init(model: String, options: ConvertOptions, output: String) throws {
     try options.validate()
     self.model = try ModelFolder(model, name: options.name)
     self.options = options
-    self.output = output
+    layout = PackageLayout(
+      output, hubFolder: options.usesHubLayout ? options.attention.hubFolder : nil,
+      hasResources: options.bundlesResources)
   }
 
   /// - Parameter stage: told what is being written.
   package func callAsFunction(stage: (String) -> Void) throws -> Outcome {
-    try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(
+      atPath: layout.packages, withIntermediateDirectories: true)
+    let components = ModelComponents(model, options)
+    var digests: [String: String] = [:]
     var packages: [Package] = []
-    for component in options.components {
-      for part in try parts(of: component) {
-        let path = "\(output)/\(part.fileName)"
-        stage("writing \(path)")
-        var package = try write(part, component, to: path)
-        if options.checksOutputs { package.checks = try checks(package, component) }
+    for component in options.allComponents {
+      let policy = try options.policy(for: component)
+      for part in try components.parts(of: component) {
+        var (package, fingerprint) = try write(part, policy, digests: &digests, stage: stage)
+        if options.checksOutputs { package.checks = try checks(package, part, policy) }
         packages.append(package)
-        if component == .unet, options.chunksUNet { packages += try chunks(of: package) }
+        if component == .unet, options.chunksUNet {
+          packages += try chunks(of: package, fingerprint, stage: stage)
+        }
       }
     }
-    return try outcome(packages)
+    let bundle = PackageBundle(layout, tokenizer: model.path + "/tokenizer")
+    return Outcome(
+      packages: packages, resources: try bundle.write(packages),
+      compile: packages.map(bundle.compileCommand))
   }
 
-  private func outcome(_ packages: [Package]) throws -> Outcome {
-    guard options.bundlesResources else {
-      return Outcome(
-        packages: packages, resources: [],
-        compile: packages.map { PackageBundle.compileCommand($0.path, into: output) })
-    }
-    let folder = output + "/Resources"
-    let resources = try PackageBundle.write(
-      packages, tokenizer: model.path + "/tokenizer", to: folder)
-    let compile = resources.filter { $0.hasSuffix(".mlpackage") }.map {
-      PackageBundle.compileCommand("\(folder)/\($0)", into: folder)
-    }
-    return Outcome(packages: packages, resources: resources, compile: compile)
-  }
-
+  /// - Parameter digests: of weight files, by path; those that are still unknown are added.
   private func write(
-    _ part: ComponentPart, _ component: ConvertOptions.Component, to path: String
-  ) throws -> Package {
+    _ part: ComponentPart, _ policy: PalettePolicy, digests: inout [String: String],
+    stage: (String) -> Void
+  ) throws -> (Package, PackageFingerprint) {
     let start = Date()
-    let policy = try options.policy(for: component)
-    let weights = StreamedWeights(part.weights, policy: policy, precision: part.precision)
-    try part.network.write(
-      weights,
-      options: ExportOptions(
-        target: options.target, attention: options.attention, precision: part.precision),
-      to: path, metadata: part.metadata)
-    return Package(
-      component: part.name, path: path, bytes: try PackageBundle.bytes(of: path),
-      bitsPerWeight: Double(weights.storedBits) / Double(max(1, weights.elementCount)),
-      seconds: Date().timeIntervalSince(start))
+    let path = "\(layout.packages)/\(part.fileName)"
+    let export = ExportOptions(
+      target: options.target, attention: part.attention ?? options.attention,
+      precision: part.precision)
+    let fingerprint = try PackageFingerprint(part, policy, export, digests: &digests)
+    let isCurrent = fingerprint.isHeld(by: path, component: part.name)
+    stage("\(isCurrent ? "up to date:" : "writing") \(path)")
+    if !isCurrent {
+      try part.network.write(
+        StreamedWeights(part.weights, policy: policy, precision: part.precision), options: export,
+        to: path, metadata: fingerprint.added(to: part.metadata))
+    }
+    let package = try Package(
+      component: part.name, path: path, resource: part.resource, isCurrent: isCurrent, since: start)
+    return (package, fingerprint)
   }
 
   /// - Throws: when a package without palettes is further from the model than half precision explains.
   private func checks(
-    _ package: Package, _ component: ConvertOptions.Component
+    _ package: Package, _ part: ComponentPart, _ policy: PalettePolicy
   ) throws -> [Check] {
-    let check = CorrectnessCheck(model: model, vae: options.customVAE ?? model.path + "/vae")
-    let checks = try check(package)
-    if let bad = checks.first(where: { !($0.psnr >= CorrectnessCheck.floor) }),
-      try options.policy(for: component).form == nil
-    {
+    let checks = try CorrectnessCheck(reference: part.reference)(package)
+    if let bad = checks.first(where: { !($0.psnr >= CorrectnessCheck.floor) }), policy.form == nil {
       throw JobError.unusable(
         file: package.path, expected: "output '\(bad.output)' within \(CorrectnessCheck.floor) dB of the model",
         found: String(format: "%.1f dB", bad.psnr))
@@ -131,166 +144,19 @@ package struct ConvertJob: Sendable {
   }
 
   /// The two halves of a UNet, beside it.
-  private func chunks(of whole: Package) throws -> [Package] {
+  private func chunks(
+    of whole: Package, _ fingerprint: PackageFingerprint, stage: (String) -> Void
+  ) throws -> [Package] {
     let start = Date()
-    let paths = (1...2).map { whole.path.replacingSuffix(".mlpackage", by: "_chunk\($0).mlpackage") }
-    try PackageChunks(path: whole.path).write(to: paths[0], paths[1])
-    let seconds = Date().timeIntervalSince(start)
-    return try paths.enumerated().map { index, path in
-      Package(
-        component: "\(whole.component)_chunk\(index + 1)", path: path,
-        bytes: try PackageBundle.bytes(of: path), bitsPerWeight: whole.bitsPerWeight,
-        seconds: seconds)
+    let names = (1...2).map { "\(whole.component)_chunk\($0)" }
+    let paths = (1...2).map { "\(whole.path.dropLast(".mlpackage".count))_chunk\($0).mlpackage" }
+    let areCurrent = zip(paths, names).allSatisfy { fingerprint.isHeld(by: $0, component: $1) }
+    stage("\(areCurrent ? "up to date:" : "writing") \(paths.joined(separator: " and "))")
+    if !areCurrent { try PackageChunks(path: whole.path).write(to: paths[0], paths[1]) }
+    return try (1...2).map { half in
+      try Package(
+        component: names[half - 1], path: paths[half - 1], resource: "\(whole.resource)Chunk\(half)",
+        isCurrent: areCurrent, since: start)
     }
-  }
-
-  // MARK: Components
-
-  private func parts(of component: ConvertOptions.Component) throws -> [ComponentPart] {
-    switch component {
-    case .textEncoder:
-      let names = ["text_encoder", "text_encoder_2"].filter { model.has($0) }
-      guard !names.isEmpty else {
-        _ = try model.component("text_encoder")
-        return []
-      }
-      return try names.map { try textEncoder($0) }
-    case .unet: return [try unet()]
-    case .vaeDecoder: return [try autoencoder("vae_decoder")]
-    case .vaeEncoder: return [try autoencoder("vae_encoder")]
-    }
-  }
-
-  private func textEncoder(_ name: String) throws -> ComponentPart {
-    let folder = try model.component(name)
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes(ignoring: ["embeddings.position_ids"])
-    let network = try TracedNetwork.textEncoder(
-      TextEncoderConfiguration(folder: folder), states: model.family == .base ? .last : .penultimate,
-      source: shapes)
-    try shapes.checkAllUsed()
-    return ComponentPart(
-      name: name, fileName: fileName(name), network: network, weights: weights, precision: .half,
-      metadata: metadata(name))
-  }
-
-  private func unet() throws -> ComponentPart {
-    let folder = try model.component("unet")
-    let configuration = try UNetConfiguration(folder: folder)
-    let (height, width) = latentSize(configuration)
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes()
-    let network = try TracedNetwork.unet(
-      configuration, batch: options.batch, height: height, width: width, tokens: model.tokens(),
-      timeIdentifiers: model.family == .refiner ? 5 : 6, controlled: options.supportsControlNet,
-      source: shapes)
-    try shapes.checkAllUsed()
-    let name =
-      model.family == .refiner ? "refiner" : options.supportsControlNet ? "control-unet" : "unet"
-    var metadata = metadata(name)
-    metadata.userDefined["com.github.apple.ml-stable-diffusion.version"] = "1.1.0"
-    metadata.userDefined["sdtune.attention"] = options.attention.rawValue
-    metadata.userDefined["sdtune.prediction_type"] = try model.prediction()
-    metadata.userDefined["sdtune.latent_height"] = "\(height)"
-    metadata.userDefined["sdtune.latent_width"] = "\(width)"
-    return ComponentPart(
-      name: name, fileName: fileName(name), network: network, weights: weights, precision: .half,
-      metadata: metadata)
-  }
-
-  private func autoencoder(_ name: String) throws -> ComponentPart {
-    let folder = try options.customVAE ?? model.component("vae")
-    let configuration = try AutoencoderConfiguration(folder: folder)
-    let size = try model.has("unet") ? UNetConfiguration(folder: model.component("unet")) : nil
-    let factor = 1 << (configuration.blockChannels.count - 1)
-    let (height, width) = try latentSize(size, or: configuration.sampleSize.map { $0 / factor })
-    // SDXL's own VAE overflows half precision; one that was made to fit replaces it.
-    let precision: ExportOptions.Precision =
-      model.family != .base && options.customVAE == nil && configuration.needsSinglePrecision
-      ? .single : .half
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes()
-    let decoder = try TracedNetwork.decoder(
-      configuration, height: height, width: width, precision: precision, source: shapes)
-    let encoder = try TracedNetwork.encoder(
-      configuration, height: height * factor, width: width * factor, precision: precision,
-      source: shapes)
-    try shapes.checkAllUsed()
-    var metadata = metadata(name)
-    metadata.userDefined["sdtune.scaling_factor"] = "\(configuration.scalingFactor)"
-    metadata.userDefined["sdtune.image_height"] = "\(height * factor)"
-    metadata.userDefined["sdtune.image_width"] = "\(width * factor)"
-    return ComponentPart(
-      name: name, fileName: fileName(name), network: name == "vae_decoder" ? decoder : encoder,
-      weights: weights, precision: precision, metadata: metadata)
-  }
-
-  private func latentSize(_ unet: UNetConfiguration) -> (height: Int, width: Int) {
-    (options.latentHeight ?? unet.sampleSize, options.latentWidth ?? unet.sampleSize)
-  }
-
-  private func latentSize(
-    _ unet: UNetConfiguration?, or own: Int?
-  ) throws -> (height: Int, width: Int) {
-    if let unet { return latentSize(unet) }
-    guard let height = options.latentHeight ?? own, let width = options.latentWidth ?? own else {
-      throw JobError.option(
-        name: "--latent-h, --latent-w", expected: "latent pixels, as the model has no UNet to ask",
-        found: "none")
-    }
-    return (height, width)
-  }
-
-  // MARK: Names
-
-  private func fileName(_ part: String) -> String {
-    let name = model.name.replacingOccurrences(of: "/", with: "_")
-    return "Stable_Diffusion_version_\(name)_\(part).mlpackage"
-  }
-
-  private func metadata(_ part: String) -> Metadata {
-    var metadata = Metadata()
-    metadata.shortDescription =
-      "Stable Diffusion generates images conditioned on text \(part == "unet" ? "or" : "and/or") other images as "
-      + "input through the diffusion process. Please refer to https://arxiv.org/abs/2112.10752 for details."
-    metadata.author = "Please refer to the Model Card available at huggingface.co/\(model.name)"
-    metadata.version = model.name
-    metadata.license =
-      model.family == .base
-      ? "OpenRAIL (https://huggingface.co/spaces/CompVis/stable-diffusion-license)"
-      : "OpenRAIL++-M "
-        + "(https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md)"
-    metadata.userDefined = ["sdtune.component": part]
-    return metadata
-  }
-}
-
-/// One package to be written.
-struct ComponentPart {
-  /// As Apple's file names have it.
-  let name: String
-  let fileName: String
-  let network: TracedNetwork
-  let weights: WeightFolder
-  let precision: ExportOptions.Precision
-  let metadata: Metadata
-}
-
-extension WeightFolder {
-  /// Names and shapes for a trace.
-  ///
-  /// - Parameter suffixes: of names that are no weights of the model.
-  fileprivate func shapes(ignoring suffixes: [String] = []) -> WeightShapes {
-    var shapes: [String: Shape] = [:]
-    for name in names where !suffixes.contains(where: { name.hasSuffix($0) }) {
-      shapes[name] = Shape(shape(of: name) ?? [])
-    }
-    return WeightShapes(shapes, origin: path)
-  }
-}
-
-extension String {
-  fileprivate func replacingSuffix(_ suffix: String, by other: String) -> String {
-    hasSuffix(suffix) ? dropLast(suffix.count) + other : self + other
   }
 }

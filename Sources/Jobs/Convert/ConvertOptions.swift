@@ -1,5 +1,6 @@
 internal import Clustering
 package import CoreMLExport
+internal import Foundation
 package import MIL
 
 /// What `sdtune convert` is asked for.
@@ -11,9 +12,27 @@ package struct ConvertOptions: Sendable {
     case unet
     case vaeDecoder = "vae-decoder"
     case vaeEncoder = "vae-encoder"
+    case safetyChecker = "safety-checker"
+    /// All that ``ConvertOptions/controlNets`` names.
+    case controlNet = "controlnet"
+  }
+
+  /// A ControlNet beside the model.
+  package struct ControlNet: Sendable {
+    /// In diffusers' layout.
+    package let folder: String
+    /// What file names and metadata call it.
+    package let name: String
+
+    /// - Parameter name: the folder's own if nil.
+    package init(folder: String, name: String? = nil) {
+      self.folder = folder
+      self.name = name ?? URL(filePath: folder).standardizedFileURL.lastPathComponent
+    }
   }
 
   package var components: [Component] = [.textEncoder, .unet, .vaeDecoder, .vaeEncoder]
+  package var controlNets: [ControlNet] = []
   package var attention: ExportOptions.AttentionForm = .splitEinsum
   package var target: DeploymentTarget = .iOS16
   /// Latent pixels; the UNet's sample size if nil.
@@ -34,7 +53,7 @@ package struct ConvertOptions: Sendable {
   package var mixedBits: String?
   package var mixedBitsChoice: String?
   /// Components that palettes are for.
-  package var palettized: Set<Component> = [.textEncoder, .unet]
+  package var palettized: Set<Component> = [.textEncoder, .unet, .controlNet]
   /// Another VAE's folder.
   package var customVAE: String?
   /// What file names and metadata call the model; the folder's name if nil.
@@ -47,8 +66,15 @@ package struct ConvertOptions: Sendable {
   package var checksOutputs = false
   /// Whether to lay the packages out as Apple's Swift package looks for them.
   package var bundlesResources = false
+  /// Whether the folders are those of Apple's repositories on the hub.
+  package var usesHubLayout = false
 
   package init() {}
+
+  /// ControlNets need not be named twice.
+  var allComponents: [Component] {
+    controlNets.isEmpty || components.contains(.controlNet) ? components : components + [.controlNet]
+  }
 
   func policy(for component: Component) throws -> PalettePolicy {
     guard palettized.contains(component), bits != nil || mixedBits != nil else {
@@ -95,6 +121,9 @@ package struct ConvertOptions: Sendable {
       guard size.map((1...1024).contains) ?? true else {
         throw .option(name: name, expected: "1 to 1024 latent pixels", found: "\(size ?? 0)")
       }
+    }
+    guard !components.contains(.controlNet) || !controlNets.isEmpty else {
+      throw .option(name: "--controlnet", expected: "a ControlNet's folder", found: "none")
     }
     guard !components.isEmpty else {
       throw .option(name: "--components", expected: "at least one", found: "none")

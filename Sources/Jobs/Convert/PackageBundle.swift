@@ -1,49 +1,84 @@
 internal import Foundation
 
 /// Packages laid out as Apple's Swift package and demo app look for them.
-package struct PackageBundle: Sendable {
+struct PackageBundle: Sendable {
   /// Apple's names in a `Resources` folder, by component.
   static let resourceNames = [
     "text_encoder": "TextEncoder", "text_encoder_2": "TextEncoder2", "unet": "Unet",
-    "unet_chunk1": "UnetChunk1", "unet_chunk2": "UnetChunk2", "control-unet": "ControlledUnet",
-    "control-unet_chunk1": "ControlledUnetChunk1", "control-unet_chunk2": "ControlledUnetChunk2",
-    "refiner": "UnetRefiner", "refiner_chunk1": "UnetRefinerChunk1",
-    "refiner_chunk2": "UnetRefinerChunk2", "vae_decoder": "VAEDecoder",
+    "control-unet": "ControlledUnet", "refiner": "UnetRefiner", "vae_decoder": "VAEDecoder",
     "vae_encoder": "VAEEncoder", "safety_checker": "SafetyChecker",
   ]
 
-  /// Puts packages and tokenizer files into `folder`; what lies there under the same names is replaced.
+  /// As Apple's converter makes it of a file name: words with a capital in front, without what separated them.
+  static func controlNetResource(_ name: String) -> String {
+    var result = ""
+    var isInside = false
+    for letter in name {
+      result += letter.isLetter && !isInside ? letter.uppercased() : letter.lowercased()
+      isInside = letter.isLetter
+    }
+    return result.filter { $0 != "_" && $0 != "-" }
+  }
+
+  private let layout: PackageLayout
+  private let tokenizer: String
+
+  /// - Parameter tokenizer: holds `vocab.json` and `merges.txt`; nothing of it is taken if there is no such folder.
+  init(_ layout: PackageLayout, tokenizer: String) {
+    self.layout = layout
+    self.tokenizer = tokenizer
+  }
+
+  /// Puts packages and tokenizer files where an application looks for them; what lies there under the same names is
+  /// replaced.
   ///
   /// Files are linked, not copied, where the file system can.
   ///
-  /// - Parameter tokenizer: holds `vocab.json` and `merges.txt`; nothing of it is taken if there is no such folder.
   /// - Returns: names of what was put there.
-  static func write(
-    _ packages: [ConvertJob.Package], tokenizer: String, to folder: String
-  ) throws -> [String] {
-    let files = FileManager.default
-    try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  func write(_ packages: [ConvertJob.Package]) throws -> [String] {
     var names: [String] = []
-    for package in packages {
-      guard let name = resourceNames[package.component] else { continue }
-      try place(package.path, at: "\(folder)/\(name).mlpackage")
-      names.append("\(name).mlpackage")
+    if let folder = layout.resources {
+      for package in packages {
+        let name = package.resource + ".mlpackage"
+        try Self.place(package.path, at: "\(folder)/\(name)")
+        names.append(name)
+      }
     }
-    for name in ["vocab.json", "merges.txt"] where files.fileExists(atPath: "\(tokenizer)/\(name)") {
-      try place("\(tokenizer)/\(name)", at: "\(folder)/\(name)")
-      names.append(name)
+    for folder in [layout.resources, layout.compiled].compactMap({ $0 }) {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      for name in ["vocab.json", "merges.txt"]
+      where FileManager.default.fileExists(atPath: "\(tokenizer)/\(name)") {
+        try Self.place("\(tokenizer)/\(name)", at: "\(folder)/\(name)")
+        if !names.contains(name) { names.append(name) }
+      }
     }
     return names
   }
 
   /// The line that makes of a package what an application loads; it needs a Mac.
-  package static func compileCommand(_ package: String, into folder: String) -> String {
+  func compileCommand(_ package: ConvertJob.Package) -> String {
+    if let folder = layout.resources {
+      let path = "\(folder)/\(package.resource).mlpackage"
+      return Self.compileCommand(path, into: (path as NSString).deletingLastPathComponent)
+    }
+    guard let folder = layout.compiled else {
+      return Self.compileCommand(package.path, into: layout.packages)
+    }
+    let made = ((package.path as NSString).lastPathComponent as NSString).deletingPathExtension
+    let wanted = "\(folder)/\(package.resource).mlmodelc"
+    return Self.compileCommand(package.path, into: folder)
+      + " && mv '\(folder)/\(made).mlmodelc' '\(wanted)'"
+  }
+
+  private static func compileCommand(_ package: String, into folder: String) -> String {
     "xcrun coremlcompiler compile '\(package)' '\(folder)'"
   }
 
   private static func place(_ source: String, at target: String) throws {
     let files = FileManager.default
     if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
+    try files.createDirectory(
+      atPath: (target as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
     var isFolder: ObjCBool = false
     _ = files.fileExists(atPath: source, isDirectory: &isFolder)
     guard isFolder.boolValue else {

@@ -1,5 +1,4 @@
 internal import Foundation
-internal import SwiftProtobuf
 
 /// Writes an `.mlpackage`: everything into a temporary folder beside the destination, then one
 /// rename.
@@ -33,15 +32,19 @@ package final class ModelPackageWriter {
   }
 
   /// Writes the model and moves the package to its place, replacing what was there.
+  ///
+  /// The metadata gets a digest of the program and the weights, by which
+  /// ``ModelPackage/isAsWritten()`` knows the package again.
   package func finish(_ model: Model) throws(MILError) {
     precondition(!finished, "\(path): written twice")
     try weights.finish()
     let hasWeights = weights.recordCount > 0
     let files = FileManager.default
     do {
-      var options = BinaryEncodingOptions()
-      options.useDeterministicOrdering = true
-      let data: Data = try WireModel(model).serializedBytes(options: options)
+      var model = model
+      model.metadata.userDefined[Metadata.contentKey] = try model.contentDigest(
+        weights: hasWeights ? weights.path : nil)
+      let data = try model.encoded()
       if !hasWeights {
         try files.removeItem(atPath: temporary + "/Data/com.apple.CoreML/weights")
       }

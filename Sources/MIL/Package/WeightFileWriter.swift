@@ -38,7 +38,7 @@ package final class WeightFileWriter {
     }
     precondition(
       bytes.count == (count * type.bits + 7) / 8, "\(bytes.count) bytes for \(count) × \(type)")
-    let key = Key(type: type, size: bytes.count, checksum: Self.checksum(bytes))
+    let key = Key(type: type, size: bytes.count, checksum: ContentDigest.of(bytes))
     for offset in known[key, default: []] where try read(offset + 64, bytes.count) == bytes {
       return offset
     }
@@ -92,22 +92,5 @@ package final class WeightFileWriter {
     } catch {
       throw .file(path: path, reason: "cannot be read back: \(error)")
     }
-  }
-
-  /// FNV-1a over eight bytes at a time: only a first sieve, equal bytes are compared.
-  private static func checksum(_ bytes: Data) -> UInt64 {
-    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    bytes.withUnsafeBytes { bytes in
-      let words = bytes.count / 8
-      for word in 0..<words {
-        hash ^= bytes.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
-        hash &*= 0x100_0000_01B3
-      }
-      for byte in bytes[(words * 8)...] {
-        hash ^= UInt64(byte)
-        hash &*= 0x100_0000_01B3
-      }
-    }
-    return hash
   }
 }

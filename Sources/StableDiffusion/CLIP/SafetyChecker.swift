@@ -15,13 +15,13 @@ package struct SafetyChecker: Sendable {
   private let normIn, normOut: LayerNormLayer
   private let layers: [CLIPLayer]
   private let projection: LinearLayer
-  private let concepts, specialCare: Concepts
+  package let concepts, specialCare: Concepts
 
-  private struct Concepts: Sendable {
+  package struct Concepts: Sendable {
     /// `[concepts, projection]`
-    let directions: Parameter
+    package let directions: Parameter
     /// `[concepts]`
-    let thresholds: Parameter
+    package let thresholds: Parameter
 
     /// Cosines with the embedding, less the thresholds.
     func excesses(_ embedding: [Float]) -> [Double] {
@@ -86,28 +86,35 @@ package struct SafetyChecker: Sendable {
     specialCare = try concepts("special_care_embeds")
   }
 
-  /// The picture as CLIP sees it: `[1, projection]`.
+  /// The pictures as CLIP sees them: `[batch, projection]`.
   ///
-  /// - Parameter x: normalized pictures, `[1, side, side, 3]`
+  /// - Parameter x: normalized pictures, `[batch, side, side, 3]`
   package func embedding(_ x: Tensor) -> Tensor {
     let grid = Convolution2D(stride: patch, padding: .init(0)).apply([x, patches.value])
     let tokens = grid.shape[1] * grid.shape[2]
-    let first = classEmbedding.value.reshaped([1, features])
-    let all = Tensor.stacked([first, grid.reshaped([tokens, features])])
-    var h = normIn((all + positions.value).reshaped([1, tokens + 1, features]))
+    let seen = grid.reshaped([grid.shape[0], tokens, features])
+    let all = PrependedToken()(seen, classEmbedding.value)
+    var h = normIn(all + LeadingRows(count: tokens + 1)(positions.value))
     for layer in layers { h = layer(h) }
-    return projection(normOut(h.reshaped([tokens + 1, features]).rows([0])))
+    return projection(normOut(FirstToken()(h)))
   }
 
-  /// Numbers of the concepts that the picture comes too close to; a picture near one that asks for special care is
-  /// judged a little more strictly by all.
+  /// How far above its threshold each concept is; a picture near one that asks for special care gets 0.01 more for all.
+  ///
+  /// - Parameters:
+  ///   - embedding: of one picture
+  ///   - adjustment: is added to the concepts of special care, as Apple's packages have it
+  ///   - rounded: is applied before a score is compared
+  package func scores(
+    _ embedding: [Float], adjustment: Double = 0, rounded: (Double) -> Double = { $0 }
+  ) -> [Double] {
+    let isSpecial = specialCare.excesses(embedding).contains { rounded($0 + adjustment) > 0 }
+    return concepts.excesses(embedding).map { rounded($0 + (isSpecial ? 0.01 : 0)) }
+  }
+
+  /// Numbers of the concepts that the picture comes too close to; scores have three digits, as diffusers' have.
   package func concepts(in x: Tensor) -> [Int] {
-    let embedding = embedding(x).elements
-    func rounded(_ score: Double) -> Double { (score * 1000).rounded(.toNearestOrEven) / 1000 }
-    let isSpecial = specialCare.excesses(embedding).contains { rounded($0) > 0 }
-    let adjustment = isSpecial ? 0.01 : 0
-    return concepts.excesses(embedding).enumerated().compactMap { index, score in
-      rounded(score + adjustment) > 0 ? index : nil
-    }
+    scores(embedding(x).elements) { ($0 * 1000).rounded(.toNearestOrEven) / 1000 }
+      .enumerated().compactMap { $1 > 0 ? $0 : nil }
   }
 }

@@ -6,6 +6,8 @@ package import Tensors
 /// Known to diffusers as `ControlNetModel`.
 package struct ControlNet: Sendable {
   package let configuration: UNetConfiguration
+  /// Pixels of the picture for a latent pixel.
+  package let magnification: Int
   private let way: UNetDescent
   private let picture: ControlPictureEmbedding
   private let downConvolutions: [ConvolutionLayer]
@@ -17,6 +19,7 @@ package struct ControlNet: Sendable {
     let scope = ParameterScope(source)
     let channels = configuration.blockChannels
     self.configuration = configuration
+    magnification = 1 << (pictureChannels.count - 1)
     way = try UNetDescent(scope, in: configuration)
     picture = try ControlPictureEmbedding(
       scope["controlnet_cond_embedding"], channels: pictureChannels, outputs: channels[0])
@@ -36,7 +39,7 @@ package struct ControlNet: Sendable {
   ///   - sample: `[batch, height, width, inputChannels]`
   ///   - timestep: `[batch]`
   ///   - context: `[batch, tokens, contextFeatures]`
-  ///   - picture: from 0 to 1, of the picture's size, `[batch, height · 8, width · 8, 3]`
+  ///   - picture: from 0 to 1, of the picture's size, `[batch, height · magnification, width · magnification, 3]`
   /// - Returns: what to add to the UNet's skips, the finest first, and to its middle, last.
   package func callAsFunction(
     _ sample: Tensor, timestep: Tensor, context: Tensor, picture: Tensor, addition: UNet.Addition? = nil

@@ -1,4 +1,5 @@
 internal import Foundation
+package import Tensors
 
 /// `config.json` of a UNet2DConditionModel, as far as Stable Diffusion 1.x, 2.x and XL use it.
 public struct UNetConfiguration: Sendable, Equatable {
@@ -53,6 +54,21 @@ public struct UNetConfiguration: Sendable, Equatable {
       channels += [Int](repeating: width, count: layersPerBlock[level] + halvings)
     }
     return channels
+  }
+  /// Shapes of these images and, last, of the middle: `[batch, height, width, channels]` each.
+  ///
+  /// - Parameter height: latent pixels, as is `width`.
+  package func skipShapes(batch: Int, height: Int, width: Int) -> [Shape] {
+    var (height, width) = (height, width)
+    var shapes: [Shape] = [[batch, height, width, blockChannels[0]]]
+    for (level, channels) in blockChannels.enumerated() {
+      shapes += [Shape](repeating: [batch, height, width, channels], count: layersPerBlock[level])
+      if level < blockChannels.count - 1 {
+        (height, width) = (height / 2, width / 2)
+        shapes.append([batch, height, width, channels])
+      }
+    }
+    return shapes + [[batch, height, width, blockChannels[blockChannels.count - 1]]]
   }
   /// How often the latents are halved on the way down.
   var downsamplings: Int { blockChannels.count - 1 }

@@ -16,8 +16,16 @@ struct Convert: ParsableCommand {
   @Option(help: "The model in diffusers' folder layout.", completion: .directory)
   var model: String
 
-  @Option(help: "Of text-encoder, unet, vae-decoder, vae-encoder; separated by commas.")
+  @Option(
+    help: """
+      Of text-encoder, unet, vae-decoder, vae-encoder, safety-checker, controlnet; separated by commas.
+      """)
   var components: ConvertComponents = .init([.textEncoder, .unet, .vaeDecoder, .vaeEncoder])
+
+  @Option(
+    help: "A ControlNet's folder, or NAME=FOLDER where files should call it otherwise; may be given several times.",
+    completion: .directory)
+  var controlnet: [ControlNetArgument] = []
 
   @Option(help: "original, split-einsum or split-einsum-v2.")
   var attention: ExportOptions.AttentionForm = .splitEinsum
@@ -47,7 +55,7 @@ struct Convert: ParsableCommand {
   var selectedRecipe: String?
 
   @Option(help: "Components that --quantize-nbits is for, separated by commas.")
-  var quantizeComponents: ConvertComponents = .init([.textEncoder, .unet])
+  var quantizeComponents: ConvertComponents = .init([.textEncoder, .unet, .controlNet])
 
   @Option(help: "Height of the latents in pixels (default: the UNet's sample size).")
   var latentH: Int?
@@ -76,7 +84,10 @@ struct Convert: ParsableCommand {
   @Flag(help: "Also lay packages and tokenizer out in OUTPUT/Resources with the names of Apple's Swift package.")
   var bundleResourcesForSwiftCli = false
 
-  @Option(help: "The folder to write to.")
+  @Flag(help: "Lay packages out as Apple's repositories on the hub: OUTPUT/split_einsum/packages and so on.")
+  var hubLayout = false
+
+  @Option(help: "The folder to write to; packages in it that are up to date are kept.")
   var output: String
 
   @OptionGroup var options: OutputOptions
@@ -84,6 +95,7 @@ struct Convert: ParsableCommand {
   func run() throws {
     var wishes = ConvertOptions()
     wishes.components = components.list
+    wishes.controlNets = controlnet.map(\.value)
     wishes.attention = attention
     wishes.target = target
     wishes.bits = quantizeNbits
@@ -103,6 +115,7 @@ struct Convert: ParsableCommand {
     wishes.name = modelVersion
     wishes.checksOutputs = checkOutputCorrectness
     wishes.bundlesResources = bundleResourcesForSwiftCli
+    wishes.usesHubLayout = hubLayout
     let job = try ConvertJob(model: model, options: wishes, output: output)
     let result = try job { Terminal.note($0) }
     try options.show(result, text: result.text)
@@ -123,6 +136,17 @@ struct ConvertComponents: ExpressibleByArgument {
   }
 
   var defaultValueDescription: String { list.map(\.rawValue).joined(separator: ",") }
+}
+
+/// `FOLDER` or `NAME=FOLDER`.
+struct ControlNetArgument: ExpressibleByArgument {
+  let value: ConvertOptions.ControlNet
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+    guard let folder = parts.last else { return nil }
+    value = ConvertOptions.ControlNet(folder: folder, name: parts.count > 1 ? parts[0] : nil)
+  }
 }
 
 extension ExportOptions.AttentionForm: ExpressibleByArgument {}

@@ -9,10 +9,16 @@ struct Inspect: ParsableCommand {
   @Argument(help: "The file or package.", completion: .file())
   var file: String
 
+  @Option(
+    help: "Also write a package's weights, decompressed and under the names of the program's values, as safetensors.",
+    completion: .file(extensions: ["safetensors"]))
+  var weights: String?
+
   @OptionGroup var options: OutputOptions
 
   func run() throws {
     let inspection = try Inspection(of: file)
+    if let weights { try inspection.writeWeights(of: file, to: weights) }
     try options.show(inspection, text: inspection.text)
   }
 }

@@ -6,7 +6,8 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a package or a diffusers component folder on tensors from a file.")
 
-  @Argument(help: "An .mlpackage, or MODEL/unet, MODEL/text_encoder.")
+  @Argument(
+    help: "An .mlpackage, or a component's folder: MODEL/unet, MODEL/vae#decoder, MODEL/safety_checker, a ControlNet …")
   var target: String
 
   @Option(help: "Named inputs.", completion: .file(extensions: ["safetensors"]))

@@ -1,0 +1,46 @@
+internal import Foundation
+internal import PackageFuzzing
+
+// The package reader under libFuzzer, which has the `main` function: `make fuzz`. With `--seed PACKAGE … --into DIR` it
+// writes packages as inputs.
+
+/// On a file system in memory where there is one: every input becomes files.
+private let folder =
+  (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
+  + "/sdtune-fuzz-\(ProcessInfo.processInfo.processIdentifier).mlpackage"
+
+@_cdecl("LLVMFuzzerInitialize")
+public func initialize(
+  _ count: UnsafeMutablePointer<CInt>?, _ arguments: UnsafeMutableRawPointer?
+) -> CInt {
+  if CommandLine.arguments.dropFirst().first == "--seed" {
+    do {
+      try writeSeeds(Array(CommandLine.arguments.dropFirst(2)))
+    } catch {
+      fatalError("\(error)")
+    }
+    exit(0)
+  }
+  atexit { try? FileManager.default.removeItem(atPath: folder) }
+  return 0
+}
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+  let input = PackageInput(bytes.map { Data(bytes: $0, count: count) } ?? Data())
+  do { try input.write(to: folder) } catch { return -1 }
+  _ = tryPackage(folder)
+  return 0
+}
+
+/// - Parameter arguments: packages, `--into` and a folder
+private func writeSeeds(_ arguments: [String]) throws {
+  guard let at = arguments.firstIndex(of: "--into"), at + 1 < arguments.count else {
+    fatalError("--seed PACKAGE … --into DIR")
+  }
+  for package in arguments[..<at] {
+    let name = URL(filePath: package).deletingPathExtension().lastPathComponent
+    try PackageInput(package: package).bytes
+      .write(to: URL(filePath: arguments[at + 1]).appending(path: name + ".package"))
+  }
+}
