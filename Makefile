@@ -46,9 +46,8 @@ fuzz: dependencies
 # Kernels on full-size shapes; then, with SIZE=sd15, half or quarter, a training step and a run of the package, beside
 # torch with PYTHON=… (docs/performance.md).
 benchmark: dependencies
-	$(SWIFT) build -c release --product sdtune-benchmark
 	$(SWIFT) build -c release --product sdtune
-	.build/release/sdtune-benchmark kernels --output .build/benchmark-kernels.json
+	.build/release/sdtune benchmark kernels --output .build/benchmark-kernels.json
 	$(if $(SIZE),PYTHON="$(PYTHON)" Benchmarks/full-size.sh $(SIZE))
 
 SOURCES = Package.swift Sources Tests Benchmarks Fuzzing

@@ -63,12 +63,12 @@ let package = Package(
       name: "sdtune",
       dependencies: [
         // All that it imports, so that it is built again when one of them changes.
-        "Jobs", "Recipes", "Training", "Generation",
+        "Jobs", "Recipes", "Training", "Generation", "Benchmarks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
-    .executableTarget(
-      name: "sdtune-benchmark",
+    .target(
+      name: "Benchmarks",
       dependencies: [
         "Checkpoints", "Clustering", "Kernels", "Layers", "StableDiffusion", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -18,6 +18,9 @@ struct KMeansRates: ParsableCommand {
   @Option(help: "Runs of each; the median counts.")
   var runs = 5
 
+  @Flag(help: "Print the figures as JSON.")
+  var json = false
+
   @Option(help: "Where the weights go, as 32-bit floats that half precision holds.")
   var weights: String?
 
@@ -35,6 +38,7 @@ struct KMeansRates: ParsableCommand {
       try tensor.elements.withUnsafeBytes { try Data($0).write(to: URL(filePath: weights)) }
     }
     let clock = ContinuousClock()
+    var rates: [Rate] = []
     for bits in bits {
       var seconds: [Double] = []
       var squaredError = 0.0
@@ -47,8 +51,11 @@ struct KMeansRates: ParsableCommand {
         }.components
         seconds.append(Double(passed.seconds) + Double(passed.attoseconds) * 1e-18)
       }
-      let rate = Rate(bits: bits, seconds: seconds.sorted()[runs / 2], squaredError: squaredError)
-      print(String(decoding: try JSONEncoder().encode(rate), as: UTF8.self))
+      rates.append(Rate(bits: bits, seconds: seconds.sorted()[runs / 2], squaredError: squaredError))
+    }
+    guard !json else { return print(String(decoding: try JSONEncoder().encode(rates), as: UTF8.self)) }
+    for rate in rates {
+      print(String(format: "%ld bits: %.4f s, squared error %.9g", rate.bits, rate.seconds, rate.squaredError))
     }
   }
 }

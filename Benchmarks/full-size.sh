@@ -18,7 +18,7 @@ measured() {  # NAME COMMAND…: one line a process
   cat "$folder/time"
 }
 
-[ -f "$folder/unet/config.json" ] || "$bin/sdtune-benchmark" model --size "$size" --output "$folder"
+[ -f "$folder/unet/config.json" ] || "$bin/sdtune" benchmark model --size "$size" --output "$folder"
 cat > "$folder/recipe.json" <<END
 { "name": "step", "model": "$(basename "$folder")", "data": "$(basename "$folder")/latents.h5", "seed": 20,
   "clustering": {"bits": 4, "hardShare": 0, "polishShare": 0},

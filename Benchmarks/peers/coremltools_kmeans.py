@@ -9,7 +9,7 @@ import coremltools
 from coremltools.optimize.coreml._quantization_passes import palettize_weights
 
 arguments = argparse.ArgumentParser()
-arguments.add_argument("--weights", required=True, help="a file that `sdtune-benchmark kmeans --weights` wrote")
+arguments.add_argument("--weights", required=True, help="a file that `sdtune benchmark kmeans --weights` wrote")
 arguments.add_argument("--bits", type=int, nargs="+", default=[2, 4, 6, 8])
 arguments.add_argument("--runs", type=int, default=1)
 arguments = arguments.parse_args()

@@ -9,7 +9,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 arguments = argparse.ArgumentParser()
-arguments.add_argument("--model", required=True, help="a folder that `sdtune-benchmark model` wrote")
+arguments.add_argument("--model", required=True, help="a folder that `sdtune benchmark model` wrote")
 arguments.add_argument("--train", action="store_true", help="a training step with Adam and gradient checkpointing")
 arguments.add_argument("--batch", type=int, default=2)
 arguments.add_argument("--runs", type=int, default=2)

@@ -82,7 +82,7 @@ package struct TrainJob: Sendable {
     let (source, target) = ("\(model)/\(item)", "\(folder.path)/\(item)")
     guard URL(filePath: source).standardizedFileURL != URL(filePath: target).standardizedFileURL else { return }
     if FileManager.default.fileExists(atPath: target) { try FileManager.default.removeItem(atPath: target) }
-    try FileManager.default.copyItem(atPath: source, toPath: target)
+    try FileManager.default.copyContents(atPath: source, toPath: target)
   }
 
   private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {

@@ -1,12 +1,14 @@
 internal import CKernels
 
-/// Exact one-dimensional k-means by dynamic programming.
+/// Exact one-dimensional k-means: by dynamic programming, or for many cells by a penalty on each (Grønlund et al. 2017,
+/// "Fast Exact k-Means, k-Medians and Bregman Divergence Clustering in 1D").
 package enum OptimalPartition {
   /// Where to cut ascending values into `cells` so that the summed squared error is least: the
   /// first index of each.
   ///
   /// - Precondition: masses are positive, `1 ≤ cells ≤ values.count ≤ 65,536`.
-  /// - Complexity: O(`cells` · count · log count) evaluations of a cell's error.
+  /// - Complexity: O(`cells` · count · log count) evaluations of a cell's error, from 8 cells on O(count · log count) a
+  ///   dozen times.
   package static func starts(values: [Double], masses: [Double], cells: Int) -> [Int] {
     let count = values.count
     precondition(

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Benchmarks
 internal import Foundation
 internal import Jobs
 internal import Recipes
@@ -11,7 +12,7 @@ struct SDTune: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Tune.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self, Generate.self,
-      Evaluate.self, Inspect.self, Verify.self, Diff.self,
+      Evaluate.self, Inspect.self, Verify.self, Diff.self, Benchmark.self,
     ],
     defaultSubcommand: Tune.self)
 }

@@ -55,6 +55,41 @@ import Testing
     }
   }
 
+  /// Many cells of many values, where the search by penalties takes over, against a plain dynamic programme; also with
+  /// values in even steps, of which many partitions are as good.
+  @Test(arguments: [8, 16, 32])
+  func manyCells(clusters: Int) {
+    let count = 40 * clusters
+    for values in [normalNumbers(count, seed: 3).sorted(), (0..<count).map(Double.init)] {
+      let masses = normalNumbers(count, seed: 4).map { (abs($0) * 8).rounded() + 1 }
+      let result = OptimalKMeans(values: values, masses: masses, clusters: clusters)
+      let best = leastByLayers(values, masses, cells: clusters)
+      #expect(abs(result.squaredError - best) <= 1e-10 * best, "\(result.squaredError) \(best)")
+      #expect(result.starts.count == clusters)
+      let even = OptimalKMeans(values: values, masses: values.map { _ in 1 }, clusters: clusters)
+      #expect(abs(even.squaredError - leastByLayers(values, values.map { _ in 1 }, cells: clusters)) <= 1e-9 * best)
+    }
+  }
+
+  /// O(cells · count²), cell errors from prefix sums.
+  private func leastByLayers(_ values: [Double], _ masses: [Double], cells: Int) -> Double {
+    var (m, p, q) = ([0.0], [0.0], [0.0])
+    for (x, n) in zip(values, masses) {
+      m.append(m[m.count - 1] + n)
+      p.append(p[p.count - 1] + n * x)
+      q.append(q[q.count - 1] + n * x * x)
+    }
+    func error(_ i: Int, _ j: Int) -> Double { q[j] - q[i] - (p[j] - p[i]) * (p[j] - p[i]) / (m[j] - m[i]) }
+    var least = (0...values.count).map { $0 == 0 ? Double.infinity : error(0, $0) }
+    for cells in 2...cells {
+      let previous = least
+      for j in 0...values.count {
+        least[j] = j < cells ? .infinity : (cells - 1..<j).reduce(.infinity) { min($0, previous[$1] + error($1, j)) }
+      }
+    }
+    return least[values.count]
+  }
+
   /// Rows without mass change nothing.
   @Test func masslessRows() {
     let values: [Double] = [-2, -1, 0, 1, 2, 7]

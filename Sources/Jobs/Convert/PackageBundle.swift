@@ -84,7 +84,7 @@ struct PackageBundle: Sendable {
     guard isFolder.boolValue else {
       // Another file system takes no links.
       do { try files.linkItem(atPath: source, toPath: target) } catch {
-        try files.copyItem(atPath: source, toPath: target)
+        try files.copyContents(atPath: source, toPath: target)
       }
       return
     }
