@@ -58,12 +58,13 @@ package final class ModelPackageWriter {
     }
   }
 
-  /// Nothing but a package, or an empty folder, is ever replaced.
+  /// Nothing but a package, whole or damaged, or an empty folder is ever replaced.
   private static func checkPlace(_ path: String) throws(MILError) {
     let files = FileManager.default
     guard (try? files.attributesOfItem(atPath: path)) != nil else { return }
     let items = try? files.contentsOfDirectory(atPath: path)
-    guard let items, items.isEmpty || items.contains(Manifest.fileName) else {
+    let isDamaged = items == ["Data"] && path.hasSuffix(".mlpackage")
+    guard let items, items.isEmpty || isDamaged || items.contains(Manifest.fileName) else {
       throw .file(path: path, reason: "it exists and is no package; choose another name for the output")
     }
   }
