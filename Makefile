@@ -14,7 +14,7 @@ endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: tune test build parity packages fuzz format lint benchmark dependencies clean
+.PHONY: tune test build parity packages interoperability fuzz format lint benchmark dependencies clean
 
 tune: build
 	.build/release/sdtune --recipe $(RECIPE)
@@ -33,6 +33,16 @@ parity: dependencies
 # Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
 packages: dependencies
 	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter 'MILRuntimeTests|PackagePipelineTests'
+
+# Packages that we write before the genuine coremltools, from PyPI; without a network there is nothing to compare with.
+interoperability:
+	@test -x .build/release/sdtune || $(MAKE) build
+	@python=.build/interoperability/bin/python; \
+	if $$python -c "import coremltools, safetensors" 2>/dev/null \
+	  || { python3 -m venv .build/interoperability \
+	       && timeout 300 $$python -m pip install --quiet --retries 1 "coremltools>=8,<10" safetensors; }; \
+	then $$python Tests/Interoperability/check_packages.py .build/release/sdtune; \
+	else echo "interoperability: skipped, coremltools cannot be installed"; fi
 
 # The package reader under libFuzzer, on the corpus that the tests keep; findings lie in .build-fuzz: make fuzz SECONDS=600
 SECONDS ?= 600
