@@ -20,9 +20,9 @@ for bits in arguments.bits:
     seconds = []
     for _ in range(arguments.runs):
         start = time.perf_counter()
-        found = palettize_weights.compress(weights, "kmeans", bits)
+        found = palettize_weights.blockwise_compress(weights, "KMEANS", bits, [0, 0])
         seconds.append(time.perf_counter() - start)
-    difference = weights.astype(np.float64) - found.lut.astype(np.float64)[found.indices].reshape(weights.shape)
+    difference = weights.astype(np.float64) - found.lut.astype(np.float64).reshape(-1)[found.indices.reshape(weights.shape)]
     print(json.dumps({
         "peer": f"coremltools {coremltools.__version__}", "bits": bits, "seconds": round(statistics.median(seconds), 3),
         "squaredError": float((difference**2).sum())}))

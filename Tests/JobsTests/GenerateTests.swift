@@ -70,7 +70,7 @@ import Testing
     let mask = Picture(width: 64, height: 64, bytes: planes)
     try PNGFile.write(start, to: scratch.file("start.png"))
     try PNGFile.write(mask, to: scratch.file("mask.png"))
-    let pictures = try ["red heart", "green apple"].map { prompt in
+    let pictures = try ["red heart", "black cat"].map { prompt in
       try generate(
         [
           "--prompt", prompt, "--image", scratch.file("start.png"), "--mask", scratch.file("mask.png"),
@@ -85,8 +85,9 @@ import Testing
         }
       }
     }
-    // The decoder's middle attention looks everywhere, so the kept half follows the other a little.
-    #expect(difference(48..<64) * 4 < difference(0..<16))
+    // Latents of the kept half are the same (ParityTests); but the decoder's middle attention looks everywhere, and its
+    // norms, a channel to a group in the bundled VAE, take the mean and size of the whole picture.
+    #expect(difference(48..<64) * 2 < difference(0..<16))
   }
 
   @Test(arguments: [
