@@ -102,7 +102,9 @@ struct JSONConfiguration {
     _ key: String, default fallback: Int, in range: ClosedRange<Int>
   ) throws(ConfigurationError) -> Int {
     try value(key, fallback, "a whole number from \(range.lowerBound) to \(range.upperBound)") { raw in
-      guard !Self.isBoolean(raw), let number = raw as? NSNumber, let whole = Int(exactly: number.doubleValue) else { return nil }
+      guard !Self.isBoolean(raw), let number = raw as? NSNumber, let whole = Int(exactly: number.doubleValue) else {
+        return nil
+      }
       return range.contains(whole) ? whole : nil
     }
   }

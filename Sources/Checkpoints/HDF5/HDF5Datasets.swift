@@ -59,7 +59,8 @@ extension HDF5 {
       guard Int(H5Sget_simple_extent_dims(space.id, &shape, nil)) == rank,
         shape.allSatisfy({ $0 <= Int.max })
       else { throw Failure(plainly: "impossible extents") }
-      return Extent(shape: shape.map { Int($0) }, element: element(of: type),
+      return Extent(
+        shape: shape.map { Int($0) }, element: element(of: type),
         storedBytes: Int(clamping: H5Dget_storage_size(dataset.id)))
     }
   }

@@ -18,7 +18,8 @@ package struct RunFolder: Sendable {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
-      throw TrainingError.folder(path, reason: "cannot be created; is there a file of that name, or may you not write there?")
+      throw TrainingError.folder(
+        path, reason: "cannot be created: is there a file of that name, or may you not write there?")
     }
   }
 

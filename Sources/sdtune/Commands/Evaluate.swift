@@ -48,7 +48,9 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
         throw JobError.unreadable(path: file, reason: "no such file")
       }
       texts += String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
-      guard !texts.isEmpty else { throw JobError.unreadable(path: file, reason: "expected a prompt a line, found none") }
+      guard !texts.isEmpty else {
+        throw JobError.unreadable(path: file, reason: "expected a prompt a line, found none")
+      }
     }
     guard (1...1000).contains(seeds) else {
       throw JobError.option(name: "--seeds", expected: "1 to 1000", found: "\(seeds)")
