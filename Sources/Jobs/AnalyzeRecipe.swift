@@ -65,6 +65,9 @@ package struct AnalyzeRecipe: Sendable {
   }
 
   package func write(_ recipe: Recipe) throws {
+    var recipe = recipe
+    // Groups may have been chosen that the base recipe's target does not know.
+    recipe.raiseTarget()
     try recipe.encoded().write(to: URL(filePath: output), options: .atomic)
   }
 }

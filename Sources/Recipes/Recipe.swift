@@ -43,6 +43,14 @@ public struct Recipe: RecipeDocument {
   }
 }
 
+extension Recipe {
+  /// Exports for iOS 18 if the target cannot hold the palettes.
+  package mutating func raiseTarget() {
+    let isGrouped = clustering.palettes.contains { _, palette in palette.needsGroupedPalettes }
+    if isGrouped, !export.target.hasGroupedPalettes { export.target = .iOS18 }
+  }
+}
+
 extension KeyedDecodingContainer {
   /// The value of a key, or what it means to leave it out.
   func value<Value: Decodable>(_ key: Key, _ fallback: Value) throws -> Value {

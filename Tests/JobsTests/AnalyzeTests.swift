@@ -17,7 +17,7 @@ import Testing
     }
     let apple = scratch.file("apple.json")
     let choice = [
-      "--bits", "2", "6", "--group-sizes", "0", "16", "--average-bits", "3", "--set", "export.target=iOS18",
+      "--bits", "2", "6", "--group-sizes", "0", "16", "--average-bits", "3",
     ]
     let result = try Program.run(quick + choice + ["--output", first, "--apple-output", apple, "--json"])
     #expect(result.status == 0, "\(result.errors)")
