@@ -28,6 +28,9 @@ struct RanksTests {
     ["training.featureWeight=0.5", "clustering.hardShare=0.5", "clustering.polishShare=0"],
   ])
   func resultsEqualThoseOfOneProcess(settings: [String]) throws {
+    // Moments in 16 bits are rounded at random: where the last bit of a sum differs, one may round the other way, by a
+    // 256th of itself.
+    let bound = settings.contains("training.moments=bfloat16") ? 2e-3 : 1e-4
     let settings = settings.flatMap { ["--set", $0] }
     let scratch = try ScratchFolder()
     let (alone, both) = (scratch.file("alone"), scratch.file("both"))
@@ -38,7 +41,7 @@ struct RanksTests {
     #expect(found.keys.sorted() == expected.keys.sorted())
     for name in ["losses/loss", "losses/gradient_norm"] {
       let (x, y) = (try #require(found[name]?.doubles), try #require(expected[name]?.doubles))
-      for (x, y) in zip(x, y) { #expect(abs(x / y - 1) < 1e-4, "\(name): \(x), \(y)") }
+      for (x, y) in zip(x, y) { #expect(abs(x / y - 1) < bound, "\(name): \(x), \(y)") }
     }
     var (difference, length) = (0.0, 0.0)
     for (name, array) in expected where name.hasPrefix("parameters/") {

@@ -51,8 +51,8 @@ import Training
   ///
   /// The first steps of Adam divide each gradient by its own size, so that an element whose true gradient is near zero
   /// may move by the whole rate in either direction (README of the references). Hence three bounds: no element off by
-  /// more than 2 · rate · steps; the whole update within 1e-3 of its length (torch in fp32 lies 1.5e-4 from double
-  /// precision); and, where nothing has been divided by nearly nothing yet (step 1, or the larger epsilon), 99.9 % of
+  /// more than 2 · rate · steps; the whole update within 2e-3 of its length, which is what a single one of 250,000
+  /// elements amounts to when it moves by the whole rate; and, where nothing has been divided by nearly nothing yet (step 1, or the larger epsilon), 99.9 % of
   /// the elements within 1e-6.
   @Test(arguments: models.flatMap { [($0, "adamw"), ($0, "adamw_b")] })
   func adamWStepsMatchTorch(model: String, run: String) throws {
@@ -80,7 +80,7 @@ import Training
         ParityCase(
           "\(label) worst element", error: comparison.worst,
           bound: 2 * Double(rate) * Double(step)),
-        ParityCase("\(label) whole update", error: comparison.relativeLength, bound: 1e-3),
+        ParityCase("\(label) whole update", error: comparison.relativeLength, bound: 2e-3),
       ]
       if step == 1 || run == "adamw_b" {
         results.append(

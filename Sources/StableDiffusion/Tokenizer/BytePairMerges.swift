@@ -54,7 +54,7 @@ package struct BytePairMerges: Sendable {
       let pair = "\(words[0]) \(words[1])"
       if ranks[pair] == nil { ranks[pair] = ranks.count }
     }
-    guard !ranks.isEmpty else { throw .unreadable(file, reason: "expected a pair of symbols a line, found none") }
+    guard !text.isEmpty else { throw .unreadable(file, reason: "expected a pair of symbols a line, found none") }
     return ranks
   }
 
