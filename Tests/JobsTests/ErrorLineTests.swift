@@ -29,6 +29,15 @@ import Testing
       "error: recipes/state.h5: no checkpoint to resume from: run without --resume first"
     ),
     (["run", "nowhere", "--inputs", "a", "--output", "b"], "error: a: cannot be read: No such file or directory"),
+    (["foo"], "error: command: expected tune, train"),
+    (
+      ["--recipe", "recipes/smoke.json", "--set", "export.batch=0"],
+      "error: export.batch: expected 1 to 64, found 0"
+    ),
+    (
+      ["palettize", "--model", "checkpoints/emoji-sd", "--bits", "1", "--output", "recipes"],
+      "error: recipes: it exists and is no package"
+    ),
     (["inspect", "README.md"], "error: README.md: expected an .mlpackage"),
   ]
 
