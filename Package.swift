@@ -80,7 +80,7 @@ let package = Package(
     .target(
       name: "PackageFuzzing", dependencies: ["MIL", "MILRuntime", "Kernels"],
       path: "Tests/_PackageFuzzing", swiftSettings: settings),
-    .tests("KernelsTests", ["Kernels"]),
+    .tests("KernelsTests", ["Kernels", "CKernels"]),
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
       "JobsTests",

@@ -53,8 +53,8 @@ package struct EvaluationPage {
       <p id="status">not run</p>
       <script>
       const figures = JSON.parse(document.getElementById("figures").textContent);
-      const images = [...document.images];
-      Promise.all(images.map(i => i.decode())).then(() => {
+      addEventListener("load", () => {
+        const images = [...document.images];
         const broken = images.filter(i => i.naturalWidth === 0).length;
         document.getElementById("status").textContent =
           `${figures.candidates.length} candidates, ${images.length} pictures shown, ${broken} broken`;

@@ -25,8 +25,6 @@ package struct Matrix: Sendable {
 
 /// Dense products on OpenBLAS, which is held to one thread: the cores are split here.
 package enum MatrixProduct {
-  private static let singleThreaded: Void = openblas_set_num_threads(1)
-
   /// `c = a b + beta c`, `a` is `[m, k]` and `b` is `[k, n]` after their transpositions, `c` is `[m, n]`.
   ///
   /// Rows of `c` are split over the cores; columns, when there are few rows.
@@ -74,7 +72,7 @@ package enum MatrixProduct {
     alpha: Float, beta: Float
   ) {
     guard !rows.isEmpty, !columns.isEmpty else { return }
-    _ = singleThreaded
+    _ = ProductLibrary.isReady
     let aStart = a.offset + rows.lowerBound * (a.transposed ? 1 : a.stride)
     let bStart = b.offset + columns.lowerBound * (b.transposed ? b.stride : 1)
     let cStart = c.offset + rows.lowerBound * c.stride + columns.lowerBound

@@ -15,6 +15,7 @@
 #include "palette.h"
 #include "planes.h"
 #include "pointwise.h"
+#include "processor.h"
 #include "rows.h"
 #include "region.h"
 #include "soft_assignment.h"
