@@ -70,7 +70,7 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Checkpoints", "Clustering", "Kernels", "Layers", "StableDiffusion", "Tensors",
+        "Checkpoints", "Clustering", "Kernels", "Layers", "MILRuntime", "StableDiffusion", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks", exclude: ["full-size.sh", "peers"], swiftSettings: settings),

@@ -1,35 +1,36 @@
 #include "attention.h"
+#include "lanes.h"
+#include "processor.h"
 #include <math.h>
-
-typedef float lanes __attribute__((vector_size(64)));
-typedef float loose __attribute__((vector_size(64), aligned(4)));
-typedef int integers __attribute__((vector_size(64)));
-#define LOAD(p) (*(const loose *)(p))
-#define STORE(p, v) (*(loose *)(p) = (v))
 
 // A block of scores, its rows and its columns stay in the second cache; both are multiples of every register block.
 #define QUERY_BLOCK 96
 #define KEY_BLOCK 192
 #define PADDED(features) (((features) + 15) & ~(size_t)15)
 #define WHOLE(keys) (((keys) + 31) & ~(size_t)31)
-#define JOINED(a, b) a##b
 
 #define ROWS 4
+#define WIDEST 1
 #define TARGET
 #define NAME(x) NAME_BASELINE(x)
-#define NAME_BASELINE(x) JOINED(baseline_, x)
 #include "attention_body.h"
 
 #if defined(__x86_64__)
 #define ROWS 6
-#define TARGET __attribute__((target("arch=x86-64-v3")))
+#define WIDEST 1
+#define TARGET TARGET_V3
 #define NAME(x) NAME_V3(x)
-#define NAME_V3(x) JOINED(v3_, x)
 #include "attention_body.h"
 
-// With AVX-512 (x86-64-v4) the same source was slower: clang keeps fewer of the blocks in registers.
+#define ROWS 8
+#define WIDEST 3
+#define TARGET TARGET_V4
+#define NAME(x) NAME_V4(x)
+#include "attention_body.h"
+
 #define DISPATCH(function, ...)                                                \
-  if (__builtin_cpu_supports("x86-64-v3")) v3_##function(__VA_ARGS__);         \
+  if (sd_processor_level() >= 4) v4_##function(__VA_ARGS__);                   \
+  else if (sd_processor_level() >= 3) v3_##function(__VA_ARGS__);              \
   else baseline_##function(__VA_ARGS__);
 #else
 #define DISPATCH(function, ...) baseline_##function(__VA_ARGS__)

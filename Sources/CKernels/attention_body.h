@@ -1,33 +1,5 @@
-// Included once for each instruction set, with TARGET, NAME(x) and ROWS set: rows of the blocks of products that stay in
-// registers, a vector wide.
-
-#define STATIC TARGET static inline __attribute__((always_inline))
-
-// c[m, n] (+)= Σ a[m, p] b[p, n] for ROWS or one of the rows; a has any strides, rows of b and c lie ldb and ldc apart.
-#define BLOCK(BLOCK_NAME, COUNT)                                                                             \
-  STATIC void BLOCK_NAME(size_t depth, const float *a, size_t am, size_t ak, const float *b, size_t ldb, float *c, \
-                         size_t ldc, int adds) {                                                             \
-    lanes sums[COUNT];                                                                                       \
-    _Pragma("clang loop unroll(full)") for (int m = 0; m < COUNT; m++)                                       \
-      sums[m] = adds ? LOAD(c + (size_t)m * ldc) : (lanes){0};                                               \
-    for (size_t p = 0; p < depth; p++) {                                                                     \
-      lanes row = LOAD(b + p * ldb);                                                                         \
-      _Pragma("clang loop unroll(full)") for (int m = 0; m < COUNT; m++) sums[m] += a[(size_t)m * am + p * ak] * row; \
-    }                                                                                                        \
-    _Pragma("clang loop unroll(full)") for (int m = 0; m < COUNT; m++) STORE(c + (size_t)m * ldc, sums[m]);   \
-  }
-BLOCK(NAME(one_row), 1)
-BLOCK(NAME(rows), ROWS)
-
-// c (+)= a b for small matrices that lie in the cache; n is 16 times `vectors`.
-TARGET static void NAME(product)(size_t m, size_t vectors, size_t k, const float *a, size_t am, size_t ak, const float *b,
-                                 size_t ldb, float *c, size_t ldc, int adds) {
-  for (size_t n = 0; n < vectors; n++, b += 16, c += 16) {
-    size_t i = 0;
-    for (; i + ROWS <= m; i += ROWS) NAME(rows)(k, a + i * am, am, ak, b, ldb, c + i * ldc, ldc, adds);
-    for (; i < m; i++) NAME(one_row)(k, a + i * am, am, ak, b, ldb, c + i * ldc, ldc, adds);
-  }
-}
+// Included once for each instruction set, with TARGET, NAME(x), ROWS and WIDEST set as for products.
+#include "product_body.h"
 
 STATIC void NAME(exponentials)(const float *in, float shift, float *out) {
   lanes x = LOAD(in) - shift;
@@ -89,7 +61,7 @@ TARGET static void NAME(gather_columns)(const float *x, sd_attention_layout l, s
 STATIC void NAME(scores)(size_t count, size_t keys, size_t features, size_t padded, const float *rows,
                          const float *columns, float *scores) {
   for (size_t start = 0; start < keys; start += 32)
-    NAME(product)(count, keys - start > 16 ? 2 : 1, features, rows, padded, 1, columns + start * features, 32,
+    NAME(product)(count, keys - start > 16 ? 2 : 1, features, rows, padded, 1, columns + start * features, 32, 16,
                   scores + start, KEY_BLOCK, 0);
 }
 
@@ -135,7 +107,7 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
         }
         maximum[i] = m;
       }
-      NAME(product)(count, padded / 16, keys, scores, KEY_BLOCK, 1, values + key * padded, padded, sums, padded, key > 0);
+      NAME(product)(count, padded / 16, keys, scores, KEY_BLOCK, 1, values + key * padded, padded, 16, sums, padded, key > 0);
     }
     for (size_t i = 0; i < count; i++) {
       float inverse = 1.0f / total[i];
@@ -182,10 +154,10 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
         }
       }
       size_t vectors = padded / 16;
-      NAME(product)(keys, vectors, count, p, 1, KEY_BLOCK, drows, padded, dvalues + key * padded, padded, query > 0);
+      NAME(product)(keys, vectors, count, p, 1, KEY_BLOCK, drows, padded, 16, dvalues + key * padded, padded, query > 0);
       // The rows carry the scale already.
-      NAME(product)(keys, vectors, count, dp, 1, KEY_BLOCK, rows, padded, dkeys + key * padded, padded, query > 0);
-      NAME(product)(count, vectors, keys, dp, KEY_BLOCK, 1, keys_rows + key * padded, padded, dqueries, padded, key > 0);
+      NAME(product)(keys, vectors, count, dp, 1, KEY_BLOCK, rows, padded, 16, dkeys + key * padded, padded, query > 0);
+      NAME(product)(count, vectors, keys, dp, KEY_BLOCK, 1, keys_rows + key * padded, padded, 16, dqueries, padded, key > 0);
     }
     for (size_t i = 0; i < count * padded; i++) dqueries[i] *= h.scale;
     NAME(scatter_rows)(dqueries, padded, h.query_layout, query, count, features, dq);
@@ -194,8 +166,4 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
   NAME(scatter_rows)(dvalues, padded, h.value_layout, 0, h.keys, features, dv);
 }
 
-#undef STATIC
-#undef BLOCK
-#undef TARGET
-#undef NAME
-#undef ROWS
+#include "end_of_target.h"

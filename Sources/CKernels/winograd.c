@@ -1,12 +1,9 @@
 #include "winograd.h"
 #include "clones.h"
+#include "lanes.h"
 #include <string.h>
 
 #define LANES SD_WINOGRAD_LANES
-typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef float loose __attribute__((vector_size(4 * LANES), aligned(4)));
-#define LOAD(p) (*(const loose *)(p))
-#define STORE(p, v) (*(loose *)(p) = (v))
 
 // Each transforms one column or row of six (or four, or three): from s[i * step] to t[i * out].
 SD_INLINE void transform_input(const lanes *s, int step, lanes *t, int out) {
@@ -163,25 +160,49 @@ SD_CLONES_WIDE void sd_winograd_output_gradient(const float *dy, sd_image g, siz
   }
 }
 
-SD_CLONES_WIDE void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t plane) {
-  for (size_t o = 0; o < outputs; o++)
+// Turns 16 vectors around: lanes `d` apart change places with vectors `d` apart, for d = 8, 4, 2, 1.
+#define EXCHANGE(d, low, high)                                                       \
+  for (int i = 0; i < LANES; i++)                                                    \
+    if (!(i & d)) {                                                                  \
+      lanes x = rows[i], y = rows[i + d];                                            \
+      rows[i] = low, rows[i + d] = high;                                             \
+    }
+SD_INLINE void turn(lanes *rows) {
+  EXCHANGE(8, __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+           __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+  EXCHANGE(4, __builtin_shufflevector(x, y, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+           __builtin_shufflevector(x, y, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  EXCHANGE(2, __builtin_shufflevector(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+           __builtin_shufflevector(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  EXCHANGE(1, __builtin_shufflevector(x, y, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+           __builtin_shufflevector(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+}
+
+// G g Gᵀ of 16 kernels of one output.
+SD_INLINE void transform_kernels(const float *w, lanes *u, int step) {
+  lanes g[9], t[18];
+  for (int tap = 0; tap < 9; tap++)
+    for (int l = 0; l < LANES; l++) g[tap][l] = w[l * 9 + tap];
+  for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
+  for (int r = 0; r < 6; r++) transform_weight(t + 3 * r, 1, u + 6 * r * step, step);
+}
+
+SD_CLONES_WIDE void sd_winograd_weight(const float *weight, size_t pitch, size_t outputs, size_t inputs, float *u,
+                                       size_t plane) {
+  for (size_t o = 0; o < outputs; o += LANES)
     for (size_t i = 0; i < inputs; i += LANES) {
-      const float *w = weight + (o * inputs + i) * 9;
-      lanes g[9], t[18];
-      for (int tap = 0; tap < 9; tap++)
-        for (int l = 0; l < LANES; l++) g[tap][l] = w[l * 9 + tap];
-      for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
-      float *out = u + o * inputs + i;
-      for (int r = 0; r < 6; r++) {
-        lanes line[6];
-        transform_weight(t + 3 * r, 1, line, 1);
-        for (int c = 0; c < 6; c++) STORE(out + (size_t)(r * 6 + c) * plane, line[c]);
+      lanes parts[36 * LANES];
+      for (size_t l = 0; l < LANES; l++) transform_kernels(weight + ((o + l) * pitch + i) * 9, parts + l, LANES);
+      for (size_t part = 0; part < 36; part++) {
+        lanes *rows = parts + part * LANES;
+        turn(rows);
+        for (size_t l = 0; l < LANES; l++) STORE(u + part * plane + o * inputs + (i + l) * LANES, rows[l]);
       }
     }
 }
 
 SD_CLONES_WIDE void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs,
-                                                float *dweight) {
+                                                float *dweight, size_t pitch) {
   for (size_t o = 0; o < outputs; o++)
     for (size_t i = 0; i < inputs; i += LANES) {
       const float *in = du + o * inputs + i;
@@ -191,7 +212,7 @@ SD_CLONES_WIDE void sd_winograd_weight_gradient(const float *du, size_t plane, s
         for (int r = 0; r < 6; r++) s[r] = LOAD(in + (size_t)(r * 6 + c) * plane);
         transform_weight_gradient(s, 1, t + c, 6);
       }
-      float *w = dweight + (o * inputs + i) * 9;
+      float *w = dweight + (o * pitch + i) * 9;
       for (int r = 0; r < 3; r++) {
         lanes line[3];
         transform_weight_gradient(t + 6 * r, 1, line, 1);

@@ -78,13 +78,3 @@ struct Evaluator {
       peakMemoryBytes: ProcessMemory.peakBytes, threads: Parallel.threads)
   }
 }
-
-/// Memory of this process.
-enum ProcessMemory {
-  /// The largest resident size so far, in bytes.
-  static var peakBytes: Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
-  }
-}

@@ -1,5 +1,6 @@
 internal import Foundation
 package import Generation
+internal import Kernels
 internal import StableDiffusion
 internal import Tensors
 

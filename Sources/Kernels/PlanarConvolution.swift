@@ -36,8 +36,8 @@ package struct PlanarConvolution: Sendable {
 
   /// Floats in a block of unfolded columns: 16 MB.
   private static let columnLimit = 4 << 20
-  /// Floats in a decoded tile of weights: 2 MB.
-  private static let tileLimit = 512 << 10
+  /// Floats in a decoded tile of weights: 1 MB.
+  private static let tileLimit = 256 << 10
 
   /// Some output pixels of one image.
   private struct Part {
@@ -145,16 +145,24 @@ package struct PlanarConvolution: Sendable {
     let first = group * outputs
     let share = (outputs + Parallel.threads - 1) / Parallel.threads
     let tile = max(1, min(share, max(16, Self.tileLimit / max(1, depth))))
+    let panels = parts.map { part in
+      part.pixels.count % Panels.width == 0
+        ? Panels(columns, offset: part.offset, stride: part.stride, rows: depth, columns: part.pixels.count) : nil
+    }
     Parallel.forEach((outputs + tile - 1) / tile) { index in
       let rows = first + index * tile..<first + min(outputs, (index + 1) * tile)
       let matrix = Buffer(uninitialized: rows.count * depth)
       weight(rows, matrix)
-      for part in parts {
+      for (part, panels) in zip(parts, panels) {
         let start = (part.image * self.outputs + rows.lowerBound) * pixels + part.pixels.lowerBound
-        MatrixProduct.multiplyInline(
-          Matrix(matrix, stride: depth), Matrix(columns, offset: part.offset, stride: part.stride),
-          into: Matrix(y, offset: start, stride: pixels), m: rows.count, n: part.pixels.count,
-          k: depth)
+        if let panels {
+          panels.multiplyInline(matrix, m: rows.count, into: y, offset: start, stride: pixels)
+        } else {
+          MatrixProduct.multiplyInline(
+            Matrix(matrix, stride: depth), Matrix(columns, offset: part.offset, stride: part.stride),
+            into: Matrix(y, offset: start, stride: pixels), m: rows.count, n: part.pixels.count,
+            k: depth)
+        }
         guard let bias else { continue }
         for row in rows {
           sd_add_constant(

@@ -15,8 +15,6 @@ struct Winograd: Sendable {
 
   /// Floats of transformed tiles at a time: 64 MB.
   private static let tileLimit = 16 << 20
-  /// Output channels that a thread takes at most.
-  private static let chunkLimit = 128
 
   /// Nil where unfolding is faster: where the kernels are transformed for too few tiles, or the products are too small.
   init?(batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, planar: Bool) {
@@ -56,13 +54,22 @@ struct Winograd: Sendable {
     }
   }
 
-  /// Output channels in pieces that share out evenly over the threads.
-  private var chunks: [Range<Int>] {
+  /// How the kernels are cut, transformed ones of a piece at a time.
+  ///
+  /// With many tiles the products are long and share their tiles best between many outputs. With few, the transformed
+  /// kernels are the larger part: a piece of them stays in the second cache.
+  private func pieces(_ tiles: Int) -> (outputs: [Range<Int>], inputs: [Range<Int>]) {
+    let isWide = tiles >= 128
+    let outputs = Self.cut(self.outputs, most: isWide ? 192 : 48, multiple: Parallel.threads)
+    return (outputs, Self.cut(inputs, most: isWide ? inputs : 144, multiple: 1))
+  }
+
+  /// Channels in equal pieces, as many as a multiple.
+  private static func cut(_ channels: Int, most: Int, multiple: Int) -> [Range<Int>] {
     let lanes = Int(SD_WINOGRAD_LANES)
-    let share = Parallel.threads * Self.chunkLimit
-    let pieces = Parallel.threads * ((outputs + share - 1) / share)
-    let length = max(lanes, ((outputs + pieces - 1) / pieces + lanes - 1) / lanes * lanes)
-    return Swift.stride(from: 0, to: outputs, by: length).map { $0..<min(outputs, $0 + length) }
+    let count = (channels + most * multiple - 1) / (most * multiple) * multiple
+    let length = max(lanes, ((channels + count - 1) / count + lanes - 1) / lanes * lanes)
+    return Swift.stride(from: 0, to: channels, by: length).map { $0..<min(channels, $0 + length) }
   }
 
   private var scratch: Buffer { Buffer(uninitialized: 6 * (width + 8) * Int(SD_WINOGRAD_LANES)) }
@@ -105,21 +112,16 @@ struct Winograd: Sendable {
   /// - Complexity: 2 · 36 / 16 · pixels · inputs · outputs FLOPs and the transforms.
   func forward(_ x: Buffer, weight: PlanarConvolution.DecodeRows, bias: Buffer?, into y: Buffer) {
     let shape = image(outputs)
-    let chunks = chunks
     forEachBlock(channels: inputs) { rows in
       let v = transformedInput(x, rows)
       let tiles = rows.count * tilesInRow
-      Parallel.forEach(chunks.count) { index in
-        let chunk = chunks[index]
-        let u = transformedKernels(chunk, weight)
+      let pieces = pieces(tiles)
+      Parallel.forEach(pieces.outputs.count) { index in
+        let chunk = pieces.outputs[index]
+        let kernels = Buffer(uninitialized: chunk.count * inputs * 9)
+        weight(chunk, kernels)
         let m = Buffer(uninitialized: 36 * tiles * chunk.count)
-        for part in 0..<36 {
-          MatrixProduct.multiplyInline(
-            Matrix(v, offset: part * tiles * inputs, stride: inputs),
-            Matrix(u, offset: part * chunk.count * inputs, stride: inputs, transposed: true),
-            into: Matrix(m, offset: part * tiles * chunk.count, stride: chunk.count), m: tiles, n: chunk.count,
-            k: inputs)
-        }
+        for depth in pieces.inputs { multiply(v, kernels, into: m, tiles: tiles, outputs: chunk.count, inputs: depth) }
         let scratch = scratch
         for index in 0..<rows.count {
           let (image, row) = place(rows.lowerBound + index)
@@ -132,18 +134,24 @@ struct Winograd: Sendable {
     }
   }
 
-  private func transformedKernels(_ chunk: Range<Int>, _ weight: PlanarConvolution.DecodeRows) -> Buffer {
-    let kernels = Buffer(uninitialized: chunk.count * inputs * 9)
-    weight(chunk, kernels)
-    let u = Buffer(uninitialized: 36 * chunk.count * inputs)
-    sd_winograd_weight(kernels.pointer, chunk.count, inputs, u.pointer, chunk.count * inputs)
-    return u
+  /// Adds the products of some input channels to `m`, `[36, tiles, outputs]`; the first ones set it.
+  private func multiply(
+    _ v: Buffer, _ kernels: Buffer, into m: Buffer, tiles: Int, outputs: Int, inputs depth: Range<Int>
+  ) {
+    let plane = outputs * depth.count
+    let u = Buffer(uninitialized: 36 * plane)
+    sd_winograd_weight(kernels.pointer + depth.lowerBound * 9, inputs, outputs, depth.count, u.pointer, plane)
+    for part in 0..<36 {
+      let panels = sd_panels(first: u.pointer + part * plane, row: 16, panel: 16 * depth.count)
+      sd_product(
+        tiles, outputs, depth.count, v.pointer + part * tiles * inputs + depth.lowerBound, inputs, 1, panels,
+        m.pointer + part * tiles * outputs, outputs, depth.lowerBound > 0 ? 1 : 0)
+    }
   }
 
   /// The gradient with respect to the kernels: the products' gradients, transformed back.
   func weightGradient(_ x: Buffer, dy: Buffer, into dw: Buffer) {
     let shape = image(outputs)
-    let chunks = chunks
     var isFirst = true
     forEachBlock(channels: max(inputs, outputs)) { rows in
       let v = transformedInput(x, rows)
@@ -151,27 +159,38 @@ struct Winograd: Sendable {
         sd_winograd_output_gradient(dy, shape, row, 0, shape.channels, dm, shape.channels, plane, scratch)
       }
       let tiles = rows.count * tilesInRow
+      let pieces = pieces(tiles)
       let adds = !isFirst
       isFirst = false
-      Parallel.forEach(chunks.count) { index in
-        let chunk = chunks[index]
-        let du = Buffer(uninitialized: 36 * chunk.count * inputs)
-        for part in 0..<36 {
-          MatrixProduct.multiplyInline(
-            Matrix(dm, offset: part * tiles * outputs + chunk.lowerBound, stride: outputs, transposed: true),
-            Matrix(v, offset: part * tiles * inputs, stride: inputs),
-            into: Matrix(du, offset: part * chunk.count * inputs, stride: inputs), m: chunk.count, n: inputs,
-            k: tiles)
+      Parallel.forEach(pieces.outputs.count) { index in
+        for depth in pieces.inputs {
+          weightGradient(v, dm, tiles: tiles, outputs: pieces.outputs[index], inputs: depth, into: dw, adds: adds)
         }
-        let size = inputs * 9
-        let target = dw.pointer + chunk.lowerBound * size
-        guard adds else {
-          return sd_winograd_weight_gradient(du.pointer, chunk.count * inputs, chunk.count, inputs, target)
-        }
-        let part = Buffer(uninitialized: chunk.count * size)
-        sd_winograd_weight_gradient(du.pointer, chunk.count * inputs, chunk.count, inputs, part.pointer)
-        sd_accumulate(part.pointer, 1, target, part.count)
       }
+    }
+  }
+
+  /// Of some outputs and inputs.
+  private func weightGradient(
+    _ v: Buffer, _ dm: Buffer, tiles: Int, outputs chunk: Range<Int>, inputs depth: Range<Int>, into dw: Buffer,
+    adds: Bool
+  ) {
+    let plane = chunk.count * depth.count
+    let du = Buffer(uninitialized: 36 * plane)
+    for part in 0..<36 {
+      let pixels = sd_panels(first: v.pointer + part * tiles * inputs + depth.lowerBound, row: inputs, panel: 16)
+      sd_product(
+        chunk.count, depth.count, tiles, dm.pointer + part * tiles * outputs + chunk.lowerBound, 1, outputs, pixels,
+        du.pointer + part * plane, depth.count, 0)
+    }
+    let target = dw.pointer + (chunk.lowerBound * inputs + depth.lowerBound) * 9
+    guard adds else {
+      return sd_winograd_weight_gradient(du.pointer, plane, chunk.count, depth.count, target, inputs)
+    }
+    let part = Buffer(uninitialized: plane * 9)
+    sd_winograd_weight_gradient(du.pointer, plane, chunk.count, depth.count, part.pointer, depth.count)
+    for row in 0..<chunk.count {
+      sd_accumulate(part.pointer + row * depth.count * 9, 1, target + row * inputs * 9, depth.count * 9)
     }
   }
 }

@@ -238,7 +238,7 @@ struct Verifier {
     for index in result.steps.indices.reversed() {
       let step = result.steps[index]
       let used = step.arguments.values.joined() + step.outputs
-      let released = Set(used).subtracting(kept)
+      let released = Set(used.filter { !kept.contains($0) })
       result.steps[index].released = released.sorted()
       kept.formUnion(released)
     }

@@ -46,8 +46,19 @@ enum Main {
     if let status = error as? ExitCode { exit(status.rawValue) }
     let code = SDTune.exitCode(for: error)
     if code == .success { SDTune.exit(withError: error) }
-    let message = SDTune.message(for: error).split(whereSeparator: \.isNewline).first.map(String.init)
-    Terminal.note("error: \(message ?? "\(error)")")
+    let message = (error as NSError).lineOfFile ?? SDTune.message(for: error)
+    Terminal.note("error: \(message.split(whereSeparator: \.isNewline).first.map(String.init) ?? "\(error)")")
     exit(Interruption.isRequested ? 130 : code.rawValue)
+  }
+}
+
+extension NSError {
+  /// Of Foundation's errors about files: the file and the system's reason.
+  fileprivate var lineOfFile: String? {
+    guard domain == NSCocoaErrorDomain else { return nil }
+    let path = userInfo[NSFilePathErrorKey] as? String ?? (userInfo[NSURLErrorKey] as? URL)?.path
+    let system = userInfo[NSUnderlyingErrorKey] as? NSError
+    let reason = system.flatMap { $0.domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32($0.code))) : nil }
+    return path.map { "\($0): \(reason ?? localizedDescription)" }
   }
 }

@@ -16,6 +16,7 @@
 #include "planes.h"
 #include "pointwise.h"
 #include "processor.h"
+#include "product.h"
 #include "rows.h"
 #include "region.h"
 #include "soft_assignment.h"

@@ -39,8 +39,8 @@ struct Convert: ParsableCommand {
   @Option(help: "Neighbouring output channels that share a palette (default: one palette a weight); needs iOS18.")
   var paletteGroup: Int?
 
-  @Option(help: "Weights that one palette index stands for: 1, 2 or 4; more than 1 needs iOS18.")
-  var paletteVector = 1
+  @Option(help: "Weights that one palette index stands for: 1, 2 or 4; more than 1 needs iOS18 (default: 1).")
+  var paletteVector: Int?
 
   @Flag(help: "Palettes of 8-bit numbers; needs iOS18.")
   var paletteInt8 = false
@@ -54,8 +54,9 @@ struct Convert: ParsableCommand {
   @Option(help: "Which of the recipe's choices.")
   var selectedRecipe: String?
 
-  @Option(help: "Components that --quantize-nbits is for, separated by commas.")
-  var quantizeComponents: ConvertComponents = .init([.textEncoder, .unet, .controlNet])
+  @Option(
+    help: "Components that --quantize-nbits is for, separated by commas (default: text-encoder,unet,controlnet).")
+  var quantizeComponents: ConvertComponents?
 
   @Option(help: "Height of the latents in pixels (default: the UNet's sample size).")
   var latentH: Int?
@@ -92,6 +93,26 @@ struct Convert: ParsableCommand {
 
   @OptionGroup var options: OutputOptions
 
+  /// No option is passed over in silence.
+  func validate() throws {
+    let palettes = [
+      ("--palette-group", paletteGroup != nil), ("--palette-vector", paletteVector != nil),
+      ("--palette-int8", paletteInt8), ("--channel-scale", channelScale),
+      ("--quantize-components", quantizeComponents != nil),
+    ]
+    try require("--quantize-nbits", quantizeNbits != nil, for: palettes)
+    try require("--mixed-bit-recipe", mixedBitRecipe != nil, for: [("--selected-recipe", selectedRecipe != nil)])
+    let written = Set(components.list)
+    let unet = [
+      ("--chunk-unet", chunkUnet), ("--unet-support-controlnet", unetSupportControlnet),
+      ("--mixed-bit-recipe", mixedBitRecipe != nil),
+    ]
+    try require("unet among --components", written.contains(.unet), for: unet)
+    try require(
+      "vae-decoder or vae-encoder among --components", !written.isDisjoint(with: [.vaeDecoder, .vaeEncoder]),
+      for: [("--custom-vae", customVae != nil)])
+  }
+
   func run() throws {
     var wishes = ConvertOptions()
     wishes.components = components.list
@@ -100,14 +121,14 @@ struct Convert: ParsableCommand {
     wishes.target = target
     wishes.bits = quantizeNbits
     wishes.groupSize = paletteGroup
-    wishes.vector = paletteVector
+    wishes.vector = paletteVector ?? 1
     wishes.int8Entries = paletteInt8
     wishes.channelScale = channelScale
     wishes.mixedBits = mixedBitRecipe
     wishes.mixedBitsChoice = selectedRecipe
     wishes.supportsControlNet = unetSupportControlnet
     wishes.chunksUNet = chunkUnet
-    wishes.palettized = Set(quantizeComponents.list)
+    if let quantizeComponents { wishes.palettized = Set(quantizeComponents.list) }
     wishes.latentHeight = latentH
     wishes.latentWidth = latentW
     wishes.batch = unetBatchOne ? 1 : 2

@@ -83,14 +83,14 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   @Flag(inversion: .prefixedNo, help: "Karras noise levels, with dpm-solver or euler (default: the model's).")
   var karras: Bool?
 
-  @Option(help: "DDIM's share of fresh noise, 0 to 1.")
-  var eta = 0.0
+  @Option(help: "DDIM's share of fresh noise, 0 to 1 (default: 0).")
+  var eta: Double?
 
   @Option(help: "A picture to start from, PNG.", completion: .file(extensions: ["png"]))
   var image: String?
 
-  @Option(help: "How much of the picture may change, 0 to 1.")
-  var strength = 0.8
+  @Option(help: "How much of the picture may change, 0 to 1 (default: 0.8).")
+  var strength: Double?
 
   @Option(help: "White where the picture is to be painted anew, PNG.", completion: .file(extensions: ["png"]))
   var mask: String?
@@ -98,8 +98,8 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   @Option(help: "SDXL's refiner: its UNet's package or folder.")
   var refiner: String?
 
-  @Option(help: "Share of the noise that is the base model's, 0 to 1.")
-  var refinerStart = 0.8
+  @Option(help: "Share of the noise that is the base model's, 0 to 1 (default: 0.8).")
+  var refinerStart: Double?
 
   @Option(help: "A ControlNet folder or package.")
   var controlnet: String?
@@ -107,8 +107,8 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   @Option(help: "What the ControlNet looks at, PNG.", completion: .file(extensions: ["png"]))
   var controlImage: String?
 
-  @Option(help: "How much the ControlNet counts.")
-  var controlScale = 1.0
+  @Option(help: "How much the ControlNet counts (default: 1).")
+  var controlScale: Double?
 
   @Flag(help: "Read (words:1.2) and [words] as weights.")
   var weights = false
@@ -136,6 +136,15 @@ struct Generate: ParsableCommand, InterruptibleCommand {
 
   @OptionGroup var options: OutputOptions
 
+  /// No option is passed over in silence.
+  func validate() throws {
+    try require("--image", image != nil, for: [("--strength", strength != nil), ("--mask", mask != nil)])
+    try require("--refiner", refiner != nil, for: [("--refiner-start", refinerStart != nil)])
+    let control = [("--control-image", controlImage != nil), ("--control-scale", controlScale != nil)]
+    try require("--controlnet", controlnet != nil, for: control)
+    try require("--control-image", controlImage != nil, for: [("--controlnet", controlnet != nil)])
+  }
+
   func run() throws {
     let job = try GenerateJob(try model.set(), try request(), output: output)
     let summary = try job(
@@ -155,7 +164,7 @@ struct Generate: ParsableCommand, InterruptibleCommand {
     var request = GenerationRequest(prompt: prompt)
     request.negativePrompt = negativePrompt
     (request.width, request.height) = (width, height)
-    (request.steps, request.guidance, request.eta) = (steps, guidance, eta)
+    (request.steps, request.guidance, request.eta) = (steps, guidance, eta ?? 0)
     (request.seed, request.count) = (seed, count)
     request.method = try choice("--scheduler", scheduler)
     request.spacing = try choice("--spacing", spacing)
@@ -169,41 +178,17 @@ struct Generate: ParsableCommand, InterruptibleCommand {
     request.skipsSafetyChecker = disableSafety
     if let image {
       request.start = GenerationRequest.Start(
-        picture: try PNGFile.read(image), strength: strength, mask: try mask.map { try PNGFile.read($0) })
-    } else if mask != nil {
-      throw JobError.option(name: "--mask", expected: "--image with it", found: "none")
+        picture: try PNGFile.read(image), strength: strength ?? 0.8, mask: try mask.map { try PNGFile.read($0) })
     }
     if let refiner {
-      request.refiner = GenerationRequest.Refiner(unet: ModelSet.Place(path: refiner), start: refinerStart)
+      request.refiner = GenerationRequest.Refiner(unet: ModelSet.Place(path: refiner), start: refinerStart ?? 0.8)
     }
-    if let controlnet {
-      guard let controlImage else {
-        throw JobError.option(name: "--control-image", expected: "a picture for the ControlNet", found: "none")
-      }
+    if let controlnet, let controlImage {
       request.control = GenerationRequest.ControlPicture(
-        place: ModelSet.Place(path: controlnet), picture: try PNGFile.read(controlImage), scale: controlScale)
+        place: ModelSet.Place(path: controlnet), picture: try PNGFile.read(controlImage), scale: controlScale ?? 1)
     }
     return request
   }
-}
-
-/// One of an enumeration's names.
-func choice<Value: RawRepresentable & CaseIterable>(
-  _ option: String, _ text: String
-) throws -> Value where Value.RawValue == String {
-  guard let value = Value(rawValue: text) else {
-    throw JobError.option(
-      name: option, expected: Value.allCases.map(\.rawValue).joined(separator: ", "), found: text)
-  }
-  return value
-}
-
-func choice<Value: RawRepresentable & CaseIterable>(
-  _ option: String, _ text: String?
-) throws -> Value? where Value.RawValue == String {
-  guard let text else { return nil }
-  let value: Value = try choice(option, text)
-  return value
 }
 
 extension Pipeline.Progress {

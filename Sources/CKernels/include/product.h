@@ -1,0 +1,23 @@
+// Products on one thread whose operands need no rearranging: what OpenBLAS would copy into panels first is read in place,
+// or lies in panels from the start.
+#pragma once
+#include <stddef.h>
+
+/// A matrix in panels of 16 columns: element (p, j) lies at j / 16 * panel + p * row + j % 16. A row-major matrix has
+/// panels 16 apart.
+typedef struct {
+  const float *first;
+  size_t row, panel;
+} sd_panels;
+
+/// c[m, n] = a b, or + a b if `adds`; n is a multiple of 16. Element (i, p) of a lies at i * am + p * ak, rows of c lie ldc
+/// apart. Each element of c is summed in order of p.
+void sd_product(size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c, size_t ldc,
+                int adds);
+/// The same with the code for a processor level (`sd_processor_level`) or the highest below it that there is.
+void sd_product_on(int level, size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c,
+                   size_t ldc, int adds);
+
+/// Rows first ..< last of x [rows, columns], which lie `stride` apart, into panels 16 · rows apart; columns are a multiple
+/// of 16.
+void sd_pack_panels(const float *x, size_t stride, size_t rows, size_t columns, size_t first, size_t last, float *panels);

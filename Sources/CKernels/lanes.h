@@ -1,0 +1,17 @@
+// Vectors of sixteen floats, and how code for each instruction set is compiled beside the others.
+#pragma once
+#include <stddef.h>
+
+typedef float lanes __attribute__((vector_size(64)));
+typedef float loose __attribute__((vector_size(64), aligned(4)));
+typedef int integers __attribute__((vector_size(64)));
+#define LOAD(p) (*(const loose *)(p))
+#define STORE(p, v) (*(loose *)(p) = (v))
+
+#define JOINED(a, b) a##b
+#define NAME_BASELINE(x) JOINED(baseline_, x)
+#define NAME_V3(x) JOINED(v3_, x)
+#define NAME_V4(x) JOINED(v4_, x)
+#define TARGET_V3 __attribute__((target("arch=x86-64-v3")))
+// Vectors of 64 bytes stay whole only where a function says so: by itself clang splits them for AVX-512.
+#define TARGET_V4 __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))

@@ -1,0 +1,34 @@
+internal import CKernels
+
+/// A matrix `[rows, columns]` copied into panels of 16 columns, which products read without another copy.
+struct Panels: Sendable {
+  static let width = 16
+
+  private let buffer: Buffer
+  private let rows, columns: Int
+
+  /// - Parameters:
+  ///   - stride: Elements from one row to the next.
+  ///   - columns: a multiple of ``width``.
+  init(_ x: Buffer, offset: Int, stride: Int, rows: Int, columns: Int) {
+    precondition(
+      columns % Self.width == 0 && (rows == 0 || offset + (rows - 1) * stride + columns <= x.count),
+      "panels of \(rows)×\(columns) from \(x.count) elements")
+    (self.rows, self.columns) = (rows, columns)
+    let buffer = Buffer(uninitialized: rows * columns)
+    self.buffer = buffer
+    Parallel.ranges(rows, grain: max(1, Elementwise.grain / max(1, columns))) { range in
+      sd_pack_panels(
+        x.pointer + offset, stride, rows, columns, range.lowerBound, range.upperBound, buffer.pointer)
+    }
+  }
+
+  /// `c = a self` on the calling thread; `a` is `[m, rows]`, `c` begins at `offset` and has rows `stride` apart.
+  func multiplyInline(_ a: Buffer, m: Int, into c: Buffer, offset: Int, stride: Int) {
+    precondition(
+      m * rows <= a.count && (m == 0 || offset + (m - 1) * stride + columns <= c.count),
+      "product \(m)×\(rows) by \(rows)×\(columns) reaches outside its buffers")
+    let panels = sd_panels(first: buffer.pointer, row: Self.width, panel: Self.width * rows)
+    sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0)
+  }
+}
