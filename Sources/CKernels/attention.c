@@ -5,9 +5,11 @@
 
 // A block of scores, its rows and its columns stay in the second cache; both are multiples of every register block.
 #define QUERY_BLOCK 96
-#define KEY_BLOCK 192
+#define KEY_BLOCK 384
+// Keys of a panel: three vectors.
+#define PANEL 48
 #define PADDED(features) (((features) + 15) & ~(size_t)15)
-#define WHOLE(keys) (((keys) + 31) & ~(size_t)31)
+#define WHOLE(keys) (((keys) + PANEL - 1) / PANEL * PANEL)
 
 #define ROWS 4
 #define WIDEST 1

@@ -45,14 +45,14 @@ TARGET static void NAME(scatter_rows)(const float *y, size_t padded, sd_attentio
       x[f * l.feature_stride + (first + t) * l.token_stride] = y[t * padded + f];
 }
 
-// The same turned around, in panels of 32 tokens: [panels, features, 32], zeros behind the last token.
+// The same turned around, in panels of tokens: [panels, features, PANEL], zeros behind the last token.
 TARGET static void NAME(gather_columns)(const float *x, sd_attention_layout l, size_t count, size_t features, float *y) {
-  for (size_t start = 0; start < count; start += 32, y += features * 32) {
-    size_t n = count - start < 32 ? count - start : 32;
+  for (size_t start = 0; start < count; start += PANEL, y += features * PANEL) {
+    size_t n = count - start < PANEL ? count - start : PANEL;
     for (size_t f = 0; f < features; f++) {
       const float *in = x + start * l.token_stride + f * l.feature_stride;
-      for (size_t t = 0; t < n; t++) y[f * 32 + t] = in[t * l.token_stride];
-      for (size_t t = n; t < 32; t++) y[f * 32 + t] = 0;
+      for (size_t t = 0; t < n; t++) y[f * PANEL + t] = in[t * l.token_stride];
+      for (size_t t = n; t < PANEL; t++) y[f * PANEL + t] = 0;
     }
   }
 }
@@ -60,9 +60,11 @@ TARGET static void NAME(gather_columns)(const float *x, sd_attention_layout l, s
 // scores[count, keys of a block] = rows · columns, rows of KEY_BLOCK floats.
 STATIC void NAME(scores)(size_t count, size_t keys, size_t features, size_t padded, const float *rows,
                          const float *columns, float *scores) {
-  for (size_t start = 0; start < keys; start += 32)
-    NAME(product)(count, keys - start > 16 ? 2 : 1, features, rows, padded, 1, columns + start * features, 32, 16,
-                  scores + start, KEY_BLOCK, 0);
+  for (size_t start = 0; start < keys; start += PANEL) {
+    size_t vectors = keys - start < PANEL ? (keys - start + 15) / 16 : PANEL / 16;
+    NAME(product)(count, vectors, features, rows, padded, 1, columns + start * features, PANEL, 16, scores + start,
+                  KEY_BLOCK, 0);
+  }
 }
 
 TARGET static void NAME(forward)(sd_attention_head h, const float *q, const float *k, const float *v, float *o,
@@ -85,8 +87,8 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
         for (size_t j = keys; j < whole; j++) s[j] = -INFINITY;
         lanes top = LOAD(s);
         for (size_t j = 16; j < whole; j += 16) top = __builtin_elementwise_max(top, LOAD(s + j));
-        float m = maximum[i];
-        for (int l = 0; l < 16; l++) m = top[l] > m ? top[l] : m;
+        REDUCE_LANES(top, __builtin_elementwise_max);
+        float m = top[0] > maximum[i] ? top[0] : maximum[i];
         lanes sum = {0};
         for (size_t j = 0; j < whole; j += 16) {
           NAME(exponentials)(s + j, m, s + j);
@@ -94,8 +96,8 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
         }
         // What stands for -inf is exp(-87), which must not count.
         for (size_t j = keys; j < whole; j++) { sum[j & 15] -= s[j]; s[j] = 0; }
-        float row = 0;
-        for (int l = 0; l < 16; l++) row += sum[l];
+        REDUCE_LANES(sum, PLUS);
+        float row = sum[0];
         if (key == 0) {
           total[i] = row;
         } else if (m > maximum[i]) {
@@ -138,8 +140,8 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
     for (size_t i = 0; i < count; i++) {
       lanes sum = {0};
       for (size_t f = 0; f < padded; f += 16) sum += LOAD(rows + i * padded + f) * LOAD(drows + i * padded + f);
-      offset[i] = 0;
-      for (int l = 0; l < 16; l++) offset[i] += sum[l];
+      REDUCE_LANES(sum, PLUS);
+      offset[i] = sum[0];
     }
     NAME(gather_rows)(q, h.query_layout, query, count, features, padded, h.scale, rows);
     for (size_t key = 0; key < h.keys; key += KEY_BLOCK) {

@@ -15,3 +15,13 @@ typedef int integers __attribute__((vector_size(64)));
 #define TARGET_V3 __attribute__((target("arch=x86-64-v3")))
 // Vectors of 64 bytes stay whole only where a function says so: by itself clang splits them for AVX-512.
 #define TARGET_V4 __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+
+// Halves of a vector change places, then quarters and so on: every lane ends with the reduction of all.
+#define REDUCE_LANES(v, combine)                                                                        \
+  do {                                                                                                  \
+    v = combine(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
+    v = combine(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+    v = combine(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
+    v = combine(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)); \
+  } while (0)
+#define PLUS(x, y) ((x) + (y))

@@ -178,11 +178,11 @@ SD_INLINE void turn(lanes *rows) {
            __builtin_shufflevector(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
 }
 
-// G g Gᵀ of 16 kernels of one output.
+// G g Gᵀ of 16 kernels of one output; what lies behind a kernel is read with it.
 SD_INLINE void transform_kernels(const float *w, lanes *u, int step) {
-  lanes g[9], t[18];
-  for (int tap = 0; tap < 9; tap++)
-    for (int l = 0; l < LANES; l++) g[tap][l] = w[l * 9 + tap];
+  lanes g[LANES], t[18];
+  for (int l = 0; l < LANES; l++) g[l] = LOAD(w + l * 9);
+  turn(g);
   for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
   for (int r = 0; r < 6; r++) transform_weight(t + 3 * r, 1, u + 6 * r * step, step);
 }
@@ -212,12 +212,12 @@ SD_CLONES_WIDE void sd_winograd_weight_gradient(const float *du, size_t plane, s
         for (int r = 0; r < 6; r++) s[r] = LOAD(in + (size_t)(r * 6 + c) * plane);
         transform_weight_gradient(s, 1, t + c, 6);
       }
-      float *w = dweight + (o * pitch + i) * 9;
-      for (int r = 0; r < 3; r++) {
-        lanes line[3];
-        transform_weight_gradient(t + 6 * r, 1, line, 1);
-        for (int c = 0; c < 3; c++)
-          for (int l = 0; l < LANES; l++) w[l * 9 + r * 3 + c] = line[c][l];
-      }
+      lanes g[LANES] = {0};
+      for (int r = 0; r < 3; r++) transform_weight_gradient(t + 6 * r, 1, g + 3 * r, 1);
+      turn(g);
+      // Each kernel overwrites what is stored behind the one before it.
+      float kernels[9 * LANES + LANES];
+      for (int l = 0; l < LANES; l++) STORE(kernels + l * 9, g[l]);
+      memcpy(dweight + (o * pitch + i) * 9, kernels, 9 * LANES * sizeof(float));
     }
 }

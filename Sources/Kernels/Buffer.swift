@@ -11,18 +11,19 @@ package import Foundation
 /// an array does not: the optimizer may let go of the array first. Kernels therefore name their buffers.
 package final class Buffer: @unchecked Sendable {
   package let count: Int
-  package let pointer: UnsafeMutablePointer<Float>
+  private let block: BufferPool.Block
+  package var pointer: UnsafeMutablePointer<Float> { block.pointer }
 
   /// - Parameter count: number of floats; their values are unspecified.
   package init(uninitialized count: Int) {
     precondition(count >= 0, "Buffer: \(count) elements")
     self.count = count
-    pointer = BufferPool.take(count)
+    block = BufferPool.take(count)
   }
 
   deinit {
     if BufferPool.poisons { pointer.update(repeating: .nan, count: count) }
-    BufferPool.give(pointer, count)
+    BufferPool.give(block)
   }
 
   package convenience init(repeating value: Float = 0, count: Int) {

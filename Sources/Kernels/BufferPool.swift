@@ -22,14 +22,29 @@ package enum BufferPool {
     /// Bytes that may lie idle.
     var limit: Int { max(BufferPool.leastIdle, usedBytes / 8) }
 
+    /// Takes out the block of this size that came back last, or else of the next larger size up to half as much again:
+    /// fresh pages cost more than idle ones at the end of a block.
+    mutating func takeIdle(_ size: Int) -> Block? {
+      var found = size
+      if idle[size] == nil {
+        guard size >= BufferPool.mappedSize, let larger = idle.keys.filter({ $0 > size && $0 <= size / 2 * 3 }).min()
+        else { return nil }
+        found = larger
+      }
+      guard let block = idle[found]?.popLast() else { return nil }
+      if idle[found]?.isEmpty ?? false { idle[found] = nil }
+      heldBytes -= found
+      return Block(pointer: block.pointer, bytes: found)
+    }
+
     /// Takes out the block that has been idle longest.
-    mutating func removeOldest() -> (pointer: UnsafeMutablePointer<Float>, size: Int)? {
+    mutating func removeOldest() -> Block? {
       guard let (size, blocks) = idle.min(by: { ($0.value.first?.stamp ?? .max) < ($1.value.first?.stamp ?? .max) }),
         let oldest = blocks.first
       else { return nil }
       if blocks.count == 1 { idle[size] = nil } else { idle[size]?.removeFirst() }
       heldBytes -= size
-      return (oldest.pointer, size)
+      return Block(pointer: oldest.pointer, bytes: size)
     }
   }
 
@@ -53,45 +68,47 @@ package enum BufferPool {
     return (size + step - 1) / step * step
   }
 
-  static func take(_ count: Int) -> UnsafeMutablePointer<Float> {
+  /// Memory of a buffer, which may have more bytes than were asked for.
+  struct Block {
+    let pointer: UnsafeMutablePointer<Float>
+    let bytes: Int
+  }
+
+  static func take(_ count: Int) -> Block {
     let size = bytes(count)
-    if let reused = lock.withLock({ () -> UnsafeMutablePointer<Float>? in
-      state.usedBytes += size
-      guard let block = state.idle[size]?.popLast() else { return nil }
-      if state.idle[size]?.isEmpty ?? false { state.idle[size] = nil }
-      state.heldBytes -= size
-      return block.pointer
-    }) {
-      return reused
+    let reused = lock.withLock { () -> Block? in
+      let block = state.takeIdle(size)
+      state.usedBytes += block?.bytes ?? size
+      return block
     }
+    if let reused { return reused }
     guard let raw = size < mappedSize ? aligned_alloc(64, size) : map(size) else {
       fatalError("out of memory: \(size) bytes for a buffer of \(count) floats")
     }
-    return raw.bindMemory(to: Float.self, capacity: size / 4)
+    return Block(pointer: raw.bindMemory(to: Float.self, capacity: size / 4), bytes: size)
   }
 
-  static func give(_ pointer: UnsafeMutablePointer<Float>, _ count: Int) {
-    let size = bytes(count)
-    let evicted = lock.withLock { () -> [(pointer: UnsafeMutablePointer<Float>, size: Int)] in
-      state.usedBytes -= size
+  static func give(_ block: Block) {
+    let evicted = lock.withLock { () -> [Block] in
+      state.usedBytes -= block.bytes
       state.stamp += 1
-      state.idle[size, default: []].append(Idle(pointer: pointer, stamp: state.stamp))
-      state.heldBytes += size
-      var evicted: [(pointer: UnsafeMutablePointer<Float>, size: Int)] = []
+      state.idle[block.bytes, default: []].append(Idle(pointer: block.pointer, stamp: state.stamp))
+      state.heldBytes += block.bytes
+      var evicted: [Block] = []
       while state.heldBytes > state.limit, let oldest = state.removeOldest() { evicted.append(oldest) }
       return evicted
     }
-    for block in evicted { release(block.pointer, block.size) }
+    for block in evicted { release(block) }
   }
 
   /// Gives everything that lies idle back to the system: for jobs that ask for ever other sizes.
   package static func releaseIdle() {
-    let evicted = lock.withLock { () -> [(pointer: UnsafeMutablePointer<Float>, size: Int)] in
-      var evicted: [(pointer: UnsafeMutablePointer<Float>, size: Int)] = []
+    let evicted = lock.withLock { () -> [Block] in
+      var evicted: [Block] = []
       while let oldest = state.removeOldest() { evicted.append(oldest) }
       return evicted
     }
-    for block in evicted { release(block.pointer, block.size) }
+    for block in evicted { release(block) }
   }
 
   private static func map(_ size: Int) -> UnsafeMutableRawPointer? {
@@ -101,7 +118,7 @@ package enum BufferPool {
     return mapped
   }
 
-  private static func release(_ pointer: UnsafeMutablePointer<Float>, _ size: Int) {
-    if size < mappedSize { free(pointer) } else { munmap(pointer, size) }
+  private static func release(_ block: Block) {
+    if block.bytes < mappedSize { free(block.pointer) } else { munmap(block.pointer, block.bytes) }
   }
 }

@@ -118,7 +118,8 @@ struct Winograd: Sendable {
       let pieces = pieces(tiles)
       Parallel.forEach(pieces.outputs.count) { index in
         let chunk = pieces.outputs[index]
-        let kernels = Buffer(uninitialized: chunk.count * inputs * 9)
+        // The transform reads whole vectors: a few floats beyond the last kernel.
+        let kernels = Buffer(uninitialized: chunk.count * inputs * 9 + Int(SD_WINOGRAD_LANES))
         weight(chunk, kernels)
         let m = Buffer(uninitialized: 36 * tiles * chunk.count)
         for depth in pieces.inputs { multiply(v, kernels, into: m, tiles: tiles, outputs: chunk.count, inputs: depth) }

@@ -32,7 +32,7 @@ void sd_winograd_output_gradient(const float *dy, sd_image image, size_t tile_ro
                                  size_t pitch, size_t plane, float *scratch);
 
 /// G g Gᵀ of the kernels of some outputs and inputs, [outputs, inputs, 3, 3] in rows of `pitch` kernels, in panels for
-/// products: [36, outputs / 16, inputs, 16], the 36 parts `plane` apart.
+/// products: [36, outputs / 16, inputs, 16], the 36 parts `plane` apart. Seven floats behind the last kernel are read.
 void sd_winograd_weight(const float *weight, size_t pitch, size_t outputs, size_t inputs, float *u, size_t plane);
 
 /// Gᵀ du G: the gradient of such kernels from [36, outputs, inputs].
