@@ -78,7 +78,7 @@ SD_INLINE view viewed(const float *x, sd_image g, size_t channel, size_t from, s
   return v;
 }
 
-SD_CLONES_WIDE void sd_winograd_input(const float *x, sd_image g, size_t tile_row, size_t first, size_t last, float *v,
+SD_CLONES void sd_winograd_input(const float *x, sd_image g, size_t tile_row, size_t first, size_t last, float *v,
                                       size_t pitch, size_t plane, float *scratch) {
   long top = (long)tile_row * 4 - 1;
   size_t from = top < 0 ? 0 : (size_t)top, to = (size_t)(top + 6) < g.height ? (size_t)(top + 6) : g.height;
@@ -105,7 +105,7 @@ SD_CLONES_WIDE void sd_winograd_input(const float *x, sd_image g, size_t tile_ro
   }
 }
 
-SD_CLONES_WIDE void sd_winograd_output(const float *m, size_t pitch, size_t plane, const float *bias, float *y, sd_image g,
+SD_CLONES void sd_winograd_output(const float *m, size_t pitch, size_t plane, const float *bias, float *y, sd_image g,
                                        size_t tile_row, size_t first, size_t last, float *scratch) {
   size_t from = tile_row * 4, count = from + 4 < g.height ? 4 : g.height - from, tiles = (g.width + 3) / 4;
   for (size_t channel = first; channel < last; channel += LANES) {
@@ -137,7 +137,7 @@ SD_CLONES_WIDE void sd_winograd_output(const float *m, size_t pitch, size_t plan
   }
 }
 
-SD_CLONES_WIDE void sd_winograd_output_gradient(const float *dy, sd_image g, size_t tile_row, size_t first, size_t last,
+SD_CLONES void sd_winograd_output_gradient(const float *dy, sd_image g, size_t tile_row, size_t first, size_t last,
                                                 float *dm, size_t pitch, size_t plane, float *scratch) {
   size_t from = tile_row * 4, count = from + 4 < g.height ? 4 : g.height - from, tiles = (g.width + 3) / 4;
   for (size_t channel = first; channel < last; channel += LANES) {
@@ -187,7 +187,7 @@ SD_INLINE void transform_kernels(const float *w, lanes *u, int step) {
   for (int r = 0; r < 6; r++) transform_weight(t + 3 * r, 1, u + 6 * r * step, step);
 }
 
-SD_CLONES_WIDE void sd_winograd_weight(const float *weight, size_t pitch, size_t outputs, size_t inputs, float *u,
+SD_CLONES void sd_winograd_weight(const float *weight, size_t pitch, size_t outputs, size_t inputs, float *u,
                                        size_t plane) {
   for (size_t o = 0; o < outputs; o += LANES)
     for (size_t i = 0; i < inputs; i += LANES) {
@@ -201,7 +201,7 @@ SD_CLONES_WIDE void sd_winograd_weight(const float *weight, size_t pitch, size_t
     }
 }
 
-SD_CLONES_WIDE void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs,
+SD_CLONES void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs,
                                                 float *dweight, size_t pitch) {
   for (size_t o = 0; o < outputs; o++)
     for (size_t i = 0; i < inputs; i += LANES) {
