@@ -19,21 +19,15 @@ package struct AnalyzeRecipe: Sendable {
     guard target.pathExtension == "json" else {
       throw JobError.unusable(file: output, expected: "a name that ends in .json", found: "another")
     }
+    try OutputPlace.check(output)
     folder = target.deletingLastPathComponent()
     let name = target.deletingPathExtension().lastPathComponent
     var base: Recipe
     if let recipe {
       base = try RecipeFile.read(recipe, settings: settings)
     } else {
-      let words = ["name": name, "model": model, "data": data ?? model + "/latents.h5"].mapValues {
-        String(decoding: (try? JSONEncoder().encode($0)) ?? Data(), as: UTF8.self)
-      }
-      let json = """
-        {"name": \(words["name"] ?? ""), "model": \(words["model"] ?? ""), "data": \(words["data"] ?? ""),
-         "clustering": {"bits": 4}, "training": {"steps": 800}}
-        """
-      base = try StrictDecoding.decode(
-        Recipe.self, from: try StrictDecoding.setting(settings, in: Data(json.utf8)), file: "the default recipe")
+      base = try RecipeFile.standard(
+        name: name, model: model, data: data ?? model + "/latents.h5", steps: 800, settings: settings)
     }
     base.name = name
     base.model = Self.relative(model, to: folder)

@@ -34,6 +34,7 @@ package struct GenerateJob: Sendable {
     guard output.lowercased().hasSuffix(".png") else {
       throw JobError.option(name: "--output", expected: "a file name that ends in .png", found: output)
     }
+    try OutputPlace.check(output)
     pipeline = try Pipeline(models, request)
     self.output = output
   }

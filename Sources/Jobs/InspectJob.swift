@@ -15,6 +15,9 @@ package struct Inspection: Codable, Sendable {
   package let facts: [Fact]
   /// Of a package: every weight, in the program's order.
   package let weights: [WeightFact]?
+  /// Of a package: its features.
+  package let inputs: [FeatureFact]?
+  package let outputs: [FeatureFact]?
 
   package struct Fact: Codable, Sendable {
     package let name: String
@@ -34,8 +37,7 @@ package struct Inspection: Codable, Sendable {
   package init(of path: String) throws {
     switch URL(filePath: path).pathExtension {
     case "mlpackage":
-      let (facts, weights) = try PackageInspection.facts(path)
-      self.init(kind: "Core ML package", facts: facts, weights: weights)
+      self = try PackageInspection.inspect(path)
     case "h5", "hdf5": self.init(kind: "checkpoint", facts: try Self.checkpoint(path))
     case "safetensors": self.init(kind: "safetensors", facts: try Self.safetensors(path))
     case "json": self.init(kind: "recipe", facts: try Self.recipe(path))
@@ -45,10 +47,12 @@ package struct Inspection: Codable, Sendable {
     }
   }
 
-  private init(kind: String, facts: [Fact], weights: [WeightFact]? = nil) {
-    self.kind = kind
-    self.facts = facts
-    self.weights = weights
+  init(
+    kind: String, facts: [Fact], weights: [WeightFact]? = nil, inputs: [FeatureFact]? = nil,
+    outputs: [FeatureFact]? = nil
+  ) {
+    (self.kind, self.facts, self.weights) = (kind, facts, weights)
+    (self.inputs, self.outputs) = (inputs, outputs)
   }
 
   private static func checkpoint(_ path: String) throws -> [Fact] {

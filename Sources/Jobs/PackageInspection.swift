@@ -40,9 +40,23 @@ package struct WeightFact: Codable, Sendable {
   }
 }
 
+/// An input or output of a package.
+package struct FeatureFact: Codable, Sendable {
+  package let name: String
+  package let type: String
+  /// A dimension that is only known when the program runs is nil.
+  package let shape: [Int?]
+
+  init(_ feature: PackageFeature) {
+    (name, type, shape) = (feature.name, "\(feature.type)", feature.shape)
+  }
+
+  var text: String { "\(name) \(type)[\(shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", "))]" }
+}
+
 /// What is in a package, every function checked.
 enum PackageInspection {
-  static func facts(_ path: String) throws -> ([Inspection.Fact], [WeightFact]) {
+  static func inspect(_ path: String) throws -> Inspection {
     let package = try ModelPackage(path)
     let audit = try package.auditWeights()
     let names = package.model.functions.keys.sorted()
@@ -52,11 +66,12 @@ enum PackageInspection {
     try checkOpset(package)
     let model = try PackageModel(path: path)
     let weights = try PackageWeights(path: path).weights
+    let (inputs, outputs) = (model.inputs.map(FeatureFact.init), model.outputs.map(FeatureFact.init))
     var facts = [
       Inspection.Fact(name: "specification", value: "\(model.specificationVersion)"),
       Inspection.Fact(name: "functions", value: names.joined(separator: ", ")),
-      Inspection.Fact(name: "inputs", value: features(model.inputs)),
-      Inspection.Fact(name: "outputs", value: features(model.outputs)),
+      Inspection.Fact(name: "inputs", value: inputs.map(\.text).joined(separator: ", ")),
+      Inspection.Fact(name: "outputs", value: outputs.map(\.text).joined(separator: ", ")),
       Inspection.Fact(name: "attention", value: attention(package)),
       Inspection.Fact(
         name: "weight file",
@@ -74,14 +89,8 @@ enum PackageInspection {
       Inspection.Fact(
         name: "operations", value: counts.map { "\($0.key) \($0.value)" }.joined(separator: ", ")))
     facts += described(model.metadata)
-    return (facts, weights.map(WeightFact.init))
-  }
-
-  private static func features(_ list: [PackageFeature]) -> String {
-    list.map { feature in
-      let shape = feature.shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
-      return "\(feature.name) \(feature.type)[\(shape)]"
-    }.joined(separator: ", ")
+    return Inspection(
+      kind: "Core ML package", facts: facts, weights: weights.map(WeightFact.init), inputs: inputs, outputs: outputs)
   }
 
   /// Weights by the way they are stored.

@@ -19,6 +19,24 @@ package enum RecipeFile {
     return recipe
   }
 
+  /// A recipe of nothing but defaults, with values replaced.
+  package static func standard(
+    name: String, model: String, data: String, steps: Int, settings assignments: [String]
+  ) throws -> Recipe {
+    let words = try ["name": name, "model": model, "data": data].mapValues {
+      String(decoding: try JSONEncoder().encode($0), as: UTF8.self)
+    }
+    let json = """
+      {"name": \(words["name"] ?? ""), "model": \(words["model"] ?? ""), "data": \(words["data"] ?? ""),
+       "clustering": {"bits": 4}, "training": {"steps": \(steps)}, "export": {}}
+      """
+    let file = "the default recipe"
+    let recipe = try StrictDecoding.decode(
+      Recipe.self, from: try StrictDecoding.setting(assignments, in: Data(json.utf8), file: file), file: file)
+    try recipe.validate()
+    return recipe
+  }
+
   /// What a recipe's paths are relative to.
   package static func folder(of path: String) -> URL {
     URL(filePath: path).deletingLastPathComponent()

@@ -21,6 +21,7 @@ package struct RunTarget {
     guard URL(filePath: inputs).resolvingSymlinksInPath() != URL(filePath: outputs).resolvingSymlinksInPath() else {
       throw JobError.option(name: "--output", expected: "another file than --inputs", found: outputs)
     }
+    try OutputPlace.check(outputs)
     let file = try SafetensorsFile(path: inputs)
     let results = try run(file)
     let tensors = results.map { ($0.name, $0.tensor.shape.axes, $0.tensor.buffer) }

@@ -26,6 +26,7 @@ package struct TuneJob: Sendable {
   /// What the job is at, for the terminal.
   package enum Event: Sendable {
     case stage(String)
+    case warning(String)
     case step(TrainingRun.Progress)
   }
 
@@ -40,6 +41,10 @@ package struct TuneJob: Sendable {
     try DryRun.check(recipe, recipeFolder: recipeFolder)
     notify(.stage("loading \(recipe.model)"))
     let inputs = try RunInputs(recipe, folder: recipeFolder)
+    let unmatched = recipe.clustering.unmatchedLayers(inputs.weights.names)
+    if let first = unmatched.first {
+      notify(.warning("\(unmatched.count) of clustering.layers fit no weight of \(recipe.model), first '\(first)'"))
+    }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
     let outcome = try run(resume: resume, isInterrupted: isInterrupted) { notify(.step($0)) }

@@ -88,6 +88,11 @@ extension ClusteringRecipe {
     return palette.bits < 16 ? palette : nil
   }
 
+  /// The patterns of ``layers`` that fit none of these weights: misspelt, or meant for a model of another shape.
+  public func unmatchedLayers(_ weights: [String]) -> [String] {
+    layers.map(\.match).filter { pattern in !weights.contains { Self.matches($0, pattern) } }
+  }
+
   /// What the recipe becomes when one weight gets another palette.
   public func with(bits: Int, groupSize: Int, for weight: String) -> ClusteringRecipe {
     assigning([(weight, bits, groupSize)])

@@ -57,7 +57,7 @@ extension NSError {
   fileprivate var lineOfFile: String? {
     guard domain == NSCocoaErrorDomain else { return nil }
     let path = userInfo[NSFilePathErrorKey] as? String ?? (userInfo[NSURLErrorKey] as? URL)?.path
-    let system = userInfo[NSUnderlyingErrorKey] as? NSError
+    let system = (userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
     let reason = system.flatMap { $0.domain == NSPOSIXErrorDomain ? String(cString: strerror(Int32($0.code))) : nil }
     return path.map { "\($0): \(reason ?? localizedDescription)" }
   }

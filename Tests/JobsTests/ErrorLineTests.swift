@@ -39,6 +39,21 @@ import Testing
       "error: recipes: it exists and is no package"
     ),
     (["inspect", "README.md"], "error: README.md: expected an .mlpackage"),
+    (
+      ["generate", "--models", "checkpoints/emoji-sd", "--prompt", "cat", "--output", "nowhere/cat.png"],
+      "error: nowhere/cat.png: cannot be written: nowhere is no folder"
+    ),
+    (
+      ["generate", "--models", "checkpoints/emoji-sd", "--prompt", "cat", "--output", "cat.png", "--strength", "0.5"],
+      "error: --strength: expected --image with it, found none"
+    ),
+    (
+      ["convert", "--model", "checkpoints/emoji-sd", "--output", "README.md"], "error: README.md: File exists"
+    ),
+    (
+      ["convert", "--model", "checkpoints/emoji-sd", "--output", "nowhere", "--palette-group", "8"],
+      "error: --palette-group: expected --quantize-nbits with it, found none"
+    ),
   ]
 
   @Test(arguments: mistakes.indices)

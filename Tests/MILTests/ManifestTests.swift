@@ -33,6 +33,20 @@ import Testing
     }
   }
 
+  @Test func clearsAwayWhatKilledWritersLeft() throws {
+    try withTemporaryFolder { folder in
+      // No process has this number: it is above what Linux gives out.
+      let abandoned = folder + "/a.mlpackage.partial-99999999"
+      let alive = folder + "/a.mlpackage.partial-1"
+      for path in [abandoned, alive] {
+        try FileManager.default.createDirectory(atPath: path + "/Data", withIntermediateDirectories: true)
+      }
+      try write(folder + "/a.mlpackage")
+      #expect(!FileManager.default.fileExists(atPath: abandoned))
+      #expect(FileManager.default.fileExists(atPath: alive))
+    }
+  }
+
   @Test(arguments: [
     "../model.mlmodel", "/etc/passwd", "com.apple.CoreML/../../outside.mlmodel", "", ".",
     "com.apple.CoreML//model.mlmodel", "link/model.mlmodel", "linked.mlmodel",

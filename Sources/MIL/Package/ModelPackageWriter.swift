@@ -16,7 +16,8 @@ package final class ModelPackageWriter {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     self.path = path
     try Self.checkPlace(path)
-    temporary = path + ".partial-\(ProcessInfo.processInfo.processIdentifier)"
+    temporary = path + Self.suffix + "\(ProcessInfo.processInfo.processIdentifier)"
+    Self.removeAbandoned(path)
     do {
       try? FileManager.default.removeItem(atPath: temporary)
       try FileManager.default.createDirectory(
@@ -55,6 +56,19 @@ package final class ModelPackageWriter {
       finished = true
     } catch {
       throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  private static let suffix = ".partial-"
+
+  /// Removes what writers left behind that were killed: their numbers belong to no process any more.
+  private static func removeAbandoned(_ path: String) {
+    let place = URL(filePath: path)
+    let prefix = place.lastPathComponent + suffix
+    let folder = place.deletingLastPathComponent().path
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasPrefix(prefix) {
+      guard let process = pid_t(name.dropFirst(prefix.count)), kill(process, 0) != 0, errno == ESRCH else { continue }
+      try? FileManager.default.removeItem(atPath: folder + "/" + name)
     }
   }
 

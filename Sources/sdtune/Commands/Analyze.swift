@@ -67,6 +67,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
   }
 
   func run() throws {
+    if let appleOutput { try OutputPlace.check(appleOutput) }
     let base = try AnalyzeRecipe(model: model, data: data, recipe: recipe, settings: settings, output: output)
     if let appleInput {
       let assigned = try AppleMixedBitRecipe(file: appleInput).bits(appleRecipe, file: appleInput)

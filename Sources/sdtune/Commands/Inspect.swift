@@ -33,10 +33,14 @@ struct Verify: ParsableCommand {
 
   @OptionGroup var options: OutputOptions
 
+  private struct Verdict: Encodable {
+    let file: String
+    let kind: String
+    let sound: Bool
+  }
+
   func run() throws {
-    let inspection = try Inspection(of: file)
-    try options.show(
-      ["file": file, "kind": inspection.kind, "sound": "true"],
-      text: "\(file): a sound \(inspection.kind)")
+    let kind = try Inspection(of: file).kind
+    try options.show(Verdict(file: file, kind: kind, sound: true), text: "\(file): a sound \(kind)")
   }
 }

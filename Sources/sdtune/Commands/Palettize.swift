@@ -6,49 +6,70 @@ internal import Recipes
 /// `sdtune palettize`: post-training palettes.
 struct Palettize: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Palettize a UNet's weights without training and write a package.")
+    abstract: "Palettize a UNet's weights without training and write a package.",
+    discussion: """
+      All forms of palettes that a recipe knows: --bits 4 --target iOS18 --set clustering.groupSize=16, or --recipe with \
+      the mixed bits that sdtune analyze wrote.
+      """)
 
   @Option(help: "A Stable Diffusion model in diffusers' folder layout.", completion: .directory)
   var model: String
 
   @Option(help: "Bits a weight: 1, 2, 3, 4, 6 or 8.")
-  var bits: Int
+  var bits: Int?
+
+  @Option(help: "A recipe whose palettes and export are taken.", completion: .file(extensions: ["json"]))
+  var recipe: String?
+
+  @Option(name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
+  var settings: [String] = []
 
   @Option(help: "The package to write.")
   var output: String
 
-  @Option(help: "iOS16, iOS17 or iOS18.")
-  var target = "iOS16"
+  @Option(help: "iOS16, iOS17 or iOS18 (default: iOS16).")
+  var target: String?
 
-  @Option(help: "original, split-einsum or split-einsum-v2.")
-  var attention = "split-einsum"
+  @Option(help: "original, split-einsum or split-einsum-v2 (default: split-einsum).")
+  var attention: String?
 
-  @Option(help: "Samples in a call.")
-  var batch = 2
+  @Option(help: "Samples in a call (default: 2).")
+  var batch: Int?
 
   @Option(help: "Tokens of a prompt (default: the text encoder's longest).")
   var tokens: Int?
 
   @OptionGroup var options: OutputOptions
 
-  func run() throws {
-    let clustering = try StrictDecoding.decode(
-      ClusteringRecipe.self, from: Data(#"{"bits": \#(bits)}"#.utf8), file: "--bits")
-    try clustering.validate()
-    let export = try StrictDecoding.decode(
-      ExportRecipe.self,
-      from: try JSONEncoder().encode(["target": target, "attention": attention]),
-      file: "--target, --attention")
-    var batched = export
-    batched.batch = batch
-    try batched.validate()
+  func validate() throws {
+    guard bits != nil || recipe != nil else { throw ValidationError("give --bits or --recipe") }
     guard (tokens ?? 1) > 0, (tokens ?? 1) <= 4096 else {
-      throw JobError.option(name: "--tokens", expected: "1 to 4096", found: "\(tokens ?? 0)")
+      throw ValidationError("--tokens: expected 1 to 4096, found \(tokens ?? 0)")
     }
-    let job = PalettizeJob(model: model, clustering: clustering, export: batched)
+  }
+
+  private struct Summary: Encodable {
+    let package: String
+    let bitsPerWeight: Double
+  }
+
+  func run() throws {
+    let recipe = try wanted()
+    let job = PalettizeJob(model: model, clustering: recipe.clustering, export: recipe.export)
     let average = try job(output: output, tokens: tokens)
     try options.show(
-      ["package": output, "bitsPerWeight": String(format: "%.4f", average)],
+      Summary(package: output, bitsPerWeight: average),
       text: String(format: "%@: %.3f bits a weight", output as NSString, average))
+  }
+
+  /// The recipe, with what the options say and then what --set says.
+  private func wanted() throws -> Recipe {
+    let values: [(key: String, value: String?)] = [
+      ("clustering.bits", bits.map(String.init)), ("export.target", target), ("export.attention", attention),
+      ("export.batch", batch.map(String.init)),
+    ]
+    let settings = values.compactMap { key, value in value.map { "\(key)=\($0)" } } + settings
+    if let recipe { return try RecipeFile.read(recipe, settings: settings) }
+    return try RecipeFile.standard(name: "palettize", model: model, data: "", steps: 0, settings: settings)
   }
 }

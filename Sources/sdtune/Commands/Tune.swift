@@ -38,6 +38,7 @@ struct Tune: ParsableCommand, InterruptibleCommand {
     let report = try job(resume: resume, isInterrupted: { Interruption.isRequested }) { event in
       switch event {
       case .stage(let text): Terminal.note(text)
+      case .warning(let text): Terminal.note("warning: \(text)")
       case .step(let progress): Terminal.note(progress.line)
       }
     }
