@@ -86,14 +86,18 @@ static inline int sd_h5_survives(const char *path) {
   if (child == 0) {
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM};
+    const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGXCPU};
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) signal(fatal[i], SIG_DFL);
     // A request to stop is for the parent: here it would look like a crash.
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
-    // A slow disk is no damage: 10 MB a second, and two minutes.
+    // Damage can lead in circles: five seconds of computing, and more for large files. A slow disk is no damage: two
+    // minutes, and 10 MB a second.
     struct stat status;
-    alarm(120 + (stat(path, &status) == 0 ? (unsigned)(status.st_size / 10000000) : 0));
+    const off_t size = stat(path, &status) == 0 ? status.st_size : 0;
+    const struct rlimit computing = {5 + (rlim_t)(size / 100000000), 6 + (rlim_t)(size / 100000000)};
+    setrlimit(RLIMIT_CPU, &computing);
+    alarm(120 + (unsigned)(size / 10000000));
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file >= 0) {

@@ -53,6 +53,29 @@ import Testing
         == "/nowhere: cannot be read: No such file or directory")
   }
 
+  /// Latents that lie in another file, or nowhere.
+  @Test(arguments: ["link", "external", "virtual", "circle"])
+  func otherFilesAreNotRead(name: String) {
+    let path = fixture("hostile/\(name).h5")
+    let error = message { _ = try HDF5File(reading: path).floats("val/latents") }
+    #expect(error?.hasPrefix("\(path): ") ?? false, "\(error ?? "no error")")
+    #expect(error?.contains("val/latents") ?? false, "\(error ?? "no error")")
+  }
+
+  /// Every file in `Fixtures/hostile` is refused in seconds, and nothing crashes.
+  @Test(arguments: try! FileManager.default.contentsOfDirectory(atPath: fixture("hostile")).sorted())
+  func damageIsRefused(name: String) {
+    let path = fixture("hostile/" + name)
+    let error = message {
+      let file = try HDF5File(reading: path)
+      for split in ["train", "val"] {
+        _ = try file.floats(split + "/latents")
+        _ = try file.integers(split + "/input_ids")
+      }
+    }
+    #expect(error?.hasPrefix(path) ?? false, "\(error ?? "no error")")
+  }
+
   @Test func manyThreads() throws {
     DispatchQueue.concurrentPerform(iterations: 64) { _ in
       let sum = try? HDF5File(reading: path).floats("train/latents").buffer.elements.reduce(0, +)

@@ -91,3 +91,18 @@ with h5py.File(HERE / "plain.h5", "w") as file:
     file["train/file_name"] = ["a.png", "b.png"]
     file["val/latents"] = latents[:1].astype("f2")
     file["empty_input_ids"] = numpy.full(3, 9, ">i8")
+
+# Data that lies in other files must not be read. The other files in `hostile` are plain.h5 with one to three bytes
+# changed at random, kept because HDF5 1.10 crashes on them or never ends.
+hostile = HERE / "hostile"
+hostile.mkdir(exist_ok=True)
+with h5py.File(hostile / "link.h5", "w") as file:
+    file["val"] = h5py.ExternalLink("../plain.h5", "/val")
+with h5py.File(hostile / "external.h5", "w") as file:
+    file.create_dataset("val/latents", (1, 4, 3, 3), "f4", external=[("../make_fixtures.py", 0, 144)])
+with h5py.File(hostile / "virtual.h5", "w") as file:
+    layout = h5py.VirtualLayout((1, 4, 3, 3), "f4")
+    layout[...] = h5py.VirtualSource("../plain.h5", "val/latents", (1, 4, 3, 3))
+    file.create_virtual_dataset("val/latents", layout)
+with h5py.File(hostile / "circle.h5", "w") as file:
+    file["val"] = h5py.SoftLink("/val")
