@@ -88,6 +88,10 @@ static inline int sd_h5_survives(const char *path) {
     setrlimit(RLIMIT_CORE, &none);
     const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGXCPU};
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) signal(fatal[i], SIG_DFL);
+    // Threads of a pool block signals, and a child inherits that.
+    sigset_t nothing;
+    sigemptyset(&nothing);
+    sigprocmask(SIG_SETMASK, &nothing, NULL);
     // A request to stop is for the parent: here it would look like a crash.
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);

@@ -11,25 +11,10 @@
 #define PADDED(features) (((features) + 15) & ~(size_t)15)
 #define WHOLE(keys) (((keys) + PANEL - 1) / PANEL * PANEL)
 
-#define ROWS 4
-#define WIDEST 1
-#define TARGET
-#define NAME(x) NAME_BASELINE(x)
-#include "attention_body.h"
+#define BODY "attention_body.h"
+#include "each_target.h"
 
 #if defined(__x86_64__)
-#define ROWS 6
-#define WIDEST 1
-#define TARGET TARGET_V3
-#define NAME(x) NAME_V3(x)
-#include "attention_body.h"
-
-#define ROWS 8
-#define WIDEST 3
-#define TARGET TARGET_V4
-#define NAME(x) NAME_V4(x)
-#include "attention_body.h"
-
 #define DISPATCH(function, ...)                                                \
   if (sd_processor_level() >= 4) v4_##function(__VA_ARGS__);                   \
   else if (sd_processor_level() >= 3) v3_##function(__VA_ARGS__);              \

@@ -1,4 +1,4 @@
-// Included once for each instruction set, with TARGET, NAME(x), ROWS and WIDEST set as for products.
+// Included by each_target.h.
 #include "product_body.h"
 
 STATIC void NAME(exponentials)(const float *in, float shift, float *out) {
@@ -167,5 +167,3 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
   NAME(scatter_rows)(dkeys, padded, h.key_layout, 0, h.keys, features, dk);
   NAME(scatter_rows)(dvalues, padded, h.value_layout, 0, h.keys, features, dv);
 }
-
-#include "end_of_target.h"

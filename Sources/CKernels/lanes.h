@@ -1,4 +1,4 @@
-// Vectors of sixteen floats, and how code for each instruction set is compiled beside the others.
+// Vectors of sixteen floats, and the names of code for each instruction set.
 #pragma once
 #include <stddef.h>
 
@@ -12,9 +12,6 @@ typedef int integers __attribute__((vector_size(64)));
 #define NAME_BASELINE(x) JOINED(baseline_, x)
 #define NAME_V3(x) JOINED(v3_, x)
 #define NAME_V4(x) JOINED(v4_, x)
-#define TARGET_V3 __attribute__((target("arch=x86-64-v3")))
-// Vectors of 64 bytes stay whole only where a function says so: by itself clang splits them for AVX-512.
-#define TARGET_V4 __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
 
 // Halves of a vector change places, then quarters and so on: every lane ends with the reduction of all.
 #define REDUCE_LANES(v, combine)                                                                        \

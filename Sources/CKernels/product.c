@@ -5,27 +5,8 @@
 // Rows of b at a time: with three panels' columns they stay in the second cache.
 #define DEPTH 1024
 
-#define ROWS 4
-#define WIDEST 1
-#define TARGET
-#define NAME(x) NAME_BASELINE(x)
-#include "product_body.h"
-#include "end_of_target.h"
-
-#if defined(__x86_64__)
-#define ROWS 6
-#define WIDEST 1
-#define TARGET TARGET_V3
-#define NAME(x) NAME_V3(x)
-#include "product_body.h"
-#include "end_of_target.h"
-
-#define ROWS 8
-#define WIDEST 3
-#define TARGET TARGET_V4
-#define NAME(x) NAME_V4(x)
-#include "product_body.h"
-#endif
+#define BODY "product_body.h"
+#include "each_target.h"
 
 typedef void product(size_t m, size_t vectors, size_t k, const float *a, size_t am, size_t ak, const float *b, size_t ldb,
                      size_t panel, float *c, size_t ldc, int adds);

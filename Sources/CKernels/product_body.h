@@ -1,5 +1,4 @@
-// Products of small matrices with blocks of the result in registers. Included once for each instruction set, with TARGET,
-// NAME(x), ROWS and WIDEST set: rows and vectors of the largest block.
+// Products with blocks of the result in registers. Included by each_target.h.
 
 #define STATIC TARGET static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("clang loop unroll(full)")

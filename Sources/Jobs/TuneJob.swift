@@ -40,10 +40,17 @@ package struct TuneJob: Sendable {
     defer { withExtendedLifetime(claim) {} }
     try DryRun.check(recipe, recipeFolder: recipeFolder)
     notify(.stage("loading \(recipe.model)"))
-    let inputs = try RunInputs(recipe, folder: recipeFolder)
+    var inputs = try RunInputs(recipe, folder: recipeFolder)
     let unmatched = recipe.clustering.unmatchedLayers(inputs.weights.names)
     if let first = unmatched.first {
       notify(.warning("\(unmatched.count) of clustering.layers fit no weight of \(recipe.model), first '\(first)'"))
+    }
+    if recipe.training.latents == .teacher {
+      try inputs.makeLatents(
+        recipe, folder: recipeFolder, kept: ranks.isFirst ? folder.teacherLatents : nil, isInterrupted: isInterrupted
+      ) { done, count, left in
+        notify(.stage("the teacher's latents: \(done) of \(count), \(Int(left) / 60) min \(Int(left) % 60) s left"))
+      }
     }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))

@@ -34,4 +34,28 @@ import Testing
       #expect(first.allSatisfy { $0.isFinite && $0 > 0 && $0 < 10 }, "\(settings): \(first)")
     }
   }
+
+  @Test func teachersLatentsAreKept() throws {
+    let scratch = try ScratchFolder()
+    let folder = scratch.file("run")
+    let settings = ["training.latents=teacher", "training.teacherPictures=20", "training.teacherSteps=2"]
+    func dates() throws -> [String: Date] {
+      let kept = folder + "/teacher-latents"
+      let names = try FileManager.default.contentsOfDirectory(atPath: kept)
+      return try Dictionary(
+        uniqueKeysWithValues: names.map {
+          ($0, try FileManager.default.attributesOfItem(atPath: kept + "/" + $0)[.modificationDate] as? Date ?? .now)
+        })
+    }
+    let first = try losses(settings, in: folder)
+    let made = try dates()
+    #expect(made.keys.sorted() == ["latents-000000.safetensors", "latents-000016.safetensors"])
+    // A second batch that was never finished is made again, to the same bits.
+    try FileManager.default.removeItem(atPath: folder + "/teacher-latents/latents-000016.safetensors")
+    #expect(try losses(settings, in: folder) == first)
+    #expect(try dates()["latents-000000.safetensors"] == made["latents-000000.safetensors"])
+    // Another seed makes others.
+    #expect(try losses(settings + ["seed=21"], in: folder) != first)
+    #expect(try dates()["latents-000000.safetensors"] != made["latents-000000.safetensors"])
+  }
 }

@@ -65,7 +65,7 @@ enum HDF5 {
 
   // MARK: Files and groups
 
-  /// Whether the library can go through a file without crashing.
+  /// Whether the library can go through a file without crashing or going in circles.
   static func survives(_ path: String) -> Bool { locked { sd_h5_survives(path) != 0 } }
 
   static func open(_ path: String) throws(Failure) -> Handle {

@@ -11,6 +11,7 @@ package struct RunFolder: Sendable {
   package var report: String { path + "/report.json" }
   package var page: String { path + "/report.html" }
   package var log: String { path + "/log.jsonl" }
+  package var teacherLatents: String { path + "/teacher-latents" }
 
   package var hasCheckpoint: Bool { FileManager.default.fileExists(atPath: checkpoint) }
 

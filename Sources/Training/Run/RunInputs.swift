@@ -12,7 +12,7 @@ package struct RunInputs: Sendable {
   package let unet: UNet
   package let weights: ParameterStore
   package let schedule: NoiseSchedule
-  package let training: LatentDataset
+  package private(set) var training: LatentDataset
   package let trainingStates: TextStates
   package let validation: LatentDataset
   package let validationStates: TextStates
@@ -35,20 +35,38 @@ package struct RunInputs: Sendable {
     for dataset in [pictures, validation] {
       try dataset.check(unet.configuration, encoders.map(\.configuration), file: data)
     }
+    training = pictures
     trainingStates = TextStates(encoders, pictures, for: unet.configuration)
-    switch recipe.training.latents {
-    case .data: training = pictures
-    case .teacher:
-      let made = TeacherLatents(
-        teacher: unet,
-        sampler: try SamplerConfiguration(folder: model + "/scheduler", method: .ddim)
-          .sampler(steps: recipe.training.teacherSteps), states: trainingStates, seed: recipe.seed)
-      training = LatentDataset(
-        pictures,
-        latents: made(
-          count: min(pictures.count, recipe.training.teacherPictures), shape: pictures.latents.shape))
-    }
     validationStates = TextStates(encoders, validation, for: unet.configuration)
+  }
+
+  /// Puts latents that the full-precision model makes of the prompts in the place of the training pictures.
+  ///
+  /// - Parameters:
+  ///   - kept: the folder that keeps them for the next time; nil to keep nothing.
+  ///   - progress: pictures made, of how many, and the seconds left.
+  package mutating func makeLatents(
+    _ recipe: Recipe, folder: URL, kept: String?, isInterrupted: () -> Bool, progress: (Int, Int, Double) -> Void
+  ) throws {
+    let model = recipe.path(recipe.model, in: folder)
+    let steps = recipe.training.teacherSteps
+    let teacher = TeacherLatents(
+      teacher: unet,
+      sampler: try SamplerConfiguration(folder: model + "/scheduler", method: .ddim).sampler(steps: steps),
+      states: trainingStates, seed: recipe.seed)
+    var prompts = CRC32()
+    for caption in training.captions { caption.withUnsafeBytes { prompts.update($0.bytes) } }
+    let settings = "seed \(recipe.seed), \(steps) steps, prompts \(prompts.value)"
+    let store = try kept.map { try KeptLatents($0, model: model + "/unet", settings: settings) }
+    let count = min(training.count, recipe.training.teacherPictures)
+    let started = ContinuousClock.now
+    let latents = try teacher(
+      count: count, shape: training.latents.shape, kept: store, isInterrupted: isInterrupted
+    ) { done in
+      let seconds = (ContinuousClock.now - started) / .seconds(1)
+      progress(done, count, seconds / Double(done) * Double(count - done))
+    }
+    training = LatentDataset(training, latents: latents)
   }
 
   /// One, or SDXL's two.
