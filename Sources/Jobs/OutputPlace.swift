@@ -5,8 +5,8 @@ package enum OutputPlace {
   /// - Throws: ``JobError/unwritable(path:reason:)`` if no file can be written there.
   package static func check(_ path: String) throws(JobError) {
     let files = FileManager.default
-    let parent = (path as NSString).deletingLastPathComponent
-    let folder = parent.isEmpty ? "." : parent
+    let slash = path.lastIndex(of: "/")
+    let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     var isFolder: ObjCBool = false
     guard files.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
       throw .unwritable(path: path, reason: "\(folder) is no folder; create it first")

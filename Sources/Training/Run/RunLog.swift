@@ -1,10 +1,14 @@
 internal import Foundation
 
-/// A run's log: one JSON object a line; it outlives restarts.
+/// A run's log: one JSON object a line.
 struct RunLog {
   private let path: String
 
-  init(_ path: String) { self.path = path }
+  /// - Parameter continues: whether the lines of an earlier part of the run stay.
+  init(_ path: String, continues: Bool) {
+    self.path = path
+    if !continues { try? FileManager.default.removeItem(atPath: path) }
+  }
 
   func append(_ line: some Encodable) throws {
     let encoder = JSONEncoder()

@@ -66,7 +66,7 @@ package struct TrainingRun: Sendable {
     var state = try start(resume: resume)
     try folder.create()
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
-    let log = RunLog(folder.log)
+    let log = RunLog(folder.log, continues: resume || !ranks.isFirst)
     var monitor = RunMonitor(trainer, from: state.step)
     while state.step < recipe.training.steps {
       let report = try trainer.step(&state)
