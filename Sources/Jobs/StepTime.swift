@@ -7,21 +7,25 @@ internal import Tensors
 struct StepTime {
   let seconds: Double
 
-  /// Nanoseconds that a clustered weight takes: keys, histogram, look-ups, sums of gradients; with two threads.
-  private static let clusteringTime = 3.0e-9
+  /// Seconds that a clustered weight takes, and a palette whatever its size: keys, histogram, look-ups, sums of gradients;
+  /// with two threads.
+  private static let clusteringTime = (weight: 3.0e-9, palette: 2.0e-4)
+  /// An operation in its place finds its operands outside the caches, one that is repeated does not.
+  private static let cold = 1.15
 
   init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) {
     let training = recipe.training
     let count = weights.values.reduce(0) { $0 + $1.count }
-    let clustered = weights.reduce(0) {
-      $0 + (recipe.clustering.palette(of: $1.key, shape: $1.value.axes) == nil ? 0 : $1.value.count)
+    let clustered = weights.filter { recipe.clustering.palette(of: $0.key, shape: $0.value.axes) != nil }
+    let clustering = clustered.values.reduce(0) {
+      $0 + Double($1.count) * Self.clusteringTime.weight + Self.clusteringTime.palette
     }
     let network = OperationTimes(trace)
     let forwards = 1 + (training.recompute ? 1 : 0) + (training.loss == .distillation ? 1 : 0)
     let widened = training.loss == .distillation ? 6 * count : 0
     let momentBytes = training.moments == .single ? 16 : training.moments == .brainFloat ? 8 : 4
     seconds =
-      Double(forwards) * network.forward + network.backward + Double(clustered) * Self.clusteringTime
+      Self.cold * (Double(forwards) * network.forward + network.backward) + clustering
       + Double(widened + (12 + momentBytes) * count) / Stopwatch.bandwidth()
   }
 }
