@@ -35,8 +35,12 @@ measured tune "$bin/sdtune" --recipe "$recipe" --output "$folder/run"
 grep -h "s a step" "$folder/tune.log"
 measured run "$bin/sdtune" run "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors" \
   --output "$folder/out.safetensors"
+"$bin/sdtune" benchmark package "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors"
 if [ -n "${PYTHON:-}" ]; then
   peers=$(dirname "$0")/peers
   "$PYTHON" "$peers/torch_unet.py" --model "$folder" --batch 2
   "$PYTHON" "$peers/torch_unet.py" --model "$folder" --batch 1 --train
+  if "$PYTHON" -c "import openvino" 2>/dev/null; then
+    "$PYTHON" "$peers/openvino_unet.py" --model "$folder" --folder "$folder/openvino" 2>/dev/null
+  fi
 fi
