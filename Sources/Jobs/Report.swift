@@ -74,10 +74,17 @@ package struct Report: Codable, Sendable {
     }
     lines.append(
       String(
-        format: "left of the post-training loss: %.1f %%; %d steps, %.3f s a step, "
-          + "palettes %.1f %% of it, peak memory %.2f GiB", 100 * shareOfPostTrainingLoss, run.steps,
+        format: "%@; %d steps, %.3f s a step, palettes %.1f %% of it, peak memory %.2f GiB", share as NSString,
+        run.steps,
         run.secondsPerStep, 100 * run.clusteringShare,
         Double(run.peakMemoryBytes) / 1_073_741_824))
     return lines.joined(separator: "\n")
+  }
+
+  /// Of a loss that is next to nothing there is no share.
+  private var share: String {
+    postTraining.epsilonMSE - reference.epsilonMSE > 1e-4 * reference.epsilonMSE
+      ? String(format: "left of the post-training loss: %.1f %%", 100 * shareOfPostTrainingLoss)
+      : "post-training palettes lose nothing"
   }
 }

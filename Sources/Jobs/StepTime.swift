@@ -47,7 +47,8 @@ private struct OperationTimes {
     }
   }
 
-  private static func times(_ operation: some Operation, _ history: Node.History) -> (forward: Double, backward: Double) {
+  private static func times(_ operation: some Operation, _ history: Node.History) -> (forward: Double, backward: Double)
+  {
     let shapes = history.inputShapes
     let inputs = shapes.map { Tensor(repeating: 0.5, shape: $0) }
     let y = Buffer(repeating: 0, count: operation.shape(of: shapes).count)
