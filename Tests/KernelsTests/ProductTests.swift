@@ -46,7 +46,8 @@ import Testing
           worst = max(worst, abs(sum - Double(c[i * n + j])))
         }
       }
-      #expect(worst < 1e-6 * Double(k) + 1e-6, "level \(level), \(one): \(worst)")
+      // A rounding of 6e-8 of a partial sum for each term; one wrong term would be off by some 0.3.
+      #expect(worst < 1e-7 * Double(k) + 1e-6, "level \(level), \(one): \(worst)")
     }
   }
 }
