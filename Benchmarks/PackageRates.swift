@@ -35,9 +35,9 @@ struct PackageRates: ParsableCommand {
   func run() throws {
     let clock = ContinuousClock()
     let file = try SafetensorsFile(path: inputs)
-    var model: PackageModel?
-    let load = try clock.measure { model = try PackageModel(path: package) }
-    guard let model else { return }
+    let began = clock.now
+    let model = try PackageModel(path: package)
+    let load = clock.now - began
     var named: [String: NamedTensor] = [:]
     for feature in model.inputs where file.shape(of: feature.name) != nil {
       named[feature.name] = NamedTensor(

@@ -3,7 +3,7 @@ internal import Recipes
 internal import Tensors
 
 /// The time of a training step on this machine, as busy as it is: every distinct operation of the network's trace is run
-/// once each way; in seconds.
+/// both ways; in seconds.
 struct StepTime {
   let seconds: Double
 
