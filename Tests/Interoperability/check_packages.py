@@ -35,13 +35,13 @@ def conversions():
         yield f"control {form}", f"{MINIATURES}/sd1-tiny", [
             "--components", "unet,controlnet", "--unet-support-controlnet", "--attention", form,
             "--controlnet", f"{MINIATURES}/sd1-tiny/controlnet"]
-    every = ["--components", "text-encoder,unet,vae-decoder,vae-encoder",
-             "--quantize-components", "text-encoder,unet,vae-decoder,vae-encoder"]
-    for bits in (1, 2, 4, 6, 8):
-        yield f"{bits} bits", EMOJI, every + ["--quantize-nbits", str(bits)]
+    components = "text-encoder,unet,vae-decoder,vae-encoder"
     for target in ("iOS16", "iOS17", "iOS18"):
-        yield f"{target}", EMOJI, every + ["--target", target]
-    iOS18 = every + ["--target", "iOS18"]
+        yield f"{target}", EMOJI, ["--components", components, "--target", target]
+    palettized = ["--components", components, "--quantize-components", components]
+    for bits in (1, 2, 4, 6, 8):
+        yield f"{bits} bits", EMOJI, palettized + ["--quantize-nbits", str(bits)]
+    iOS18 = palettized + ["--target", "iOS18"]
     for bits in (1, 2, 3, 4, 6, 8):
         yield f"iOS18 {bits} bits", EMOJI, iOS18 + ["--quantize-nbits", str(bits)]
     yield "groups", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-group", "8"]
