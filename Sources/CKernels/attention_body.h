@@ -1,19 +1,18 @@
 // Included by each_target.h.
 #include "product_body.h"
 
-STATIC void NAME(exponentials)(const float *in, float shift, float *out) {
-  lanes x = LOAD(in) - shift;
-  x = __builtin_elementwise_max(x, (lanes){0} - 87.0f);
-  lanes n = x * 1.44269504f + 12582912.0f - 12582912.0f;
-  lanes r = x - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
-  lanes p = r * 0.001395047869193724f + 0.00836888224889171f;
-  p = p * r + 0.04166620598825055f;
-  p = p * r + 0.1666651889865352f;
-  p = p * r + 0.5000000095127729f;
-  p = p * r * r + r + 1.0f;
-  integers bits = (__builtin_convertvector(n, integers) + 127) << 23;
-  STORE(out, p * (lanes)bits);
+// exp(in - shift) as a power of two, never below exp(-87.3).
+STATIC lanes NAME(exponentials)(const float *in, float shift) {
+  lanes x = __builtin_elementwise_max(LOAD(in) - shift, (lanes){0} - 87.3f);
+  // The lowest bits of the sum hold the nearest whole number.
+  lanes sum = x * 1.44269504f + 12582912.0f, r = x * 1.44269504f - (sum - 12582912.0f);
+  lanes p = r * 0.000154718368f + 0.00133904374f;
+  p = p * r + 0.00961802277f;
+  p = p * r + 0.0555036166f;
+  p = p * r + 0.240226512f;
+  p = p * r + 0.693147181f;
+  p = p * r + 1.0f;
+  return (lanes)((integers)p + ((integers)sum << 23));
 }
 
 // Rows of a head's operand as [count, padded] with zeros behind the features.
@@ -91,10 +90,11 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
         float m = top[0] > maximum[i] ? top[0] : maximum[i];
         lanes sum = {0};
         for (size_t j = 0; j < whole; j += 16) {
-          NAME(exponentials)(s + j, m, s + j);
-          sum += LOAD(s + j);
+          lanes e = NAME(exponentials)(s + j, m);
+          STORE(s + j, e);
+          sum += e;
         }
-        // What stands for -inf is exp(-87), which must not count.
+        // What stands for -inf is exp(-87.3), which must not count.
         for (size_t j = keys; j < whole; j++) { sum[j & 15] -= s[j]; s[j] = 0; }
         REDUCE_LANES(sum, PLUS);
         float row = sum[0];
@@ -151,8 +151,9 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
       for (size_t i = 0; i < count; i++) {
         float *s = p + i * KEY_BLOCK, *d = dp + i * KEY_BLOCK;
         for (size_t j = 0; j < whole; j += 16) {
-          NAME(exponentials)(s + j, logsum[query + i], s + j);
-          STORE(d + j, LOAD(s + j) * (LOAD(d + j) - offset[i]));
+          lanes e = NAME(exponentials)(s + j, logsum[query + i]);
+          STORE(s + j, e);
+          STORE(d + j, e * (LOAD(d + j) - offset[i]));
         }
       }
       size_t vectors = padded / 16;

@@ -178,25 +178,21 @@ SD_INLINE void turn(lanes *rows) {
            __builtin_shufflevector(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
 }
 
-// G g Gᵀ of 16 kernels of one output; what lies behind a kernel is read with it.
-SD_INLINE void transform_kernels(const float *w, lanes *u, int step) {
-  lanes g[LANES], t[18];
-  for (int l = 0; l < LANES; l++) g[l] = LOAD(w + l * 9);
-  turn(g);
-  for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
-  for (int r = 0; r < 6; r++) transform_weight(t + 3 * r, 1, u + 6 * r * step, step);
-}
-
+// G g Gᵀ of the kernels of 16 outputs at a time, which their turned rows have side by side; what lies behind a kernel is
+// read with it.
 SD_CLONES void sd_winograd_weight(const float *weight, size_t pitch, size_t outputs, size_t inputs, float *u,
                                        size_t plane) {
   for (size_t o = 0; o < outputs; o += LANES)
-    for (size_t i = 0; i < inputs; i += LANES) {
-      lanes parts[36 * LANES];
-      for (size_t l = 0; l < LANES; l++) transform_kernels(weight + ((o + l) * pitch + i) * 9, parts + l, LANES);
-      for (size_t part = 0; part < 36; part++) {
-        lanes *rows = parts + part * LANES;
-        turn(rows);
-        for (size_t l = 0; l < LANES; l++) STORE(u + part * plane + o * inputs + (i + l) * LANES, rows[l]);
+    for (size_t i = 0; i < inputs; i++) {
+      lanes g[LANES], t[18];
+      for (size_t l = 0; l < LANES; l++) g[l] = LOAD(weight + ((o + l) * pitch + i) * 9);
+      turn(g);
+      for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
+      float *out = u + o * inputs + i * LANES;
+      for (size_t r = 0; r < 6; r++) {
+        lanes line[6];
+        transform_weight(t + 3 * r, 1, line, 1);
+        for (size_t c = 0; c < 6; c++) STORE(out + (r * 6 + c) * plane, line[c]);
       }
     }
 }
