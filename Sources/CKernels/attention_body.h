@@ -62,7 +62,7 @@ STATIC void NAME(scores)(size_t count, size_t keys, size_t features, size_t padd
   for (size_t start = 0; start < keys; start += PANEL) {
     size_t vectors = keys - start < PANEL ? (keys - start + 15) / 16 : PANEL / 16;
     NAME(product)(count, vectors, features, rows, padded, 1, columns + start * features, PANEL, 16, scores + start,
-                  KEY_BLOCK, 0);
+                  KEY_BLOCK, 0, 0);
   }
 }
 
@@ -109,7 +109,7 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
         }
         maximum[i] = m;
       }
-      NAME(product)(count, padded / 16, keys, scores, KEY_BLOCK, 1, values + key * padded, padded, 16, sums, padded, key > 0);
+      NAME(product)(count, padded / 16, keys, scores, KEY_BLOCK, 1, values + key * padded, padded, 16, sums, padded, key > 0, 0);
     }
     for (size_t i = 0; i < count; i++) {
       float inverse = 1.0f / total[i];
@@ -157,10 +157,10 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
         }
       }
       size_t vectors = padded / 16;
-      NAME(product)(keys, vectors, count, p, 1, KEY_BLOCK, drows, padded, 16, dvalues + key * padded, padded, query > 0);
+      NAME(product)(keys, vectors, count, p, 1, KEY_BLOCK, drows, padded, 16, dvalues + key * padded, padded, query > 0, 0);
       // The rows carry the scale already.
-      NAME(product)(keys, vectors, count, dp, 1, KEY_BLOCK, rows, padded, 16, dkeys + key * padded, padded, query > 0);
-      NAME(product)(count, vectors, keys, dp, KEY_BLOCK, 1, keys_rows + key * padded, padded, 16, dqueries, padded, key > 0);
+      NAME(product)(keys, vectors, count, dp, 1, KEY_BLOCK, rows, padded, 16, dkeys + key * padded, padded, query > 0, 0);
+      NAME(product)(count, vectors, keys, dp, KEY_BLOCK, 1, keys_rows + key * padded, padded, 16, dqueries, padded, key > 0, 0);
     }
     for (size_t i = 0; i < count * padded; i++) dqueries[i] *= h.scale;
     NAME(scatter_rows)(dqueries, padded, h.query_layout, query, count, features, dq);

@@ -3,14 +3,18 @@
 #define STATIC TARGET static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
-// c[m, n] (+)= Σ a[m, p] b[p, n] for COUNT rows and WIDTH vectors. Element (m, p) of a lies at m * am + p * ak; b in panels
-// of a vector's columns, whose rows lie ldb apart and which begin `panel` apart; rows of c lie ldc apart.
+// c[m, n] (+)= Σ a[m, p] b[p, n] for COUNT rows and WIDTH vectors; sums begin with `start` of their row, if there is one.
+// Element (m, p) of a lies at m * am + p * ak; b in panels of a vector's columns, whose rows lie ldb apart and which begin
+// `panel` apart; rows of c lie ldc apart. What will be written is fetched while the sums are made.
 #define BLOCK(BLOCK_NAME, COUNT, WIDTH)                                                                               \
   STATIC void BLOCK_NAME(size_t depth, const float *a, size_t am, size_t ak, const float *b, size_t ldb, size_t panel, \
-                         float *c, size_t ldc, int adds) {                                                            \
+                         float *c, size_t ldc, int adds, const float *start) {                                        \
     lanes sums[COUNT][WIDTH];                                                                                         \
     UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                       \
-      UNROLLED for (size_t w = 0; w < WIDTH; w++) sums[m][w] = adds ? LOAD(c + m * ldc + 16 * w) : (lanes){0};        \
+      UNROLLED for (size_t w = 0; w < WIDTH; w++) {                                                                   \
+        __builtin_prefetch(c + m * ldc + 16 * w, 1);                                                                  \
+        sums[m][w] = adds ? LOAD(c + m * ldc + 16 * w) : start ? (lanes){0} + start[m] : (lanes){0};                  \
+      }                                                                                                               \
     for (size_t p = 0; p < depth; p++) {                                                                              \
       lanes row[WIDTH];                                                                                               \
       UNROLLED for (size_t w = 0; w < WIDTH; w++) row[w] = LOAD(b + p * ldb + w * panel);                             \
@@ -26,12 +30,15 @@
   BLOCK(NAME(half_##WIDTH), ROWS / 2, WIDTH)                                                                          \
   BLOCK(NAME(rows_##WIDTH), ROWS, WIDTH)                                                                              \
   TARGET static void NAME(strip_##WIDTH)(size_t m, size_t k, const float *a, size_t am, size_t ak, const float *b,    \
-                                         size_t ldb, size_t panel, float *c, size_t ldc, int adds) {                  \
+                                         size_t ldb, size_t panel, float *c, size_t ldc, int adds,                    \
+                                         const float *start) {                                                        \
     size_t i = 0;                                                                                                     \
-    for (; i + ROWS <= m; i += ROWS) NAME(rows_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds); \
+    for (; i + ROWS <= m; i += ROWS)                                                                                  \
+      NAME(rows_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);        \
     for (; i + ROWS / 2 <= m; i += ROWS / 2)                                                                          \
-      NAME(half_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds);                               \
-    for (; i < m; i++) NAME(one_row_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds);           \
+      NAME(half_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);        \
+    for (; i < m; i++)                                                                                                \
+      NAME(one_row_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);     \
   }
 STRIP(1)
 #if WIDEST > 1
@@ -41,17 +48,17 @@ STRIP(3)
 
 // c (+)= a b; n is 16 times `vectors`.
 TARGET static void NAME(product)(size_t m, size_t vectors, size_t k, const float *a, size_t am, size_t ak, const float *b,
-                                 size_t ldb, size_t panel, float *c, size_t ldc, int adds) {
+                                 size_t ldb, size_t panel, float *c, size_t ldc, int adds, const float *start) {
 #if WIDEST > 1
   while (vectors > 1) {
     size_t width = vectors == 2 || vectors == 4 ? 2 : 3;
-    (width == 2 ? NAME(strip_2) : NAME(strip_3))(m, k, a, am, ak, b, ldb, panel, c, ldc, adds);
+    (width == 2 ? NAME(strip_2) : NAME(strip_3))(m, k, a, am, ak, b, ldb, panel, c, ldc, adds, start);
     vectors -= width;
     b += panel * width;
     c += 16 * width;
   }
 #endif
-  for (; vectors > 0; vectors--, b += panel, c += 16) NAME(strip_1)(m, k, a, am, ak, b, ldb, panel, c, ldc, adds);
+  for (; vectors > 0; vectors--, b += panel, c += 16) NAME(strip_1)(m, k, a, am, ak, b, ldb, panel, c, ldc, adds, start);
 }
 
 #undef BLOCK

@@ -23,12 +23,17 @@ struct Panels: Sendable {
     }
   }
 
-  /// `c = a self` on the calling thread; `a` is `[m, rows]`, `c` begins at `offset` and has rows `stride` apart.
-  func multiplyInline(_ a: Buffer, m: Int, into c: Buffer, offset: Int, stride: Int) {
+  /// `c = a self` on the calling thread, plus a bias for each row; `a` is `[m, rows]`, `c` begins at `offset` and has rows
+  /// `stride` apart.
+  ///
+  /// - Parameter bias: of the first row; more follow.
+  func multiplyInline(
+    _ a: Buffer, m: Int, bias: UnsafePointer<Float>?, into c: Buffer, offset: Int, stride: Int
+  ) {
     precondition(
       m * rows <= a.count && (m == 0 || offset + (m - 1) * stride + columns <= c.count),
       "product \(m)×\(rows) by \(rows)×\(columns) reaches outside its buffers")
     let panels = sd_panels(first: buffer.pointer, row: Self.width, panel: Self.width * rows)
-    sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0)
+    sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias)
   }
 }

@@ -3,8 +3,9 @@ internal import CKernels
 /// A convolution whose images lie plane by plane, `[batch, channels, height, width]`, and whose
 /// weights are decoded a few output channels at a time.
 ///
-/// A kernel of one pixel is a matrix product on the planes themselves. Others unfold a limited
-/// number of output pixels into columns `[channels · kernel, pixels]` first.
+/// A kernel of one pixel is a matrix product on the planes themselves: with many pixels every thread takes some of them at
+/// a time, with few it takes some outputs. Other kernels unfold a limited number of output pixels into columns
+/// `[channels · kernel, pixels]` first.
 package struct PlanarConvolution: Sendable {
   package var batch, inputs, height, width: Int
   package var outputs: Int
@@ -38,6 +39,9 @@ package struct PlanarConvolution: Sendable {
   private static let columnLimit = 4 << 20
   /// Floats in a decoded tile of weights: 1 MB.
   private static let tileLimit = 256 << 10
+  /// Floats in the weights that are decoded at a time, in one of their tiles, and in a panel of pixels: 16 MB, and parts
+  /// that stay in the second cache together.
+  private static let weightLimit = 4 << 20, smallTile = 64 << 10, pixelLimit = 128 << 10
 
   /// Some output pixels of one image.
   private struct Part {
@@ -79,7 +83,9 @@ package struct PlanarConvolution: Sendable {
       return y
     }
     for group in 0..<groups {
-      if isPointwise {
+      if isPointwise, pixels % Panels.width == 0, 4 * batch * pixels >= outputs / groups {
+        multiplyPixels(of: x, group: group, weight: weight, bias: bias, into: y)
+      } else if isPointwise {
         let start = group * (inputs / groups) * pixels
         let parts = (0..<batch).map {
           Part(
@@ -137,14 +143,50 @@ package struct PlanarConvolution: Sendable {
     }
   }
 
+  /// A kernel of one pixel: weights are decoded once, then every thread copies some pixels into panels and multiplies them
+  /// with all weights.
+  private func multiplyPixels(of x: Buffer, group: Int, weight: DecodeRows, bias: Buffer?, into y: Buffer) {
+    let outputs = self.outputs / groups
+    let first = group * outputs
+    let pieces = Self.cut(pixels, length: Self.pixelLimit / depth, multiple: 3 * Panels.width)
+    let plane = group * depth * pixels
+    for rows in Self.cut(outputs, length: Self.weightLimit / depth, multiple: 8) {
+      let tiles = Self.cut(rows.count, length: Self.smallTile / depth, multiple: 8).map {
+        first + rows.lowerBound + $0.lowerBound..<first + rows.lowerBound + $0.upperBound
+      }
+      let matrices = Parallel.map(tiles.count) { tile in
+        let matrix = Buffer(uninitialized: tiles[tile].count * depth)
+        weight(tiles[tile], matrix)
+        return matrix
+      }
+      Parallel.forEach(batch * pieces.count) { index in
+        let (image, piece) = index.quotientAndRemainder(dividingBy: pieces.count)
+        let panels = Panels(
+          x, offset: image * inputs * pixels + plane + pieces[piece].lowerBound, stride: pixels, rows: depth,
+          columns: pieces[piece].count)
+        for (tile, matrix) in zip(tiles, matrices) {
+          panels.multiplyInline(
+            matrix, m: tile.count, bias: bias.map { UnsafePointer($0.pointer) + tile.lowerBound }, into: y,
+            offset: (image * self.outputs + tile.lowerBound) * pixels + pieces[piece].lowerBound, stride: pixels)
+        }
+      }
+    }
+  }
+
+  /// Ranges of about a length, which all but the last have as a multiple.
+  private static func cut(_ count: Int, length: Int, multiple: Int) -> [Range<Int>] {
+    let length = max(multiple, length / multiple * multiple)
+    return Swift.stride(from: 0, to: count, by: length).map { $0..<min(count, $0 + length) }
+  }
+
   /// Decodes weights tile by tile and multiplies each with all parts.
   private func multiply(
     _ parts: [Part], columns: Buffer, group: Int, weight: DecodeRows, bias: Buffer?, into y: Buffer
   ) {
     let outputs = self.outputs / groups
     let first = group * outputs
-    let share = (outputs + Parallel.threads - 1) / Parallel.threads
-    let tile = max(1, min(share, max(16, Self.tileLimit / max(1, depth))))
+    let share = (outputs + 8 * Parallel.threads - 1) / (8 * Parallel.threads) * 8
+    let tile = max(8, min(share, max(16, Self.tileLimit / max(1, depth) / 8 * 8)))
     let panels = parts.map { part in
       part.pixels.count % Panels.width == 0
         ? Panels(columns, offset: part.offset, stride: part.stride, rows: depth, columns: part.pixels.count) : nil
@@ -156,13 +198,14 @@ package struct PlanarConvolution: Sendable {
       for (part, panels) in zip(parts, panels) {
         let start = (part.image * self.outputs + rows.lowerBound) * pixels + part.pixels.lowerBound
         if let panels {
-          panels.multiplyInline(matrix, m: rows.count, into: y, offset: start, stride: pixels)
-        } else {
-          MatrixProduct.multiplyInline(
-            Matrix(matrix, stride: depth), Matrix(columns, offset: part.offset, stride: part.stride),
-            into: Matrix(y, offset: start, stride: pixels), m: rows.count, n: part.pixels.count,
-            k: depth)
+          panels.multiplyInline(
+            matrix, m: rows.count, bias: bias.map { UnsafePointer($0.pointer) + rows.lowerBound }, into: y, offset: start,
+            stride: pixels)
+          continue
         }
+        MatrixProduct.multiplyInline(
+          Matrix(matrix, stride: depth), Matrix(columns, offset: part.offset, stride: part.stride),
+          into: Matrix(y, offset: start, stride: pixels), m: rows.count, n: part.pixels.count, k: depth)
         guard let bias else { continue }
         for row in rows {
           sd_add_constant(

@@ -146,7 +146,7 @@ struct Winograd: Sendable {
       let panels = sd_panels(first: u.pointer + part * plane, row: 16, panel: 16 * depth.count)
       sd_product(
         tiles, outputs, depth.count, v.pointer + part * tiles * inputs + depth.lowerBound, inputs, 1, panels,
-        m.pointer + part * tiles * outputs, outputs, depth.lowerBound > 0 ? 1 : 0)
+        m.pointer + part * tiles * outputs, outputs, depth.lowerBound > 0 ? 1 : 0, nil)
     }
   }
 
@@ -182,7 +182,7 @@ struct Winograd: Sendable {
       let pixels = sd_panels(first: v.pointer + part * tiles * inputs + depth.lowerBound, row: inputs, panel: 16)
       sd_product(
         chunk.count, depth.count, tiles, dm.pointer + part * tiles * outputs + chunk.lowerBound, 1, outputs, pixels,
-        du.pointer + part * plane, depth.count, 0)
+        du.pointer + part * plane, depth.count, 0, nil)
     }
     let target = dw.pointer + (chunk.lowerBound * inputs + depth.lowerBound) * 9
     guard adds else {

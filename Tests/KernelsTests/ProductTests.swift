@@ -25,6 +25,7 @@ import Testing
       let a = numbers(m * k, seed: 1).elements
       let b = numbers(k * n, seed: 2).elements
       let start = numbers(m * n, seed: 3).elements
+      let bias = numbers(m, seed: 4).elements
       var panels = b
       if one.isInPanels { sd_pack_panels(b, n, k, n, 0, k, &panels) }
       var c = start
@@ -33,12 +34,12 @@ import Testing
         let operand =
           one.isInPanels ? sd_panels(first: first, row: 16, panel: 16 * k) : sd_panels(first: first, row: n, panel: 16)
         let (row, depth) = one.isTransposed ? (1, m) : (k, 1)
-        sd_product_on(Int32(level), m, n, k, a, row, depth, operand, &c, n, one.adds ? 1 : 0)
+        sd_product_on(Int32(level), m, n, k, a, row, depth, operand, &c, n, one.adds ? 1 : 0, one.adds ? nil : bias)
       }
       var worst: Double = 0
       for i in 0..<m {
         for j in 0..<n {
-          var sum: Double = one.adds ? Double(start[i * n + j]) : 0
+          var sum: Double = Double(one.adds ? start[i * n + j] : bias[i])
           for p in 0..<k {
             let element = one.isTransposed ? a[p * m + i] : a[i * k + p]
             sum += Double(element) * Double(b[p * n + j])

@@ -10,13 +10,13 @@ typedef struct {
   size_t row, panel;
 } sd_panels;
 
-/// c[m, n] = a b, or + a b if `adds`; n is a multiple of 16. Element (i, p) of a lies at i * am + p * ak, rows of c lie ldc
-/// apart. Each element of c is summed in order of p.
+/// c[m, n] = start[m] + a b, or += a b if `adds`; `start` may be null, n is a multiple of 16. Element (i, p) of a lies at
+/// i * am + p * ak, rows of c lie ldc apart. Each element of c is summed in order of p.
 void sd_product(size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c, size_t ldc,
-                int adds);
+                int adds, const float *start);
 /// The same with the code for a processor level (`sd_processor_level`) or the highest below it that there is.
 void sd_product_on(int level, size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c,
-                   size_t ldc, int adds);
+                   size_t ldc, int adds, const float *start);
 
 /// Rows first ..< last of x [rows, columns], which lie `stride` apart, into panels 16 · rows apart; columns are a multiple
 /// of 16.
