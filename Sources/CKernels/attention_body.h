@@ -2,8 +2,8 @@
 #include "product_body.h"
 
 // exp(in - shift) as a power of two, never below exp(-87.3).
-STATIC lanes NAME(exponentials)(const float *in, float shift) {
-  lanes x = __builtin_elementwise_max(LOAD(in) - shift, (lanes){0} - 87.3f);
+STATIC void NAME(exponentials)(const float *in, float shift, lanes *out) {
+  lanes x = LARGER(LOAD(in) - shift, (lanes){0} - 87.3f);
   // The lowest bits of the sum hold the nearest whole number.
   lanes sum = x * 1.44269504f + 12582912.0f, r = x * 1.44269504f - (sum - 12582912.0f);
   lanes p = r * 0.000154718368f + 0.00133904374f;
@@ -12,7 +12,7 @@ STATIC lanes NAME(exponentials)(const float *in, float shift) {
   p = p * r + 0.240226512f;
   p = p * r + 0.693147181f;
   p = p * r + 1.0f;
-  return (lanes)((integers)p + ((integers)sum << 23));
+  *out = (lanes)((integers)p + ((integers)sum << 23));
 }
 
 // Rows of a head's operand as [count, padded] with zeros behind the features.
@@ -85,12 +85,13 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
         float *s = scores + i * KEY_BLOCK;
         for (size_t j = keys; j < whole; j++) s[j] = -INFINITY;
         lanes top = LOAD(s);
-        for (size_t j = 16; j < whole; j += 16) top = __builtin_elementwise_max(top, LOAD(s + j));
-        REDUCE_LANES(top, __builtin_elementwise_max);
+        for (size_t j = 16; j < whole; j += 16) top = LARGER(top, LOAD(s + j));
+        REDUCE_LANES(top, LARGER);
         float m = top[0] > maximum[i] ? top[0] : maximum[i];
         lanes sum = {0};
         for (size_t j = 0; j < whole; j += 16) {
-          lanes e = NAME(exponentials)(s + j, m);
+          lanes e;
+          NAME(exponentials)(s + j, m, &e);
           STORE(s + j, e);
           sum += e;
         }
@@ -151,7 +152,8 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
       for (size_t i = 0; i < count; i++) {
         float *s = p + i * KEY_BLOCK, *d = dp + i * KEY_BLOCK;
         for (size_t j = 0; j < whole; j += 16) {
-          lanes e = NAME(exponentials)(s + j, logsum[query + i]);
+          lanes e;
+          NAME(exponentials)(s + j, logsum[query + i], &e);
           STORE(s + j, e);
           STORE(d + j, e * (LOAD(d + j) - offset[i]));
         }
