@@ -111,7 +111,7 @@ struct MiddleBlock: Sendable {
   }
 }
 
-/// A residual block and the transformer behind it; recomputed in the backward pass.
+/// A residual block, recomputed in the backward pass, and the transformer behind it.
 struct UNetLayer: Sendable {
   private let residual: ResidualBlock
   private let transformer: SpatialTransformer?
@@ -133,9 +133,7 @@ struct UNetLayer: Sendable {
   }
 
   func callAsFunction(_ x: Tensor, time: Tensor, context: Tensor) -> Tensor {
-    recomputed {
-      let h = residual(x, time: time)
-      return transformer?(h, context: context) ?? h
-    }
+    let h = recomputed { residual(x, time: time) }
+    return transformer?(h, context: context) ?? h
   }
 }

@@ -1,7 +1,8 @@
 internal import Layers
 internal import Tensors
 
-/// Transformer layers over the pixels of an image, attending to the text.
+/// Transformer layers over the pixels of an image, attending to the text; each is recomputed by itself in the backward
+/// pass, so that no more than one layer's soft weights exist at a time: SDXL has ten of them in a row.
 ///
 /// Known to diffusers as `Transformer2DModel`.
 struct SpatialTransformer: Sendable {
@@ -34,9 +35,9 @@ struct SpatialTransformer: Sendable {
   ///   - context: the text states, `[batch, tokens, context]`
   func callAsFunction(_ x: Tensor, context: Tensor) -> Tensor {
     let tokens: Shape = [x.shape[0], x.shape[1] * x.shape[2], x.shape[3]]
-    var h = projectIn(norm(x).reshaped(tokens))
-    for layer in layers { h = layer(h, context: context) }
-    return projectOut(h).reshaped(x.shape) + x
+    let projected = recomputed { projectIn(norm(x).reshaped(tokens)) }
+    let h = layers.reduce(projected) { h, layer in recomputed { layer(h, context: context) } }
+    return recomputed { projectOut(h).reshaped(x.shape) + x }
   }
 }
 
