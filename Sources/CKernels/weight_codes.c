@@ -5,7 +5,7 @@
 enum { CHUNK = 2048 };
 
 // Negative codes are complemented, positive ones moved above them; -0 becomes +0.
-SD_INLINE void keys(const float *x, float scale, uint16_t *key, size_t count) {
+SD_INLINE void to_keys(const float *x, float scale, uint16_t *key, size_t count) {
   for (size_t i = 0; i < count; i++) {
     _Float16 h = (_Float16)(x[i] * scale);
     uint16_t code;
@@ -19,7 +19,7 @@ SD_INLINE void keys(const float *x, float scale, uint16_t *key, size_t count) {
   uint16_t key[CHUNK];                                                     \
   for (size_t start = 0; start < count; start += CHUNK) {                  \
     size_t length = count - start < CHUNK ? count - start : CHUNK;         \
-    keys(x + start, scale, key, length);                                   \
+    to_keys(x + start, scale, key, length);                                \
     for (size_t i = 0; i < length; i++) { __VA_ARGS__; }                   \
   }
 
@@ -37,6 +37,33 @@ SD_CLONES size_t sd_occupied_keys(const uint32_t *counts, uint16_t *keys) {
       if (counts[first + i]) keys[found++] = (uint16_t)(first + i);
   }
   return found;
+}
+
+// Zeros between calls: clearing and searching 65,536 counts would take longer than counting a few thousand weights.
+static _Thread_local uint32_t short_counts[65536];
+
+SD_CLONES size_t sd_distinct_keys(const float *x, float scale, uint16_t *keys, uint32_t *each, size_t count) {
+  uint64_t seen[1024] = {0};
+  uint32_t *counts = short_counts;
+  EACH_CHUNK(counts[key[i]]++; seen[key[i] >> 6] |= (uint64_t)1 << (key[i] & 63))
+  size_t found = 0;
+  for (unsigned word = 0; word < 1024; word++)
+    for (uint64_t rest = seen[word]; rest; rest &= rest - 1) {
+      unsigned one = word << 6 | (unsigned)__builtin_ctzll(rest);
+      keys[found] = (uint16_t)one;
+      each[found++] = counts[one];
+      counts[one] = 0;
+    }
+  return found;
+}
+
+SD_CLONES void sd_key_values(const uint16_t *key, double unit, double *values, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    uint16_t code = key[i] ^ (uint16_t)((key[i] & 0x8000) ? 0x8000 : 0xFFFF);
+    _Float16 h;
+    memcpy(&h, &code, sizeof h);
+    values[i] = (double)(float)h * unit;
+  }
 }
 
 SD_CLONES void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count) {

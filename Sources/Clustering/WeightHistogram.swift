@@ -68,14 +68,13 @@ package struct WeightHistogram: Sendable {
 
   private init(_ weights: WeightKeys) throws(ClusteringError) {
     let (keys, counts) = weights.occupied()
-    let finite = keys.indices.filter { WeightKeys.isFinite(Int(keys[$0])) }
-    guard finite.count == keys.count else {
-      let valid = finite.reduce(0) { $0 + Int(counts[$1]) }
+    guard keys.allSatisfy({ WeightKeys.isFinite(Int($0)) }) else {
+      let valid = keys.indices.reduce(0) { WeightKeys.isFinite(Int(keys[$1])) ? $0 + Int(counts[$1]) : $0 }
       throw .nonFiniteWeights(
         count: weights.range.count - valid, firstIndex: Self.firstInvalid(weights))
     }
     self.init(
-      values: keys.map { weights.value(Int($0)) }, masses: counts.map(Double.init),
+      values: weights.values(keys), masses: counts.map(Double.init),
       source: (weights, keys))
   }
 

@@ -27,9 +27,12 @@ package struct WeightKeys: Sendable {
     self.scale = scale
   }
 
-  /// The value that a key stands for, in units of the weights.
-  package func value(_ key: Int) -> Double {
-    Double(HalfPrecision.decode(Self.code(key))) / Double(scale)
+  /// The values that keys stand for, in units of the weights.
+  package func values(_ keys: [UInt16]) -> [Double] {
+    [Double](unsafeUninitializedCapacity: keys.count) { values, count in
+      count = keys.count
+      if let base = values.baseAddress { sd_key_values(keys, 1 / Double(scale), base, count) }
+    }
   }
 
   /// The binary16 code of a key.
@@ -52,6 +55,24 @@ package struct WeightKeys: Sendable {
 
   /// The keys that weights have, ascending, and how many have each.
   package func occupied() -> (keys: [UInt16], counts: [UInt32]) {
+    range.count < Self.count ? occupiedByFew() : occupiedByMany()
+  }
+
+  /// With no more work than there are weights.
+  private func occupiedByFew() -> (keys: [UInt16], counts: [UInt32]) {
+    var counts: [UInt32] = []
+    let keys = [UInt16](unsafeUninitializedCapacity: range.count) { keys, found in
+      counts = [UInt32](unsafeUninitializedCapacity: range.count) { counts, filled in
+        if let keys = keys.baseAddress, let counts = counts.baseAddress {
+          found = sd_distinct_keys(weights.pointer + range.lowerBound, scale, keys, counts, range.count)
+        }
+        filled = found
+      }
+    }
+    return (keys, counts)
+  }
+
+  private func occupiedByMany() -> (keys: [UInt16], counts: [UInt32]) {
     let parts = parts
     // Two 32-bit counters fit where a double does; the pool's blocks are reused from call to call.
     let tables = parts.map { _ in Buffer(uninitialized: Self.count) }
