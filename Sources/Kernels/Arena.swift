@@ -68,7 +68,7 @@ struct Arena {
 
   mutating func give(_ pointer: UnsafeMutableRawPointer, bytes: Int) {
     var gap = pointer - base..<pointer - base + bytes
-    var index = gaps.partition(above: gap.lowerBound)
+    var index = gaps.countStarting(below: gap.lowerBound)
     if index < gaps.count, gaps[index].lowerBound == gap.upperBound {
       idleBytes -= resident(gaps[index])
       gap = gap.lowerBound..<gaps.remove(at: index).upperBound
@@ -120,7 +120,7 @@ struct Arena {
 
 extension [Range<Int>] {
   /// How many of them, ascending, begin below a bound.
-  fileprivate func partition(above bound: Int) -> Int {
+  fileprivate func countStarting(below bound: Int) -> Int {
     var (low, high) = (0, count)
     while low < high {
       let middle = (low + high) / 2

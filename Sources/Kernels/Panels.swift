@@ -23,17 +23,19 @@ struct Panels: Sendable {
     }
   }
 
-  /// `c = a self` on the calling thread, plus a bias for each row; `a` is `[m, rows]`, `c` begins at `offset` and has rows
-  /// `stride` apart.
-  ///
-  /// - Parameter bias: of the first row; more follow.
+  /// `c = a self` on the calling thread, plus `bias[first + i]` in row `i`; `a` is `[m, rows]`, `c` begins at `offset` and
+  /// has rows `stride` apart.
   func multiplyInline(
-    _ a: Buffer, m: Int, bias: UnsafePointer<Float>?, into c: Buffer, offset: Int, stride: Int
+    _ a: Buffer, m: Int, bias: Buffer?, from first: Int, into c: Buffer, offset: Int, stride: Int
   ) {
     precondition(
-      m * rows <= a.count && (m == 0 || offset + (m - 1) * stride + columns <= c.count),
+      m * rows <= a.count && first >= 0 && (bias.map { first + m <= $0.count } ?? true)
+        && (m == 0 || offset + (m - 1) * stride + columns <= c.count),
       "product \(m)×\(rows) by \(rows)×\(columns) reaches outside its buffers")
     let panels = sd_panels(first: buffer.pointer, row: Self.width, panel: Self.width * rows)
-    sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias)
+    guard let bias else {
+      return sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, nil)
+    }
+    sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias.pointer + first)
   }
 }

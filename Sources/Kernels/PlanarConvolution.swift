@@ -166,7 +166,7 @@ package struct PlanarConvolution: Sendable {
           columns: pieces[piece].count)
         for (tile, matrix) in zip(tiles, matrices) {
           panels.multiplyInline(
-            matrix, m: tile.count, bias: bias.map { UnsafePointer($0.pointer) + tile.lowerBound }, into: y,
+            matrix, m: tile.count, bias: bias, from: tile.lowerBound, into: y,
             offset: (image * self.outputs + tile.lowerBound) * pixels + pieces[piece].lowerBound, stride: pixels)
         }
       }
@@ -199,8 +199,7 @@ package struct PlanarConvolution: Sendable {
         let start = (part.image * self.outputs + rows.lowerBound) * pixels + part.pixels.lowerBound
         if let panels {
           panels.multiplyInline(
-            matrix, m: rows.count, bias: bias.map { UnsafePointer($0.pointer) + rows.lowerBound }, into: y, offset: start,
-            stride: pixels)
+            matrix, m: rows.count, bias: bias, from: rows.lowerBound, into: y, offset: start, stride: pixels)
           continue
         }
         MatrixProduct.multiplyInline(
