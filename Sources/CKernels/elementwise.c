@@ -117,13 +117,14 @@ SD_CLONES double sd_sum_of_squares_about(const float *x, float origin, size_t co
   return total;
 }
 
-SD_CLONES void sd_shift_scale(const float *restrict x, float origin, float scale, float shift, float *restrict y,
-                              size_t count) {
+// `y` may be `x` itself.
+SD_CLONES void sd_shift_scale(const float *x, float origin, float scale, float shift, float *y, size_t count) {
+#pragma clang loop vectorize(assume_safety)
   for (size_t i = 0; i < count; i++) y[i] = (x[i] - origin) * scale + shift;
 }
 
-SD_CLONES void sd_shift_scale_silu(const float *restrict x, float origin, float scale, float shift, float *restrict y,
-                                   size_t count) {
+SD_CLONES void sd_shift_scale_silu(const float *x, float origin, float scale, float shift, float *y, size_t count) {
+#pragma clang loop vectorize(assume_safety)
   for (size_t i = 0; i < count; i++) {
     float z = (x[i] - origin) * scale + shift;
     y[i] = z * sd_sigmoidf(z);

@@ -85,13 +85,17 @@ struct Arena {
   /// Gives pages of gaps back to the system until no more than `limit` bytes of them are left.
   mutating func release(to limit: Int) {
     for gap in gaps.reversed() {
-      var pages = whole(gap)
-      while idleBytes > limit, let last = pages.last {
-        pages.removeLast()
-        guard isResident[last] else { continue }
-        madvise(base + last * Self.page, Self.page, MADV_DONTNEED)
-        isResident[last] = false
+      let pages = whole(gap)
+      var first = pages.upperBound
+      while idleBytes > limit, first > pages.lowerBound {
+        first -= 1
+        guard isResident[first] else { continue }
+        isResident[first] = false
         idleBytes -= Self.page
+      }
+      // One call for all of them: those between that held nothing lose nothing.
+      if first < pages.upperBound {
+        madvise(base + first * Self.page, (pages.upperBound - first) * Self.page, MADV_DONTNEED)
       }
       if idleBytes <= limit { return }
     }

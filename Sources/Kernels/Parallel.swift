@@ -59,3 +59,15 @@ extension Parallel {
     }
   }
 }
+
+extension Range<Int> {
+  /// Ranges of a length, one behind the other; the last may be shorter.
+  func cut(length: Int) -> [Range<Int>] {
+    stride(from: lowerBound, to: upperBound, by: length).map { $0..<Swift.min(upperBound, $0 + length) }
+  }
+
+  /// Ranges of a multiple's length, and no longer than `most` unless the multiple is.
+  func cut(most: Int, multiple: Int) -> [Range<Int>] {
+    cut(length: Swift.max(multiple, most / multiple * multiple))
+  }
+}

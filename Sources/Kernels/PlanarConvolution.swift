@@ -147,13 +147,10 @@ package struct PlanarConvolution: Sendable {
   /// with all weights.
   private func multiplyPixels(of x: Buffer, group: Int, weight: DecodeRows, bias: Buffer?, into y: Buffer) {
     let outputs = self.outputs / groups
-    let first = group * outputs
-    let pieces = Self.cut(pixels, length: Self.pixelLimit / depth, multiple: 3 * Panels.width)
+    let pieces = (0..<pixels).cut(most: Self.pixelLimit / depth, multiple: 3 * Panels.width)
     let plane = group * depth * pixels
-    for rows in Self.cut(outputs, length: Self.weightLimit / depth, multiple: 8) {
-      let tiles = Self.cut(rows.count, length: Self.smallTile / depth, multiple: 8).map {
-        first + rows.lowerBound + $0.lowerBound..<first + rows.lowerBound + $0.upperBound
-      }
+    for rows in (group * outputs..<(group + 1) * outputs).cut(most: Self.weightLimit / depth, multiple: 8) {
+      let tiles = rows.cut(most: Self.smallTile / depth, multiple: 8)
       let matrices = Parallel.map(tiles.count) { tile in
         let matrix = Buffer(uninitialized: tiles[tile].count * depth)
         weight(tiles[tile], matrix)
@@ -171,12 +168,6 @@ package struct PlanarConvolution: Sendable {
         }
       }
     }
-  }
-
-  /// Ranges of about a length, which all but the last have as a multiple.
-  private static func cut(_ count: Int, length: Int, multiple: Int) -> [Range<Int>] {
-    let length = max(multiple, length / multiple * multiple)
-    return Swift.stride(from: 0, to: count, by: length).map { $0..<min(count, $0 + length) }
   }
 
   /// Decodes weights tile by tile and multiplies each with all parts.

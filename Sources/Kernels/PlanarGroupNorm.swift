@@ -23,11 +23,11 @@ package struct PlanarGroupNorm: Sendable {
   /// - Parameters:
   ///   - x: `[batch, channels, pixels]`
   ///   - scale, shift: `[channels]`
-  package func callAsFunction(_ x: Buffer, scale: Buffer, shift: Buffer) -> Buffer {
+  ///   - y: as large as `x`, and may be `x` itself.
+  package func callAsFunction(_ x: Buffer, scale: Buffer, shift: Buffer, into y: Buffer) {
     precondition(
-      x.count == batch * channels * pixels && scale.count == channels && shift.count == channels,
+      x.count == batch * channels * pixels && y.count == x.count && scale.count == channels && shift.count == channels,
       "group norm of \(x.count) elements, \(batch)×\(channels)×\(pixels)")
-    let y = Buffer(uninitialized: x.count)
     let width = channels / groups
     let size = width * pixels
     Parallel.ranges(batch * groups, grain: max(1, Elementwise.grain / max(1, size))) { part in
@@ -45,6 +45,5 @@ package struct PlanarGroupNorm: Sendable {
         }
       }
     }
-    return y
   }
 }

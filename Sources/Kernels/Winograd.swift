@@ -13,8 +13,8 @@ struct Winograd: Sendable {
   /// Whether images lie plane by plane, `[batch, channels, height, width]`, and not channels-last.
   let planar: Bool
 
-  /// Floats of transformed tiles at a time: 64 MB.
-  private static let tileLimit = 16 << 20
+  /// Floats of transformed tiles at a time: 16 MB.
+  private static let tileLimit = 4 << 20
 
   /// Nil where unfolding is faster: where the kernels are transformed for too few tiles, or the products are too small.
   init?(batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, planar: Bool) {
@@ -69,7 +69,7 @@ struct Winograd: Sendable {
     let lanes = Int(SD_WINOGRAD_LANES)
     let count = (channels + most * multiple - 1) / (most * multiple) * multiple
     let length = max(lanes, ((channels + count - 1) / count + lanes - 1) / lanes * lanes)
-    return Swift.stride(from: 0, to: channels, by: length).map { $0..<min(channels, $0 + length) }
+    return (0..<channels).cut(length: length)
   }
 
   private var scratch: Buffer { Buffer(uninitialized: 6 * (width + 8) * Int(SD_WINOGRAD_LANES)) }

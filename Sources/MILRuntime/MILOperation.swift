@@ -14,6 +14,16 @@ protocol MILOperation: Sendable {
   func run(_ call: Call) throws(MILError) -> [RuntimeValue]
 }
 
+/// An operation that can write its only result over its argument `x`, of as many elements.
+protocol OverwritingOperation: MILOperation {
+  /// - Parameter overwriting: whether to; only where nothing else reads `x`.
+  func run(_ call: Call, overwriting: Bool) throws(MILError) -> [RuntimeValue]
+}
+
+extension OverwritingOperation {
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] { try run(call, overwriting: false) }
+}
+
 /// An operation's entry in the list of all operations.
 struct OperationKind: Sendable {
   let name: String

@@ -88,10 +88,7 @@ package final class PackageModel: Sendable {
       }
       values[input.slot] = try value(given, for: input)
     }
-    for step in plan.steps {
-      for (slot, result) in zip(step.outputs, try step.run(values)) { values[slot] = result }
-      for slot in step.released { values[slot] = nil }
-    }
+    for step in plan.steps { try step.run(&values) }
     var results: [String: NamedTensor] = [:]
     for output in plan.outputs {
       guard let value = values[output.slot] else {

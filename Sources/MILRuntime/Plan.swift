@@ -31,7 +31,31 @@ struct Plan: Sendable {
 }
 
 extension Plan.Step {
-  func run(_ values: [RuntimeValue?]) throws(MILError) -> [RuntimeValue] {
+  /// Whether the result may take the place of `x`, if no other value shares its elements.
+  var overwrites: Bool {
+    guard operation is any OverwritingOperation, let x = arguments["x"]?.first else { return false }
+    return released.contains(x)
+  }
+
+  /// Whether nothing but this step reads the elements of `x`, a caller's or another shape of them included.
+  private func isOnlyReader(_ values: inout [RuntimeValue?]) -> Bool {
+    guard overwrites, let slot = arguments["x"]?.first, let (type, shape) = values[slot].map({ ($0.type, $0.shape) }),
+      case .floats(var elements)? = values[slot]?.storage
+    else { return false }
+    values[slot] = nil
+    let isOnly = isKnownUniquelyReferenced(&elements)
+    values[slot] = RuntimeValue(type, shape, elements)
+    return isOnly
+  }
+
+  /// Puts the results into their slots and clears those that end here.
+  func run(_ values: inout [RuntimeValue?]) throws(MILError) {
+    let overwriting = isOnlyReader(&values)
+    for (slot, result) in zip(outputs, try results(values, overwriting: overwriting)) { values[slot] = result }
+    for slot in released { values[slot] = nil }
+  }
+
+  private func results(_ values: [RuntimeValue?], overwriting: Bool) throws(MILError) -> [RuntimeValue] {
     let call = Call(
       place: place, operation: kind.name,
       arguments: arguments.mapValues { slots in
@@ -49,7 +73,12 @@ extension Plan.Step {
       operation = try kind.prepare(call)
       _ = try Plan.matched(operation.results, declared, place)
     }
-    let results = try operation.run(call)
+    let results =
+      if overwriting, let operation = operation as? any OverwritingOperation {
+        try operation.run(call, overwriting: true)
+      } else {
+        try operation.run(call)
+      }
     // Only what the data decided is new here; the rest was checked before.
     _ = try Plan.matched(results.map(\.tensorType), declared, place)
     return results

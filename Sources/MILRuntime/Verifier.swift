@@ -41,6 +41,7 @@ struct Verifier {
     try checkInterface()
     result.steps = AttentionFusion(result)(result)
     result.steps = GroupNormFusion(result)(result)
+    result.steps = ShortcutFirst(result)(result)
     releaseEarly()
     try checkMemory()
     return result
@@ -253,13 +254,15 @@ struct Verifier {
     let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory / 4 * 3)
     var alive = result.inputs.reduce(0) { $0 + bytes($1.slot) }
     for step in result.steps {
-      alive += step.outputs.reduce(0) { $0 + bytes($1) }
+      let results = step.outputs.reduce(0) { $0 + bytes($1) }
+      alive += step.overwrites ? 0 : results
       guard alive <= limit else {
         throw .tooLarge(
           step.place, what: "\(alive) bytes of values at once",
           limit: "\(limit), three quarters of this machine's memory")
       }
       result.peakBytes = max(result.peakBytes, alive)
+      alive += step.overwrites ? results : 0
       alive -= step.released.reduce(0) { $0 + bytes($1) }
     }
   }

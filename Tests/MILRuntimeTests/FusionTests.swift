@@ -21,10 +21,17 @@ import Testing
 
   @Test(arguments: [false, true]) func groupNorm(silu: Bool) throws {
     let (fused, spelled) = try both("group_norm_\(silu)") { program in
-      try groupNorm(program, silu: silu)
+      try groupNorm(program.input("x", .float16, image), program, silu: silu)
     }
     for (a, b) in zip(fused.y.elements.elements, spelled.y.elements.elements) { #expect(abs(a - b) < 1e-5) }
     #expect(fused.peak < spelled.peak)
+  }
+
+  /// The shortcut comes first, and the norm then writes over their input.
+  @Test func residualBlock() throws {
+    let (moved, kept) = try both("residual") { program in try residualBlock(program) }
+    #expect(moved.y.elements.elements == kept.y.elements.elements)
+    #expect(moved.peak < kept.peak)
   }
 
   private typealias Run = (y: NamedTensor, peak: Int)
@@ -48,7 +55,9 @@ import Testing
           let values = (0..<shape.reduce(1, *)).map { Float(($0 * 7 + index * 5) % 31) / 16 - 1 }
           inputs[feature.name] = NamedTensor(shape: shape, elements: Buffer(values))
         }
+        let given = inputs.mapValues(\.elements.elements)
         let outputs = try model.run(inputs: inputs)
+        #expect(inputs.mapValues(\.elements.elements) == given, "an input was written to")
         return (try #require(outputs[y.name]), model.peakMemoryBytes)
       }
       return (runs[0], runs[1])
@@ -105,8 +114,31 @@ import Testing
     }
   }
 
-  private func groupNorm(_ program: ProgramBuilder, silu: Bool) throws -> Chain {
-    let (full, grouped, moments) = ([2, 8, 6, 5], [2, 4, 2, 6, 5], [2, 4, 1, 1, 1])
+  /// `shortcut(x) + convolution(norm(x))`, the shortcut listed last.
+  private func residualBlock(_ program: ProgramBuilder) throws -> Chain {
+    func convolution(_ name: String, _ x: Operand) throws -> Operand {
+      let weights = (0..<4 * 8).map { HalfPrecision.encode(Float($0 % 11) / 8 - 0.6) }
+      return try program.operation(
+        "conv", name: name,
+        [
+          "x": .value(x), "weight": .value(try program.constant("\(name)_weight", [4, 8, 1, 1], half: weights)),
+          "pad_type": .text("valid"), "strides": .ints([1, 1]), "pad": .ints([0, 0, 0, 0]),
+          "dilations": .ints([1, 1]), "groups": .int(1),
+        ], .float16, [2, 4, 6, 5])
+    }
+    let x = try program.operation(
+      "mul", name: "twice", ["x": .value(program.input("x", .float16, image)), "y": .half(2)], .float16, image)
+    let branch = try convolution("branch", try groupNorm(x, program, silu: true).y)
+    let shortcut = try convolution("shortcut", x)
+    let y = try program.operation(
+      "add", name: "sum", ["x": .value(branch), "y": .value(shortcut)], .float16, branch.shape)
+    return (y, x)
+  }
+
+  private var image: [Int] { [2, 8, 6, 5] }
+
+  private func groupNorm(_ input: Operand, _ program: ProgramBuilder, silu: Bool) throws -> Chain {
+    let (full, grouped, moments) = (image, [2, 4, 2, 6, 5], [2, 4, 1, 1, 1])
     func emit(
       _ type: String, _ name: String, _ inputs: [String: OperationInput], _ shape: [Int]
     ) throws -> Operand {
@@ -116,7 +148,6 @@ import Testing
       .value(try program.constant(name, [8], half: (0..<8).map { HalfPrecision.encode(value($0)) }))
     }
     let axes: [String: OperationInput] = ["axes": .ints([2, 3, 4]), "keep_dims": .bool(true)]
-    let input = program.input("x", .float16, full)
     let x = try emit("reshape", "grouped", ["x": .value(input), "shape": .ints(grouped)], grouped)
     let mean = try emit("reduce_mean", "mean", axes.merging(["x": .value(x)]) { $1 }, moments)
     let centered = try emit("sub", "centered", ["x": .value(x), "y": .value(mean)], grouped)

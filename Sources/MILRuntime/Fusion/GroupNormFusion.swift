@@ -89,7 +89,7 @@ struct GroupNormFusion {
 }
 
 /// What takes the place of such a chain.
-struct FusedGroupNormStep: MILOperation {
+struct FusedGroupNormStep: OverwritingOperation {
   let norm: PerChannelNorm
   let groups: Int
   let epsilon: Float
@@ -108,15 +108,16 @@ struct FusedGroupNormStep: MILOperation {
     throw call.refuse("x", "a chain that is fused when it is planned", "none")
   }
 
-  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+  func run(_ call: Call, overwriting: Bool) throws(MILError) -> [RuntimeValue] {
     let x = try call.value("x")
     guard let floats = x.floats, let shape = results[0].shape else {
       throw call.refuse("x", "floats", "\(x.type)")
     }
     let (scale, shift) = try norm.storedMoments(call)
-    let y = PlanarGroupNorm(
+    let y = overwriting ? floats : Buffer(uninitialized: floats.count)
+    PlanarGroupNorm(
       batch: norm.layout.outer, channels: norm.layout.width, pixels: norm.layout.inner, groups: groups,
-      epsilon: epsilon, silu: silu)(floats, scale: Buffer(scale), shift: Buffer(shift))
+      epsilon: epsilon, silu: silu)(floats, scale: Buffer(scale), shift: Buffer(shift), into: y)
     return [RuntimeValue(x.type, shape, y)]
   }
 }

@@ -16,6 +16,12 @@ struct StepGraph {
 
   func uses(of slot: Int) -> Int { users[slot, default: []].count }
 
+  /// The two steps that use a value, in their order, if there are just these.
+  func bothUsers(of slot: Int) -> (first: Int, second: Int)? {
+    guard let users = users[slot], users.count == 2, users[1] >= 0 else { return nil }
+    return (users[0], users[1])
+  }
+
   /// The step that makes a value which is used once, so that both can become one.
   func onlyMaker(of slot: Int) -> Int? { uses(of: slot) == 1 ? makers[slot] : nil }
 
