@@ -1,9 +1,10 @@
 // Included by each_target.h.
 #include "product_body.h"
 
-// exp(in - shift) as a power of two, never below exp(-87.3).
+// exp(in - shift) as a power of two, never below exp(-60): products with smaller ones would not be normal floats, which cost
+// a hundred times as much.
 STATIC void NAME(exponentials)(const float *in, float shift, lanes *out) {
-  lanes x = LARGER(LOAD(in) - shift, (lanes){0} - 87.3f);
+  lanes x = LARGER(LOAD(in) - shift, (lanes){0} - 60.0f);
   // The lowest bits of the sum hold the nearest whole number.
   lanes sum = x * 1.44269504f + 12582912.0f, r = x * 1.44269504f - (sum - 12582912.0f);
   lanes p = r * 0.000154718368f + 0.00133904374f;
@@ -95,7 +96,7 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
           STORE(s + j, e);
           sum += e;
         }
-        // What stands for -inf is exp(-87.3), which must not count.
+        // What stands for -inf is exp(-60), which must not count.
         for (size_t j = keys; j < whole; j++) { sum[j & 15] -= s[j]; s[j] = 0; }
         REDUCE_LANES(sum, PLUS);
         float row = sum[0];

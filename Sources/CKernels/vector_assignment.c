@@ -1,176 +1,184 @@
 #include "vector_assignment.h"
+#include "vector_lanes.h"
 #include "vector_math.h"
 
-enum { MOST = 256, WIDEST = 8, BLOCK = 256 };
+enum { MOST = 256, BLOCK = 64 * LANES };
 
-#define REASSOCIATE _Pragma("clang fp reassociate(on)")
-
-// Vectors by component, padded to whole lanes.
+// Vectors side by side and their attention.
 typedef struct {
-  float of[WIDEST][MOST];
-} columns;
+  ptrdiff_t count;  // of lanes that hold a vector; the others attend to nothing
+  float x[WIDEST][LANES], a[MOST][LANES];
+} group;
 
-SD_INLINE int sd_padded(int k) { return (k + 15) / 16 * 16; }
-
-SD_INLINE void sd_turn(const float *vectors, int k, int dimension, columns *turned) {
-  for (int e = 0; e < dimension; e++)
-    for (int j = 0; j < sd_padded(k); j++) turned->of[e][j] = j < k ? vectors[j * dimension + e] : 0;
-}
-
-SD_INLINE void sd_attend(const sd_vectors *s, const columns *c, const float *x, float *a) {
-  const int padded = sd_padded(s->k);
-  for (int j = 0; j < padded; j++) a[j] = 0;
-  for (int e = 0; e < s->dimension; e++)
-    for (int j = 0; j < padded; j++) {
-      const float d = x[e] - c->of[e][j];
-      a[j] += d * d;
-    }
-  float least = a[0], total = 0;
-  for (int j = 1; j < s->k; j++) least = a[j] < least ? a[j] : least;
-  for (int j = 0; j < padded; j++) a[j] = sd_expf((least - a[j]) * s->inverse);
-  for (int j = s->k; j < padded; j++) a[j] = 0;
-  for (int j = 0; j < padded; j++) {
-    REASSOCIATE
-    total += a[j];
-  }
-  total = 1 / total;
-  for (int j = 0; j < padded; j++) a[j] *= total;
-}
-
-// What a block of vectors adds up for each centroid, in single precision.
+// What the vectors of a block add up for each component of each centroid, lane by lane.
 typedef struct {
-  float weight[MOST];
-  columns first, second;
+  float of[MOST * WIDEST][LANES];
 } sums;
 
-SD_INLINE void sd_add(int k, int dimension, const columns *block, double *total) {
-  for (int j = 0; j < k; j++)
-    for (int e = 0; e < dimension; e++) total[j * dimension + e] += block->of[e][j];
+SD_INLINE void sd_clear(sums *s, int count) { memset(s, 0, count * sizeof s->of[0]); }
+
+SD_INLINE void sd_add(const sums *block, int count, double *total) {
+  for (int n = 0; n < count; n++) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) {
+#pragma clang fp reassociate(on)
+      sum += block->of[n][i];
+    }
+    total[n] += sum;
+  }
+}
+
+// What is less than exp(-32) of the nearest centroid's attention counts as none: it cannot be seen beside it, and products
+// with it would be too small for normal floats, which costs more than the rest of the pass.
+SD_INLINE float sd_attention_of(float logit) { return logit < -32 ? 0 : sd_expf(logit); }
+
+SD_INLINE void sd_attend(int dimension, const sd_vectors *s, ptrdiff_t start, group *g) {
+  float least[LANES], total[LANES];
+  g->count = s->count - start < LANES ? s->count - start : LANES;
+  sd_side_by_side(s->x + start * dimension, g->count, dimension, g->x);
+  for (int i = 0; i < LANES; i++) least[i] = INFINITY, total[i] = 0;
+  for (int j = 0; j < s->k; j++) {
+    sd_squared_distances(g->x, s->centroids + j * dimension, dimension, g->a[j]);
+    for (int i = 0; i < LANES; i++) least[i] = g->a[j][i] < least[i] ? g->a[j][i] : least[i];
+  }
+  for (int j = 0; j < s->k; j++)
+    for (int i = 0; i < LANES; i++) {
+      g->a[j][i] = sd_attention_of((least[i] - g->a[j][i]) * s->inverse);
+      total[i] += g->a[j][i];
+    }
+  for (int i = 0; i < LANES; i++) total[i] = i < g->count ? 1 / total[i] : 0;
+  for (int j = 0; j < s->k; j++)
+    for (int i = 0; i < LANES; i++) g->a[j][i] *= total[i];
+}
+
+SD_INLINE void sd_moments(int dimension, sd_vectors s, double *sum, double *moment) {
+  group g;
+  sums weight, first;
+  for (ptrdiff_t start = 0; start < s.count; start += BLOCK) {
+    sd_clear(&weight, s.k);
+    sd_clear(&first, s.k * dimension);
+    for (ptrdiff_t at = start; at < start + BLOCK && at < s.count; at += LANES) {
+      sd_attend(dimension, &s, at, &g);
+      for (int j = 0; j < s.k; j++) {
+        for (int i = 0; i < LANES; i++) weight.of[j][i] += g.a[j][i];
+        for (int e = 0; e < dimension; e++)
+          for (int i = 0; i < LANES; i++)
+            first.of[j * dimension + e][i] += g.a[j][i] * (g.x[e][i] - s.centroids[j * dimension + e]);
+      }
+    }
+    sd_add(&weight, s.k, sum);
+    sd_add(&first, s.k * dimension, moment);
+  }
+}
+
+SD_INLINE void sd_mix(int dimension, sd_vectors s, const float *targets, float *y) {
+  group g;
+  for (ptrdiff_t at = 0; at < s.count; at += LANES) {
+    float mixed[WIDEST][LANES] = {0};
+    sd_attend(dimension, &s, at, &g);
+    for (int j = 0; j < s.k; j++)
+      for (int e = 0; e < dimension; e++)
+        for (int i = 0; i < LANES; i++) mixed[e][i] += g.a[j][i] * targets[j * dimension + e];
+    for (int i = 0; i < g.count; i++)
+      for (int e = 0; e < dimension; e++) y[(at + i) * dimension + e] = mixed[e][i];
+  }
+}
+
+// Each vector's Σ_j σ_ij q_ij from p_ij, which is added to the centroids' as well.
+SD_INLINE void sd_paths(int dimension, const sd_vectors *s, const group *g, float p[MOST][LANES],
+                        float own[WIDEST][LANES], sums *centroids) {
+  float mean[LANES] = {0};
+  for (int j = 0; j < s->k; j++)
+    for (int i = 0; i < LANES; i++) mean[i] += g->a[j][i] * p[j][i];
+  for (int e = 0; e < dimension; e++)
+    for (int i = 0; i < LANES; i++) own[e][i] = 0;
+  for (int j = 0; j < s->k; j++)
+    for (int e = 0; e < dimension; e++)
+      for (int i = 0; i < LANES; i++) {
+        const float sigma = g->a[j][i] * (p[j][i] - mean[i]);
+        const float pull = sigma * 2 * (g->x[e][i] - s->centroids[j * dimension + e]) * s->inverse;
+        own[e][i] += pull;
+        centroids->of[j * dimension + e][i] += pull;
+      }
+}
+
+SD_INLINE void sd_pullback_iteration(int dimension, sd_vectors s, const float *targets, const float *slopes, float *dx,
+                                     double *centroid) {
+  group g;
+  sums block;
+  float p[MOST][LANES], own[WIDEST][LANES];
+  for (ptrdiff_t start = 0; start < s.count; start += BLOCK) {
+    sd_clear(&block, s.k * dimension);
+    for (ptrdiff_t at = start; at < start + BLOCK && at < s.count; at += LANES) {
+      float direct[WIDEST][LANES] = {0};
+      sd_attend(dimension, &s, at, &g);
+      for (int j = 0; j < s.k; j++) {
+        for (int i = 0; i < LANES; i++) p[j][i] = 0;
+        for (int e = 0; e < dimension; e++) {
+          const float slope = slopes[j * dimension + e], target = targets[j * dimension + e];
+          for (int i = 0; i < LANES; i++) {
+            p[j][i] += slope * (g.x[e][i] - target);
+            direct[e][i] += g.a[j][i] * slope;
+          }
+        }
+      }
+      sd_paths(dimension, &s, &g, p, own, &block);
+      for (int i = 0; i < g.count; i++)
+        for (int e = 0; e < dimension; e++) dx[(at + i) * dimension + e] += direct[e][i] - own[e][i];
+    }
+    sd_add(&block, s.k * dimension, centroid);
+  }
+}
+
+SD_INLINE void sd_pullback_readout(int dimension, sd_vectors s, const float *targets, const float *dy, float bound,
+                                   float *dx, double *target, double *centroid) {
+  group g;
+  sums first, second;
+  float p[MOST][LANES], own[WIDEST][LANES], given[WIDEST][LANES];
+  for (ptrdiff_t start = 0; start < s.count; start += BLOCK) {
+    sd_clear(&first, s.k * dimension);
+    sd_clear(&second, s.k * dimension);
+    for (ptrdiff_t at = start; at < start + BLOCK && at < s.count; at += LANES) {
+      sd_attend(dimension, &s, at, &g);
+      sd_side_by_side(dy + at * dimension, g.count, dimension, given);
+      for (int j = 0; j < s.k; j++) {
+        for (int i = 0; i < LANES; i++) p[j][i] = 0;
+        for (int e = 0; e < dimension; e++)
+          for (int i = 0; i < LANES; i++) {
+            p[j][i] += given[e][i] * targets[j * dimension + e];
+            first.of[j * dimension + e][i] += g.a[j][i] * given[e][i];
+          }
+      }
+      sd_paths(dimension, &s, &g, p, own, &second);
+      for (int i = 0; i < g.count; i++) {
+        float length = 0, limit = 0;
+        for (int e = 0; e < dimension; e++) {
+          length += own[e][i] * own[e][i];
+          limit += given[e][i] * given[e][i] * bound * bound;
+        }
+        const float factor = length > limit ? sqrtf(limit / length) : 1;
+        for (int e = 0; e < dimension; e++) dx[(at + i) * dimension + e] = -own[e][i] * factor;
+      }
+    }
+    sd_add(&first, s.k * dimension, target);
+    sd_add(&second, s.k * dimension, centroid);
+  }
 }
 
 SD_CLONES void sd_vectors_moments(sd_vectors s, double *sum, double *moment) {
-  columns c;
-  float a[MOST];
-  sd_turn(s.centroids, s.k, s.dimension, &c);
-  const int padded = sd_padded(s.k);
-  for (ptrdiff_t start = 0; start < s.count; start += BLOCK) {
-    sums block = {0};
-    const ptrdiff_t end = start + BLOCK < s.count ? start + BLOCK : s.count;
-    for (ptrdiff_t i = start; i < end; i++) {
-      const float *x = s.x + i * s.dimension;
-      sd_attend(&s, &c, x, a);
-      for (int j = 0; j < padded; j++) block.weight[j] += a[j];
-      for (int e = 0; e < s.dimension; e++)
-        for (int j = 0; j < padded; j++) block.first.of[e][j] += a[j] * (x[e] - c.of[e][j]);
-    }
-    for (int j = 0; j < s.k; j++) sum[j] += block.weight[j];
-    sd_add(s.k, s.dimension, &block.first, moment);
-  }
+  SD_BY_DIMENSION(sd_moments, s.dimension, s, sum, moment)
 }
 
 SD_CLONES void sd_vectors_mix(sd_vectors s, const float *targets, float *y) {
-  columns c, t;
-  float a[MOST];
-  sd_turn(s.centroids, s.k, s.dimension, &c);
-  sd_turn(targets, s.k, s.dimension, &t);
-  const int padded = sd_padded(s.k);
-  for (ptrdiff_t i = 0; i < s.count; i++) {
-    sd_attend(&s, &c, s.x + i * s.dimension, a);
-    for (int e = 0; e < s.dimension; e++) {
-      float mixed = 0;
-      for (int j = 0; j < padded; j++) {
-        REASSOCIATE
-        mixed += a[j] * t.of[e][j];
-      }
-      y[i * s.dimension + e] = mixed;
-    }
-  }
-}
-
-// σ_ij from p_ij, in place.
-SD_INLINE void sd_center(const float *a, float *p, int padded) {
-  float mean = 0;
-  for (int j = 0; j < padded; j++) {
-    REASSOCIATE
-    mean += a[j] * p[j];
-  }
-  for (int j = 0; j < padded; j++) p[j] = a[j] * (p[j] - mean);
-}
-
-// Σ_j σ_ij q_ij of one component, added to the centroids' as well.
-SD_INLINE float sd_path(const float *sigma, const float *c, float x, float inverse, float *centroid, int padded) {
-  float own = 0;
-  for (int j = 0; j < padded; j++) {
-    REASSOCIATE
-    const float pull = sigma[j] * 2 * (x - c[j]) * inverse;
-    own += pull;
-    centroid[j] += pull;
-  }
-  return own;
+  SD_BY_DIMENSION(sd_mix, s.dimension, s, targets, y)
 }
 
 SD_CLONES void sd_vectors_pullback_iteration(sd_vectors s, const float *targets, const float *slopes, float *dx,
                                              double *centroid) {
-  columns c, t, r;
-  float a[MOST], p[MOST];
-  sd_turn(s.centroids, s.k, s.dimension, &c);
-  sd_turn(targets, s.k, s.dimension, &t);
-  sd_turn(slopes, s.k, s.dimension, &r);
-  const int padded = sd_padded(s.k);
-  for (ptrdiff_t start = 0; start < s.count; start += BLOCK) {
-    columns block = {0};
-    const ptrdiff_t end = start + BLOCK < s.count ? start + BLOCK : s.count;
-    for (ptrdiff_t i = start; i < end; i++) {
-      const float *x = s.x + i * s.dimension;
-      sd_attend(&s, &c, x, a);
-      for (int j = 0; j < padded; j++) p[j] = 0;
-      for (int e = 0; e < s.dimension; e++)
-        for (int j = 0; j < padded; j++) p[j] += r.of[e][j] * (x[e] - t.of[e][j]);
-      sd_center(a, p, padded);
-      for (int e = 0; e < s.dimension; e++) {
-        float direct = 0;
-        for (int j = 0; j < padded; j++) {
-          REASSOCIATE
-          direct += a[j] * r.of[e][j];
-        }
-        dx[i * s.dimension + e] += direct - sd_path(p, c.of[e], x[e], s.inverse, block.of[e], padded);
-      }
-    }
-    sd_add(s.k, s.dimension, &block, centroid);
-  }
+  SD_BY_DIMENSION(sd_pullback_iteration, s.dimension, s, targets, slopes, dx, centroid)
 }
 
 SD_CLONES void sd_vectors_pullback_readout(sd_vectors s, const float *targets, const float *dy, float bound,
                                            float *dx, double *target, double *centroid) {
-  columns c, t;
-  float a[MOST], p[MOST];
-  sd_turn(s.centroids, s.k, s.dimension, &c);
-  sd_turn(targets, s.k, s.dimension, &t);
-  const int padded = sd_padded(s.k);
-  for (ptrdiff_t start = 0; start < s.count; start += BLOCK) {
-    sums block = {0};
-    const ptrdiff_t end = start + BLOCK < s.count ? start + BLOCK : s.count;
-    for (ptrdiff_t i = start; i < end; i++) {
-      const float *x = s.x + i * s.dimension, *g = dy + i * s.dimension;
-      float *out = dx + i * s.dimension, length = 0, given = 0;
-      sd_attend(&s, &c, x, a);
-      for (int j = 0; j < padded; j++) p[j] = 0;
-      for (int e = 0; e < s.dimension; e++)
-        for (int j = 0; j < padded; j++) {
-          p[j] += g[e] * t.of[e][j];
-          block.first.of[e][j] += a[j] * g[e];
-        }
-      sd_center(a, p, padded);
-      for (int e = 0; e < s.dimension; e++) {
-        out[e] = -sd_path(p, c.of[e], x[e], s.inverse, block.second.of[e], padded);
-        length += out[e] * out[e];
-        given += g[e] * g[e];
-      }
-      const float limit = bound * bound * given;
-      const float factor = length > limit ? sqrtf(limit / length) : 1;
-      for (int e = 0; e < s.dimension; e++) out[e] *= factor;
-    }
-    sd_add(s.k, s.dimension, &block.first, target);
-    sd_add(s.k, s.dimension, &block.second, centroid);
-  }
+  SD_BY_DIMENSION(sd_pullback_readout, s.dimension, s, targets, dy, bound, dx, target, centroid)
 }

@@ -21,33 +21,29 @@ package struct VectorClustering: Sendable {
 
   /// The entries moved to the means of their cells, those of empty cells to the vectors with the largest errors.
   package func refitted() -> [Float] {
-    let parts = Parallel.map(layout.groups) { refitted(group: $0) }
-    return parts.flatMap { $0 }
+    let d = layout.vector
+    let entries = table.count / layout.groups / d
+    let cells = PaletteEntries.cells(elements, indices, entries: entries, groups: layout.groups, vector: d)
+    var next = table
+    for cell in cells.counts.indices where cells.counts[cell] > 0 {
+      for e in 0..<d { next[cell * d + e] = Float(cells.sums[cell * d + e] / cells.counts[cell]) }
+    }
+    for group in 0..<layout.groups {
+      let range = group * entries..<(group + 1) * entries
+      fill(range.filter { cells.counts[$0] == 0 }, group: group, of: &next)
+    }
+    return next
   }
 
-  private func refitted(group: Int) -> [Float] {
+  /// Moves empty cells' entries to the vectors of their group that are farthest from theirs.
+  private func fill(_ empty: [Int], group: Int, of next: inout [Float]) {
+    guard !empty.isEmpty else { return }
     let d = layout.vector
-    let size = table.count / layout.groups
-    var sums = [Double](repeating: 0, count: size)
-    var counts = [Int](repeating: 0, count: size / d)
-    let range = layout.indexRange(group)
-    for vector in range {
-      let cell = Int(indices[vector])
-      counts[cell] += 1
-      for e in 0..<d { sums[cell * d + e] += Double(elements.pointer[vector * d + e]) }
-    }
-    var next = Array(table[group * size..<(group + 1) * size])
-    for cell in counts.indices where counts[cell] > 0 {
-      for e in 0..<d { next[cell * d + e] = Float(sums[cell * d + e] / Double(counts[cell])) }
-    }
-    let empty = counts.indices.filter { counts[$0] == 0 }
-    guard !empty.isEmpty else { return next }
-    let worst = range.map { (error: error($0, group * size), vector: $0) }
+    let worst = layout.indexRange(group).map { (error: error($0, group * table.count / layout.groups), vector: $0) }
       .sorted { $0.error == $1.error ? $0.vector < $1.vector : $0.error > $1.error }
     for (cell, source) in zip(empty, worst) where source.error > 0 {
       for e in 0..<d { next[cell * d + e] = elements.pointer[source.vector * d + e] }
     }
-    return next
   }
 
   private func error(_ vector: Int, _ start: Int) -> Float {
@@ -78,29 +74,12 @@ package struct VectorClustering: Sendable {
     _ elements: Buffer, _ range: Range<Int>, dimension d: Int, entries: Int
   ) -> [Float] {
     var random = SplitMix64(state: UInt64(range.lowerBound) &* 31 &+ UInt64(range.count))
-    var distances = [Float](repeating: .infinity, count: range.count)
+    let distances = NearestDistances(elements, range, dimension: d)
     var chosen = range.lowerBound + range.count / 2
     var table: [Float] = []
     for _ in 0..<entries {
-      let entry = (0..<d).map { elements.pointer[chosen * d + $0] }
-      table += entry
-      var total = 0.0
-      for (at, vector) in range.enumerated() {
-        var distance: Float = 0
-        for e in 0..<d {
-          let difference = elements.pointer[vector * d + e] - entry[e]
-          distance += difference * difference
-        }
-        distances[at] = min(distances[at], distance)
-        total += Double(distances[at])
-      }
-      var rest = random.uniform() * total
-      var at = 0
-      while at + 1 < range.count, rest >= Double(distances[at]) {
-        rest -= Double(distances[at])
-        at += 1
-      }
-      chosen = range.lowerBound + at
+      table += (0..<d).map { elements.pointer[chosen * d + $0] }
+      chosen = range.lowerBound + distances.choose(after: Array(table.suffix(d)), random.uniform())
     }
     return table
   }

@@ -48,7 +48,7 @@ package enum BufferPool {
   static let poisons = ProcessInfo.processInfo.environment["SDTUNE_POISON"] == "1"
 
   /// Bytes that may lie idle however little is in use.
-  private static let leastIdle = 192 << 20
+  private static let leastIdle = 64 << 20
   /// Blocks from this size on are large.
   private static let largeSize = 128 << 10
   private static let lock = NSLock()

@@ -10,22 +10,41 @@ package enum PaletteEntries {
   package static func gather(
     _ table: Buffer, _ indices: [UInt8], groups: Int = 1, vector: Int = 1
   ) -> Buffer {
-    check(indices.count, groups)
     let y = Buffer(uninitialized: indices.count * vector)
     let pitch = table.count / groups
-    let entries = pitch / vector
-    let length = indices.count / groups
-    indices.withUnsafeBufferPointer { indices in
-      nonisolated(unsafe) let indices = indices
-      Parallel.ranges(indices.count, grain: Elementwise.grain) { range in
-        for i in range {
-          precondition(Int(indices[i]) < entries, "palette: entry \(indices[i]) of \(entries)")
-          let entry = i / length * pitch + Int(indices[i]) * vector
-          for e in 0..<vector { y.pointer[i * vector + e] = table.pointer[entry + e] }
-        }
-      }
+    forEachPiece(indices, groups, vector) { group, range, indices in
+      let largest = sd_gather_entries(
+        table.pointer + group * pitch, Int32(pitch / vector), indices, range.count, Int32(vector),
+        y.pointer + range.lowerBound * vector)
+      precondition(largest < pitch / vector, "palette: entry \(largest) of \(pitch / vector)")
     }
     return y
+  }
+
+  /// What uses each entry: how many vectors, `[groups, entries]`, and their sum, `[groups, entries, vector]`.
+  ///
+  /// - Parameter entries: of one group.
+  package static func cells(
+    _ elements: Buffer, _ indices: [UInt8], entries: Int, groups: Int = 1, vector: Int = 1
+  ) -> (counts: [Double], sums: [Double]) {
+    precondition(
+      elements.count == indices.count * vector, "palette: \(elements.count) numbers, \(indices.count) indices")
+    let parts = forEachPiece(indices, groups, vector) { group, range, indices in
+      var counts = [Double](repeating: 0, count: entries)
+      var sums = [Double](repeating: 0, count: entries * vector)
+      let largest = sd_sum_entries(
+        elements.pointer + range.lowerBound * vector, indices, range.count, Int32(entries), Int32(vector), &counts,
+        &sums)
+      precondition(largest < entries, "palette: entry \(largest) of \(entries)")
+      return (group: group, counts: counts, sums: sums)
+    }
+    var counts = [Double](repeating: 0, count: groups * entries)
+    var sums = [Double](repeating: 0, count: groups * entries * vector)
+    for part in parts {
+      for (at, count) in part.counts.enumerated() { counts[part.group * entries + at] += count }
+      for (at, sum) in part.sums.enumerated() { sums[part.group * entries * vector + at] += sum }
+    }
+    return (counts, sums)
   }
 
   /// For each number of the table the sum of `dy` where it was used, added in double precision.
@@ -34,20 +53,29 @@ package enum PaletteEntries {
   package static func gradient(
     _ dy: Buffer, _ indices: [UInt8], entries: Int, groups: Int = 1, vector: Int = 1
   ) -> Buffer {
+    Buffer(cells(dy, indices, entries: entries, groups: groups, vector: vector).sums.map { Float($0) })
+  }
+
+  /// Vectors of a piece.
+  private static let piece = 1 << 16
+
+  /// The results of `body` for pieces of a fixed length, in order: its group, the vectors and their indices.
+  @discardableResult
+  private static func forEachPiece<Result: Sendable>(
+    _ indices: [UInt8], _ groups: Int, _ vector: Int,
+    _ body: @Sendable (Int, Range<Int>, UnsafePointer<UInt8>) -> Result
+  ) -> [Result] {
     check(indices.count, groups)
-    precondition(dy.count == indices.count * vector, "palette: \(dy.count) gradients, \(indices.count)")
-    let pitch = entries * vector
+    precondition((1...8).contains(vector), "palette: vectors of \(vector)")
     let length = indices.count / groups
-    let gradient = Buffer(uninitialized: groups * pitch)
-    Parallel.forEach(groups) { group in
-      var sums = [Double](repeating: 0, count: pitch)
-      for i in group * length..<(group + 1) * length {
-        let entry = Int(indices[i]) * vector
-        for e in 0..<vector { sums[entry + e] += Double(dy.pointer[i * vector + e]) }
-      }
-      for (at, sum) in sums.enumerated() { gradient.pointer[group * pitch + at] = Float(sum) }
+    let pieces = (0..<groups).flatMap { group in
+      (group * length..<(group + 1) * length).cut(length: piece).map { (group: group, range: $0) }
     }
-    return gradient
+    return indices.withUnsafeBufferPointer { indices in
+      guard let first = indices.baseAddress else { return [] }
+      nonisolated(unsafe) let base = first
+      return Parallel.map(pieces.count) { body(pieces[$0].group, pieces[$0].range, base + pieces[$0].range.lowerBound) }
+    }
   }
 
   /// The nearest entry of each vector; of equally near ones, the first.
