@@ -24,6 +24,13 @@ package enum NearestCentroid {
     }
   }
 
+  /// The centroids that are nearest to some value, ascending.
+  ///
+  /// - Parameter cells: as assigned, so that equal ones are neighbours.
+  static func used(_ cells: [Int]) -> [Int] {
+    cells.indices.compactMap { $0 == 0 || cells[$0] != cells[$0 - 1] ? cells[$0] : nil }
+  }
+
   /// Σ_u mass_u (u - c_{cell(u)})²
   package static func squaredError(
     _ histogram: WeightHistogram, _ centroids: [Double], cells: [Int]

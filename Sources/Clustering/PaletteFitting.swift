@@ -110,7 +110,7 @@ package struct PaletteElements: Sendable {
     let order = values.indices.sorted { values[$0] < values[$1] }
     let cells = NearestCentroid.assign(histogram.values, to: order.map { Double(values[$0]) })
     // Rounding may leave an entry with no weight to serve.
-    let used = Set(cells).sorted()
+    let used = NearestCentroid.used(cells)
     let rank = Dictionary(uniqueKeysWithValues: used.enumerated().map { ($1, UInt8($0)) })
     return (
       used.map { order[$0] - values.startIndex }, histogram.gather(cells.map { rank[$0] ?? 0 })

@@ -25,7 +25,7 @@ package struct PaletteStatistics: Sendable, Equatable {
     squaredError = NearestCentroid.squaredError(histogram, sorted, cells: cells)
     let power = histogram.total * (histogram.variance + histogram.mean * histogram.mean)
     signalToNoise = 10 * log10(power / squaredError)
-    let inUse = Set(cells).sorted().map { sorted[$0] }
+    let inUse = NearestCentroid.used(cells).map { sorted[$0] }
     used = inUse.count
     let gap = tolerance * histogram.variance.squareRoot()
     distinct = 1 + zip(inUse, inUse.dropFirst()).count { $1 - $0 > gap }

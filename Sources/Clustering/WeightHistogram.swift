@@ -68,7 +68,8 @@ package struct WeightHistogram: Sendable {
 
   private init(_ weights: WeightKeys) throws(ClusteringError) {
     let (keys, counts) = weights.occupied()
-    guard keys.allSatisfy({ WeightKeys.isFinite(Int($0)) }) else {
+    // Keys ascend, and those that are not finite lie at the ends.
+    guard [keys.first, keys.last].allSatisfy({ $0.map { WeightKeys.isFinite(Int($0)) } ?? true }) else {
       let valid = keys.indices.reduce(0) { WeightKeys.isFinite(Int(keys[$1])) ? $0 + Int(counts[$1]) : $0 }
       throw .nonFiniteWeights(
         count: weights.range.count - valid, firstIndex: Self.firstInvalid(weights))

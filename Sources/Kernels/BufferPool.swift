@@ -28,7 +28,7 @@ package enum BufferPool {
         usedBytes -= block.bytes
         arena?.give(block.pointer, bytes: block.bytes)
         arena?.release(to: max(BufferPool.leastIdle, usedBytes / 8))
-      } else if smallBytes + block.bytes > BufferPool.leastIdle / 4 {
+      } else if smallBytes + block.bytes > BufferPool.smallIdle {
         free(block.pointer)
       } else {
         small[block.bytes, default: []].append(block.pointer)
@@ -49,6 +49,8 @@ package enum BufferPool {
 
   /// Bytes that may lie idle however little is in use.
   private static let leastIdle = 64 << 20
+  /// Bytes of small blocks that may lie idle.
+  private static let smallIdle = 48 << 20
   /// Blocks from this size on are large.
   private static let largeSize = 128 << 10
   private static let lock = NSLock()
