@@ -3,20 +3,24 @@ internal import Foundation
 /// The memory of buffers.
 ///
 /// Large blocks share an ``Arena``; small ones are kept by size for the next buffer of about that size. What lies idle is
-/// bounded by a share of what is in use, so that the peak of a full-size step is what it needs and not what it once needed.
+/// bounded by a share of what is in use, and at the peak by little, so that a full-size step takes what it needs and not
+/// what it once needed.
 package enum BufferPool {
   private struct State {
     var arena = Arena()
     /// Small blocks by size; the latest last.
     var small: [Int: [UnsafeMutableRawPointer]] = [:]
     var smallBytes = 0
-    /// Of large blocks.
-    var usedBytes = 0
+    /// Of large blocks: now, and at most.
+    var usedBytes = 0, peakBytes = 0
 
     mutating func take(_ size: Int) -> UnsafeMutableRawPointer? {
       if size >= BufferPool.largeSize {
+        let block = arena?.take(size)
         usedBytes += size
-        return arena?.take(size)
+        peakBytes = max(peakBytes, usedBytes)
+        releaseExcess()
+        return block
       }
       guard let block = small[size]?.popLast() else { return aligned_alloc(64, size) }
       smallBytes -= size
@@ -27,13 +31,19 @@ package enum BufferPool {
       if block.bytes >= BufferPool.largeSize {
         usedBytes -= block.bytes
         arena?.give(block.pointer, bytes: block.bytes)
-        arena?.release(to: max(BufferPool.leastIdle, usedBytes / 8))
+        releaseExcess()
       } else if smallBytes + block.bytes > BufferPool.smallIdle {
         free(block.pointer)
       } else {
         small[block.bytes, default: []].append(block.pointer)
         smallBytes += block.bytes
       }
+    }
+
+    /// Gives back what lies idle beyond a share of what is in use, and beyond what was once in use together with it.
+    private mutating func releaseExcess() {
+      let share = max(BufferPool.leastIdle, usedBytes / 8)
+      arena?.release(to: min(share, peakBytes + peakBytes / 16 + BufferPool.slack - usedBytes))
     }
 
     mutating func releaseIdle() {
@@ -47,8 +57,8 @@ package enum BufferPool {
   /// `SDTUNE_POISON=1` fills blocks with NaN as they come back, so that no read of one goes unseen.
   static let poisons = ProcessInfo.processInfo.environment["SDTUNE_POISON"] == "1"
 
-  /// Bytes that may lie idle however little is in use.
-  private static let leastIdle = 64 << 20
+  /// Bytes that may lie idle however little is in use, and at the peak.
+  private static let leastIdle = 192 << 20, slack = 16 << 20
   /// Bytes of small blocks that may lie idle.
   private static let smallIdle = 48 << 20
   /// Blocks from this size on are large.
