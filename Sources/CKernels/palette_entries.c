@@ -2,7 +2,7 @@
 #include "vector_lanes.h"
 #include <string.h>
 
-enum { MOST = 256, TABLES = 4 };
+enum { TABLES = 4 };
 
 SD_INLINE void sd_nearest_of(int dimension, const float *x, ptrdiff_t count, const float *table, int entries,
                              uint8_t *nearest) {
@@ -27,8 +27,8 @@ SD_CLONES void sd_nearest_vectors(const float *x, ptrdiff_t count, const float *
   SD_BY_DIMENSION(sd_nearest_of, dimension, x, count, table, entries, nearest)
 }
 
-SD_INLINE double sd_nearer_of(int dimension, const float *x, ptrdiff_t count, const float *entry, float *distance) {
-  double total = 0;
+SD_INLINE void sd_nearer_of(int dimension, const float *x, ptrdiff_t count, const float *entry, float *distance,
+                            double *total) {
   for (ptrdiff_t start = 0; start < count; start += LANES) {
     float lanes[WIDEST][LANES], here[LANES], sum = 0;
     sd_side_by_side(x + start * dimension, count - start, dimension, lanes);
@@ -40,14 +40,13 @@ SD_INLINE double sd_nearer_of(int dimension, const float *x, ptrdiff_t count, co
       *d = here[i] < *d ? here[i] : *d;
       sum += *d;
     }
-    total += sum;
+    *total += sum;
   }
-  return total;
 }
 
 SD_CLONES double sd_nearer(const float *x, ptrdiff_t count, const float *entry, int dimension, float *distance) {
   double total = 0;
-  SD_BY_DIMENSION(total = sd_nearer_of, dimension, x, count, entry, distance)
+  SD_BY_DIMENSION(sd_nearer_of, dimension, x, count, entry, distance, &total)
   return total;
 }
 

@@ -2,7 +2,7 @@
 #include "vector_lanes.h"
 #include "vector_math.h"
 
-enum { MOST = 256, BLOCK = 64 * LANES };
+enum { BLOCK = 64 * LANES };
 
 // Vectors side by side and their attention.
 typedef struct {
@@ -28,8 +28,8 @@ SD_INLINE void sd_add(const sums *block, int count, double *total) {
   }
 }
 
-// What is less than exp(-32) of the nearest centroid's attention counts as none: it cannot be seen beside it, and products
-// with it would be too small for normal floats, which costs more than the rest of the pass.
+// What is less than exp(-32) of the nearest centroid's attention counts as none, since it cannot be seen beside it. Kept
+// down to exp(-87), most attention times a gradient would be no normal float, which costs more than the rest of a pass.
 SD_INLINE float sd_attention_of(float logit) { return logit < -32 ? 0 : sd_expf(logit); }
 
 SD_INLINE void sd_attend(int dimension, const sd_vectors *s, ptrdiff_t start, group *g) {

@@ -3,7 +3,7 @@
 #include "clones.h"
 #include <stddef.h>
 
-enum { WIDEST = 8, LANES = 16 };
+enum { MOST = 256, WIDEST = 8, LANES = 16 };
 
 /// `[dimension][LANES]`; behind the last vector it stands again.
 SD_INLINE void sd_side_by_side(const float *x, ptrdiff_t count, int dimension, float lanes[WIDEST][LANES]) {

@@ -28,22 +28,21 @@ package struct VectorClustering: Sendable {
     for cell in cells.counts.indices where cells.counts[cell] > 0 {
       for e in 0..<d { next[cell * d + e] = Float(cells.sums[cell * d + e] / cells.counts[cell]) }
     }
-    for group in 0..<layout.groups {
-      let range = group * entries..<(group + 1) * entries
-      fill(range.filter { cells.counts[$0] == 0 }, group: group, of: &next)
+    let moved = Parallel.map(layout.groups) { group in
+      moves(of: (group * entries..<(group + 1) * entries).filter { cells.counts[$0] == 0 }, group: group)
+    }
+    for move in moved.joined() {
+      for e in 0..<d { next[move.cell * d + e] = elements.pointer[move.vector * d + e] }
     }
     return next
   }
 
-  /// Moves empty cells' entries to the vectors of their group that are farthest from theirs.
-  private func fill(_ empty: [Int], group: Int, of next: inout [Float]) {
-    guard !empty.isEmpty else { return }
-    let d = layout.vector
+  /// For empty cells the vectors of their group that are farthest from their entries.
+  private func moves(of empty: [Int], group: Int) -> [(cell: Int, vector: Int)] {
+    guard !empty.isEmpty else { return [] }
     let worst = layout.indexRange(group).map { (error: error($0, group * table.count / layout.groups), vector: $0) }
       .sorted { $0.error == $1.error ? $0.vector < $1.vector : $0.error > $1.error }
-    for (cell, source) in zip(empty, worst) where source.error > 0 {
-      for e in 0..<d { next[cell * d + e] = elements.pointer[source.vector * d + e] }
-    }
+    return zip(empty, worst).filter { $1.error > 0 }.map { ($0, $1.vector) }
   }
 
   private func error(_ vector: Int, _ start: Int) -> Float {

@@ -38,7 +38,7 @@ package final class NearestDistances {
         return piece.first { at in
           rest -= Double(distances[at])
           return rest < 0
-        } ?? piece.upperBound - 1
+        } ?? piece.last { distances[$0] > 0 } ?? piece.lowerBound
       }
       rest -= total
     }

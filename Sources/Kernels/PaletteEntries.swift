@@ -12,7 +12,7 @@ package enum PaletteEntries {
   ) -> Buffer {
     let y = Buffer(uninitialized: indices.count * vector)
     let pitch = table.count / groups
-    forEachPiece(indices, groups, vector) { group, range, indices in
+    mapPieces(indices, groups, vector) { group, range, indices in
       let largest = sd_gather_entries(
         table.pointer + group * pitch, Int32(pitch / vector), indices, range.count, Int32(vector),
         y.pointer + range.lowerBound * vector)
@@ -28,8 +28,9 @@ package enum PaletteEntries {
     _ elements: Buffer, _ indices: [UInt8], entries: Int, groups: Int = 1, vector: Int = 1
   ) -> (counts: [Double], sums: [Double]) {
     precondition(
-      elements.count == indices.count * vector, "palette: \(elements.count) numbers, \(indices.count) indices")
-    let parts = forEachPiece(indices, groups, vector) { group, range, indices in
+      elements.count == indices.count * vector && (1...256).contains(entries),
+      "palette: \(elements.count) numbers, \(indices.count) indices of \(entries) entries")
+    let parts = mapPieces(indices, groups, vector) { group, range, indices in
       var counts = [Double](repeating: 0, count: entries)
       var sums = [Double](repeating: 0, count: entries * vector)
       let largest = sd_sum_entries(
@@ -61,7 +62,7 @@ package enum PaletteEntries {
 
   /// The results of `body` for pieces of a fixed length, in order: its group, the vectors and their indices.
   @discardableResult
-  private static func forEachPiece<Result: Sendable>(
+  private static func mapPieces<Result: Sendable>(
     _ indices: [UInt8], _ groups: Int, _ vector: Int,
     _ body: @Sendable (Int, Range<Int>, UnsafePointer<UInt8>) -> Result
   ) -> [Result] {

@@ -78,6 +78,12 @@ package struct PlanarConvolution: Sendable {
       "convolution of \(x.count) elements with \(self)")
     let y = Buffer(uninitialized: batch * outputs * pixels)
     guard y.count > 0 else { return y }
+    guard depth > 0 else {
+      for plane in 0..<batch * outputs {
+        (y.pointer + plane * pixels).update(repeating: bias?[plane % outputs] ?? 0, count: pixels)
+      }
+      return y
+    }
     if let winograd {
       winograd.forward(x, weight: weight, bias: bias, into: y)
       return y
@@ -107,7 +113,7 @@ package struct PlanarConvolution: Sendable {
   private func forEachBlock(_ body: ([Part], Int) -> Void) {
     var parts: [Part] = []
     var filled = 0
-    let most = max(1, Self.columnLimit / max(1, depth))
+    let most = max(1, Self.columnLimit / depth)
     for image in 0..<batch {
       var first = 0
       while first < pixels {
@@ -127,7 +133,7 @@ package struct PlanarConvolution: Sendable {
 
   private func unfold(_ x: Buffer, _ parts: [Part], group: Int, into columns: Buffer) {
     let depth = depth
-    Parallel.ranges(depth, grain: max(1, 16384 / max(1, columns.count / max(1, depth)))) { rows in
+    Parallel.ranges(depth, grain: max(1, 16384 / max(1, columns.count / depth))) { rows in
       for row in rows {
         let (channel, tap) = row.quotientAndRemainder(dividingBy: kernel.height * kernel.width)
         let plane = group * (inputs / groups) + channel
@@ -177,7 +183,7 @@ package struct PlanarConvolution: Sendable {
     let outputs = self.outputs / groups
     let first = group * outputs
     let share = (outputs + 8 * Parallel.threads - 1) / (8 * Parallel.threads) * 8
-    let tile = max(8, min(share, max(16, Self.tileLimit / max(1, depth) / 8 * 8)))
+    let tile = max(8, min(share, max(16, Self.tileLimit / depth / 8 * 8)))
     let panels = parts.map { part in
       part.pixels.count % Panels.width == 0
         ? Panels(columns, offset: part.offset, stride: part.stride, rows: depth, columns: part.pixels.count) : nil

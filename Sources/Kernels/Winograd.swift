@@ -13,8 +13,8 @@ struct Winograd: Sendable {
   /// Whether images lie plane by plane, `[batch, channels, height, width]`, and not channels-last.
   let planar: Bool
 
-  /// Floats of transformed tiles at a time: 16 MB.
-  private static let tileLimit = 4 << 20
+  /// Floats of transformed tiles at a time, 16 MB, but no fewer tiles than make kernels worth their transform.
+  private static let tileLimit = 4 << 20, leastTiles = 512
 
   /// Nil where unfolding is faster: where the kernels are transformed for too few tiles, or the products are too small.
   init?(batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, planar: Bool) {
@@ -47,7 +47,7 @@ struct Winograd: Sendable {
   /// Rows of tiles of the whole batch, a block of them at a time.
   private func forEachBlock(channels: Int, _ body: (Range<Int>) -> Void) {
     let count = batch * rowsOfTiles
-    let most = max(1, Self.tileLimit / (36 * tilesInRow * channels))
+    let most = max((Self.leastTiles + tilesInRow - 1) / tilesInRow, Self.tileLimit / (36 * tilesInRow * channels))
     let blocks = (count + most - 1) / most
     for block in 0..<blocks {
       body(count * block / blocks..<count * (block + 1) / blocks)

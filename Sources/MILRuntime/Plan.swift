@@ -31,15 +31,17 @@ struct Plan: Sendable {
 }
 
 extension Plan.Step {
-  /// Whether the result may take the place of `x`, if no other value shares its elements.
-  var overwrites: Bool {
-    guard operation is any OverwritingOperation, let x = arguments["x"]?.first else { return false }
-    return released.contains(x)
+  /// The slot of the argument whose place the result may take, if no other value shares its elements.
+  var overwritten: Int? {
+    guard operation is any OverwritingOperation, let x = arguments["x"]?.first, released.contains(x),
+      arguments.values.joined().count(where: { $0 == x }) == 1
+    else { return nil }
+    return x
   }
 
   /// Whether nothing but this step reads the elements of `x`, a caller's or another shape of them included.
   private func isOnlyReader(_ values: inout [RuntimeValue?]) -> Bool {
-    guard overwrites, let slot = arguments["x"]?.first, let (type, shape) = values[slot].map({ ($0.type, $0.shape) }),
+    guard let slot = overwritten, let (type, shape) = values[slot].map({ ($0.type, $0.shape) }),
       case .floats(var elements)? = values[slot]?.storage
     else { return false }
     values[slot] = nil

@@ -253,17 +253,18 @@ struct Verifier {
     }
     let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory / 4 * 3)
     var alive = result.inputs.reduce(0) { $0 + bytes($1.slot) }
+    let given = Set(result.inputs.map(\.slot))
     for step in result.steps {
-      let results = step.outputs.reduce(0) { $0 + bytes($1) }
-      alive += step.overwrites ? 0 : results
+      // An input belongs to the caller.
+      let overwritten = step.overwritten.map { given.contains($0) ? 0 : bytes($0) } ?? 0
+      alive += step.outputs.reduce(-overwritten) { $0 + bytes($1) }
       guard alive <= limit else {
         throw .tooLarge(
           step.place, what: "\(alive) bytes of values at once",
           limit: "\(limit), three quarters of this machine's memory")
       }
       result.peakBytes = max(result.peakBytes, alive)
-      alive += step.overwrites ? results : 0
-      alive -= step.released.reduce(0) { $0 + bytes($1) }
+      alive -= step.released.reduce(-overwritten) { $0 + bytes($1) }
     }
   }
 }

@@ -129,4 +129,13 @@ import Testing
       }, bias: bias)
     #expect(relativeError(y, planar(expected, g.outputs).elements.map(Double.init)) < 1e-6)
   }
+
+  /// A program may say so: there is nothing to sum.
+  @Test func noInputs() {
+    let convolution = PlanarConvolution(
+      batch: 1, inputs: 0, height: 16, width: 16, outputs: 8, kernel: (1, 1), outHeight: 16, outWidth: 16)
+    let bias = numbers(8)
+    let y = convolution(Buffer([]), weight: { _, _ in }, bias: bias)
+    #expect((0..<8 * 256).allSatisfy { y[$0] == bias[$0 / 256] })
+  }
 }

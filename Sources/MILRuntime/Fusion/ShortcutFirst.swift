@@ -3,8 +3,8 @@ internal import MIL
 /// A residual block's shortcut before the block's other branch.
 ///
 /// Programs list the shortcut last, so that the block's input, often the largest value alive, would wait for it. Where
-/// the shortcut has fewer elements than its input, the other branch's first step, usually a norm, becomes the input's
-/// last reader and may write over it.
+/// the shortcut has fewer elements than its input, and the other branch begins with a step that can write over that, this
+/// becomes the input's last reader.
 struct ShortcutFirst {
   private let graph: StepGraph
 
@@ -16,10 +16,10 @@ struct ShortcutFirst {
     var isMoved = Set<Int>()
     for (index, step) in plan.steps.enumerated() {
       guard let input = step.arguments["x"]?.first, let users = graph.bothUsers(of: input), users.second == index,
-        users.first < index - 1, let maker = graph.maker(of: input),
+        users.first < index - 1, plan.steps[users.first].operation is any OverwritingOperation,
+        plan.steps[users.first].arguments["x"] == [input], let maker = graph.maker(of: input),
         step.arguments.values.joined().allSatisfy({ $0 == input || plan.constants[$0] != nil }),
-        let size = count(plan.steps[maker], input), let result = step.operation?.results.first?.shape,
-        result.reduce(1, *) < size
+        let size = elements(plan.steps[maker], [input]), let result = elements(step, step.outputs), result < size
       else { continue }
       moved[users.first, default: []].append(step)
       isMoved.insert(index)
@@ -29,9 +29,9 @@ struct ShortcutFirst {
     }
   }
 
-  /// Elements of one of a step's results.
-  private func count(_ step: Plan.Step, _ slot: Int) -> Int? {
-    guard let position = step.outputs.firstIndex(of: slot) else { return nil }
-    return step.operation?.results[position].shape?.reduce(1, *)
+  /// Elements of some of a step's results, if they are known beforehand.
+  private func elements(_ step: Plan.Step, _ slots: [Int]) -> Int? {
+    let shapes = zip(step.outputs, step.operation?.results ?? []).compactMap { slots.contains($0) ? $1.shape : nil }
+    return shapes.count == slots.count ? shapes.reduce(0) { $0 + $1.reduce(1, *) } : nil
   }
 }
