@@ -22,6 +22,26 @@ package struct FusedAttention: Sendable {
       return (offsets.max() ?? 0) + reach < buffer.count && (offsets.min() ?? 0) >= 0
     }
 
+    /// The same elements where they lay before a view of them was copied, or come to lie when it is filled; nil where
+    /// tokens or features are no whole axis of the view.
+    package func seen(through view: StridedView, tokens: Int, features: Int) -> Operand? {
+      let own = StridedView(shape: view.shape).strides
+      func axis(_ length: Int, _ stride: Int) -> Int? {
+        view.shape.indices.first { own[$0] == stride && view.shape[$0] == length }
+      }
+      guard let token = axis(tokens, tokenStride), let feature = axis(features, featureStride), token != feature,
+        view.strides.allSatisfy({ $0 > 0 }),
+        offsets.allSatisfy({ offset in
+          offset >= 0 && offset < view.count
+            && [token, feature].allSatisfy { offset / own[$0] % view.shape[$0] == 0 }
+        })
+      else { return nil }
+      let places = offsets.map { offset in
+        view.shape.indices.reduce(view.offset) { $0 + offset / own[$1] % view.shape[$1] * view.strides[$1] }
+      }
+      return Operand(offsets: places, tokenStride: view.strides[token], featureStride: view.strides[feature])
+    }
+
     var layout: sd_attention_layout {
       sd_attention_layout(token_stride: tokenStride, feature_stride: featureStride)
     }
@@ -49,6 +69,25 @@ package struct FusedAttention: Sendable {
     self.o = o
   }
 
+  /// All heads of some; nil unless they differ by where they lie alone.
+  package init?(joining parts: [FusedAttention]) {
+    guard let first = parts.first else { return nil }
+    func joined(_ operand: (FusedAttention) -> Operand) -> Operand {
+      Operand(
+        offsets: parts.flatMap { operand($0).offsets }, tokenStride: operand(first).tokenStride,
+        featureStride: operand(first).featureStride)
+    }
+    self.init(
+      queries: first.queries, keys: first.keys, features: first.features, scale: first.scale, q: joined(\.q),
+      k: joined(\.k), v: joined(\.v), o: joined(\.o))
+    guard parts.allSatisfy({ part in
+      (part.queries, part.keys, part.features, part.scale) == (queries, keys, features, scale)
+        && zip([part.q, part.k, part.v, part.o], [q, k, v, o]).allSatisfy {
+          ($0.tokenStride, $0.featureStride) == ($1.tokenStride, $1.featureStride)
+        }
+    }) else { return nil }
+  }
+
   private var heads: Int { q.offsets.count }
 
   private var head: sd_attention_head {
@@ -72,9 +111,10 @@ package struct FusedAttention: Sendable {
     // Every piece turns keys and values around first: not too many pieces.
     let pieces = max(1, min(2 * Parallel.threads / max(1, heads), queries / 192))
     let grain = max(1, 500_000 * pieces / max(1, queries * keys * features))
-    Parallel.ranges(heads * pieces, grain: grain) { range in
+    let parts = (0..<heads * pieces).cut(length: min(grain, max(1, heads * pieces / Parallel.threads)))
+    Parallel.forEach(parts.count) { part in
       let scratch = Buffer(uninitialized: sd_attention_forward_scratch(keys, features))
-      for index in range {
+      for index in parts[part] {
         let (head, piece) = (index / pieces, index % pieces)
         sd_attention_forward(
           self.head, q.pointer + self.q.offsets[head], k.pointer + self.k.offsets[head],

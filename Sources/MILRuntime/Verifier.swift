@@ -40,6 +40,7 @@ struct Verifier {
     }
     try checkInterface()
     result.steps = AttentionFusion(result)(result)
+    result.steps = HeadFusion(result)(result)
     result.steps = GroupNormFusion(result)(result)
     result.steps = ShortcutFirst(result)(result)
     releaseEarly()

@@ -19,6 +19,13 @@ import Testing
     for (a, b) in zip(fused.y.elements.elements, spelled.y.elements.elements) { #expect(abs(a - b) < 2e-6) }
   }
 
+  /// Heads that a program slices and joins are computed together, bit for bit as one by one.
+  @Test func heads() throws {
+    let (fused, spelled) = try both("heads") { program in try heads(program) }
+    #expect(fused.y.elements.elements == spelled.y.elements.elements)
+    #expect(fused.peak < spelled.peak)
+  }
+
   @Test(arguments: [false, true]) func groupNorm(silu: Bool) throws {
     let (fused, spelled) = try both("group_norm_\(silu)") { program in
       try groupNorm(program.input("x", .float16, image), program, silu: silu)
@@ -136,6 +143,37 @@ import Testing
   }
 
   private var image: [Int] { [2, 8, 6, 5] }
+
+  private func heads(_ program: ProgramBuilder) throws -> Chain {
+    let (b, h, d, n, m) = (2, 3, 8, 20, 12)
+    let q = program.input("q", .float16, [b, h * d, 1, n])
+    let k = program.input("k", .float16, [b, m, 1, h * d])
+    let v = program.input("v", .float16, [b, h * d, 1, m])
+    func slice(_ x: Operand, _ head: Int, axis: Int) throws -> Operand {
+      var (begin, end) = ([0, 0, 0, 0], x.shape)
+      (begin[axis], end[axis]) = (head * d, (head + 1) * d)
+      let shape = zip(begin, end).map { $1 - $0 }
+      return try program.operation(
+        "slice_by_index", name: "\(x.name)_\(head)", ["x": .value(x), "begin": .ints(begin), "end": .ints(end)],
+        .float16, shape)
+    }
+    let parts = try (0..<h).map { head -> Operand in
+      let (key, query) = (try slice(k, head, axis: 3), try slice(q, head, axis: 1))
+      let scores = try program.operation(
+        "einsum", name: "scores_\(head)",
+        ["values": .values([key, query]), "equation": .text("bkhc,bchq->bkhq")], .float16, [b, m, 1, n])
+      let weights = try program.operation(
+        "softmax", name: "weights_\(head)", ["x": .value(scores), "axis": .int(1)], .float16, scores.shape)
+      return try program.operation(
+        "einsum", name: "part_\(head)",
+        ["values": .values([try slice(v, head, axis: 1), weights]), "equation": .text("bchk,bkhq->bchq")],
+        .float16, [b, d, 1, n])
+    }
+    let y = try program.operation(
+      "concat", name: "y", ["values": .values(parts), "axis": .int(1), "interleave": .bool(false)], .float16,
+      [b, h * d, 1, n])
+    return (y, parts[1])
+  }
 
   private func groupNorm(_ input: Operand, _ program: ProgramBuilder, silu: Bool) throws -> Chain {
     let (full, grouped, moments) = (image, [2, 4, 2, 6, 5], [2, 4, 1, 1, 1])

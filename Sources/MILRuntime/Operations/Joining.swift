@@ -46,7 +46,8 @@ struct Concatenation: MILOperation {
 
   let results: [TensorType]
   private let shape: [Int]
-  private let targets: [StridedView]
+  /// Where each value lies in the result.
+  let targets: [StridedView]
 
   init(_ call: Call) throws(MILError) {
     let values = try call.types("values")

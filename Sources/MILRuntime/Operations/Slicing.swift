@@ -14,7 +14,7 @@ struct SliceByIndex: MILOperation {
   ]
 
   let results: [TensorType]
-  private let view: StridedView
+  let view: StridedView
   private let shape: [Int]
 
   init(_ call: Call) throws(MILError) {
