@@ -80,12 +80,14 @@ package struct FusedAttention: Sendable {
     self.init(
       queries: first.queries, keys: first.keys, features: first.features, scale: first.scale, q: joined(\.q),
       k: joined(\.k), v: joined(\.v), o: joined(\.o))
-    guard parts.allSatisfy({ part in
-      (part.queries, part.keys, part.features, part.scale) == (queries, keys, features, scale)
-        && zip([part.q, part.k, part.v, part.o], [q, k, v, o]).allSatisfy {
-          ($0.tokenStride, $0.featureStride) == ($1.tokenStride, $1.featureStride)
-        }
-    }) else { return nil }
+    guard
+      parts.allSatisfy({ part in
+        (part.queries, part.keys, part.features, part.scale) == (queries, keys, features, scale)
+          && zip([part.q, part.k, part.v, part.o], [q, k, v, o]).allSatisfy {
+            ($0.tokenStride, $0.featureStride) == ($1.tokenStride, $1.featureStride)
+          }
+      })
+    else { return nil }
   }
 
   private var heads: Int { q.offsets.count }

@@ -21,7 +21,9 @@ struct HeadFusion {
 
   private func joined(endingAt index: Int, _ plan: Plan) -> (absorbed: [Int], step: Plan.Step)? {
     let last = plan.steps[index]
-    guard let concatenation = last.operation as? Concatenation, let values = last.arguments["values"] else { return nil }
+    guard let concatenation = last.operation as? Concatenation, let values = last.arguments["values"] else {
+      return nil
+    }
     var absorbed: [Int] = []
     var heads: [FusedAttention] = []
     var arguments: [String: [Int]]?
