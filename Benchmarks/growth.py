@@ -30,7 +30,7 @@ def run(*words):
 
 
 def measured(size, latents, batch):
-    """Seconds a step, the median of three, and GiB at the job's peak."""
+    """Seconds a step, the mean of three, and GiB at the job's peak."""
     name = f"{size}-{latents}-{batch}"
     kept = f"{arguments.folder}/{name}.figures.json"
     if not os.path.exists(kept):
