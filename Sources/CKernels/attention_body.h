@@ -1,8 +1,8 @@
 // Included by each_target.h.
 #include "product_body.h"
 
-// exp(in - shift) as a power of two, never below exp(-60): products with smaller ones would not be normal floats, which cost
-// a hundred times as much.
+// exp(in - shift) as a power of two, never below exp(-60): gradients times much smaller ones would be below the normal
+// floats, which processors multiply slowly.
 STATIC void NAME(exponentials)(const float *in, float shift, lanes *out) {
   lanes x = LARGER(LOAD(in) - shift, (lanes){0} - 60.0f);
   // The lowest bits of the sum hold the nearest whole number.

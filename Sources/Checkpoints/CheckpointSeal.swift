@@ -21,11 +21,7 @@ enum CheckpointSeal {
 
   /// Checks the file in pieces on all cores.
   private static func checksum(of file: MappedFile) -> CRC32 {
-    let piece = 16 << 20
-    let count = max(0, file.count - byteCount)
-    let ranges = stride(from: 0, to: count, by: piece).map {
-      byteCount + $0..<byteCount + min($0 + piece, count)
-    }
+    let ranges = (byteCount..<max(byteCount, file.count)).cut(length: 16 << 20)
     let checksums = ParallelChecksums.compute(ranges.count) { index in
       // A full-size checkpoint is as large as all memory that the run has left.
       defer { file.forget(ranges[index]) }

@@ -69,7 +69,9 @@ package struct WeightHistogram: Sendable {
   private init(_ weights: WeightKeys) throws(ClusteringError) {
     let (keys, counts) = weights.occupied()
     // Keys ascend, and those that are not finite lie at the ends.
-    guard [keys.first, keys.last].allSatisfy({ $0.map { WeightKeys.isFinite(Int($0)) } ?? true }) else {
+    guard let first = keys.first, let last = keys.last, WeightKeys.isFinite(Int(first)),
+      WeightKeys.isFinite(Int(last))
+    else {
       let valid = keys.indices.reduce(0) { WeightKeys.isFinite(Int(keys[$1])) ? $0 + Int(counts[$1]) : $0 }
       throw .nonFiniteWeights(
         count: weights.range.count - valid, firstIndex: Self.firstInvalid(weights))

@@ -4,8 +4,8 @@ package import Foundation
 /// A block of 32-bit floats that kernels read and write.
 ///
 /// Memory is 64-byte aligned and comes from ``BufferPool``, because a training step asks for the same sizes again and
-/// again and fresh pages cost as much as the arithmetic on them. A buffer is written once, by the code that made it,
-/// and only read after it was shared: that discipline, not a lock, makes it `Sendable`.
+/// again and fresh pages cost as much as the arithmetic on them. A buffer is written by the code that made it, and only
+/// read after it was shared, until a single owner is left: that discipline, not a lock, makes it `Sendable`.
 ///
 /// A buffer held by a variable lives to the end of the calls that take its `pointer`. One reached through an element of
 /// an array does not: the optimizer may let go of the array first. Kernels therefore name their buffers.

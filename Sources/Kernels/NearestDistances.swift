@@ -2,7 +2,7 @@ internal import CKernels
 
 /// Squared distances of vectors to the nearest of what was chosen so far, for choices in proportion to them
 /// (k-means++, Arthur & Vassilvitskii 2007).
-package final class NearestDistances {
+package struct NearestDistances: Sendable {
   private let elements: Buffer
   private let range: Range<Int>
   private let dimension: Int
@@ -27,7 +27,7 @@ package final class NearestDistances {
   /// - Returns: its number within the range.
   package func choose(after entry: [Float], _ share: Double) -> Int {
     precondition(entry.count == dimension, "distances: to \(entry.count) numbers")
-    let totals = Parallel.map(pieces.count) { [distances, elements, pieces, range, dimension] piece in
+    let totals = Parallel.map(pieces.count) { piece in
       sd_nearer(
         elements.pointer + (range.lowerBound + pieces[piece].lowerBound) * dimension, pieces[piece].count, entry,
         Int32(dimension), distances.pointer + pieces[piece].lowerBound)

@@ -62,7 +62,7 @@ extension Parallel {
 
 extension Range<Int> {
   /// Ranges of a length, one behind the other; the last may be shorter.
-  func cut(length: Int) -> [Range<Int>] {
+  package func cut(length: Int) -> [Range<Int>] {
     stride(from: lowerBound, to: upperBound, by: length).map { $0..<Swift.min(upperBound, $0 + length) }
   }
 

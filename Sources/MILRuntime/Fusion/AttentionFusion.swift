@@ -9,22 +9,16 @@ protocol MatrixProductOperation: MILOperation {
 /// Attention that a program spells out as product, perhaps a scale, softmax and product, in any arrangement of its
 /// operands, becomes one step whose scores never exist as a whole.
 struct AttentionFusion {
-  private var graph: StepGraph
+  private let graph: StepGraph
 
   init(_ plan: Plan) { graph = StepGraph(plan) }
 
   /// The steps with every such chain in the place of its last step.
   func callAsFunction(_ plan: Plan) -> [Plan.Step] {
-    var steps: [Plan.Step?] = plan.steps
-    for index in plan.steps.indices {
-      guard let chain = chain(endingAt: index, plan) else { continue }
-      for absorbed in chain.absorbed { steps[absorbed] = nil }
-      steps[index] = chain.step
-    }
-    return steps.compactMap { $0 }
+    plan.fusing { chain(endingAt: $0, plan) }
   }
 
-  private func chain(endingAt index: Int, _ plan: Plan) -> (absorbed: [Int], step: Plan.Step)? {
+  private func chain(endingAt index: Int, _ plan: Plan) -> Plan.Fused? {
     let last = plan.steps[index]
     guard let values = last.operation as? any MatrixProductOperation, let operands = Self.operands(last) else {
       return nil
@@ -47,7 +41,7 @@ struct AttentionFusion {
           "value": [operands[1 - side]],
         ], outputs: last.outputs, declared: last.declared,
         operation: FusedAttentionStep(attention: attention, results: values.results))
-      return (between + [softmaxIndex, scoreIndex], step)
+      return Plan.Fused(absorbed: between + [softmaxIndex, scoreIndex], last: index, step: step)
     }
     return nil
   }

@@ -10,13 +10,7 @@ struct GroupNormFusion {
 
   /// The steps with every such chain in the place of its last step.
   func callAsFunction(_ plan: Plan) -> [Plan.Step] {
-    var steps: [Plan.Step?] = plan.steps
-    for index in plan.steps.indices {
-      guard let chain = Chain(endingAt: index, plan, graph) else { continue }
-      for absorbed in chain.absorbed { steps[absorbed] = nil }
-      steps[chain.last] = chain.step(plan)
-    }
-    return steps.compactMap { $0 }
+    plan.fusing { Chain(endingAt: $0, plan, graph)?.fused(plan) }
   }
 
   private struct Chain {
@@ -75,15 +69,16 @@ struct GroupNormFusion {
       }
     }
 
-    func step(_ plan: Plan) -> Plan.Step? {
+    func fused(_ plan: Plan) -> Plan.Fused? {
       guard let operation = plan.steps[norm].operation as? PerChannelNorm else { return nil }
       let end = plan.steps[last]
       var arguments = plan.steps[norm].arguments
       arguments["x"] = [input]
-      return Plan.Step(
+      let step = Plan.Step(
         kind: end.kind, place: end.place, arguments: arguments, outputs: end.outputs, declared: end.declared,
         operation: FusedGroupNormStep(
           norm: operation, groups: groups, epsilon: epsilon, silu: last != norm, results: operation.results))
+      return Plan.Fused(absorbed: absorbed, last: last, step: step)
     }
   }
 }

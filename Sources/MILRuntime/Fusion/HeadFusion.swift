@@ -10,16 +10,10 @@ struct HeadFusion {
 
   /// The steps with the attention of all heads in the place of the `concat`.
   func callAsFunction(_ plan: Plan) -> [Plan.Step] {
-    var steps: [Plan.Step?] = plan.steps
-    for index in plan.steps.indices {
-      guard let (absorbed, step) = joined(endingAt: index, plan) else { continue }
-      for index in absorbed { steps[index] = nil }
-      steps[index] = step
-    }
-    return steps.compactMap { $0 }
+    plan.fusing { joined(endingAt: $0, plan) }
   }
 
-  private func joined(endingAt index: Int, _ plan: Plan) -> (absorbed: [Int], step: Plan.Step)? {
+  private func joined(endingAt index: Int, _ plan: Plan) -> Plan.Fused? {
     let last = plan.steps[index]
     guard let concatenation = last.operation as? Concatenation, let values = last.arguments["values"] else {
       return nil
@@ -48,7 +42,7 @@ struct HeadFusion {
     let step = Plan.Step(
       kind: last.kind, place: last.place, arguments: arguments, outputs: last.outputs, declared: last.declared,
       operation: FusedAttentionStep(attention: all, results: concatenation.results))
-    return (absorbed, step)
+    return Plan.Fused(absorbed: absorbed, last: index, step: step)
   }
 
   /// Where an operand's elements lie before they are sliced, if they are.

@@ -31,3 +31,23 @@ struct StepGraph {
     return user[0]
   }
 }
+
+extension Plan {
+  /// A step that takes the place of the last one of a chain.
+  struct Fused {
+    let absorbed: [Int]
+    let last: Int
+    let step: Step
+  }
+
+  /// The steps with every chain that `chain` finds, asked for each step in turn, as one step.
+  func fusing(_ chain: (_ index: Int) -> Fused?) -> [Step] {
+    var fused: [Step?] = steps
+    for index in steps.indices {
+      guard let found = chain(index) else { continue }
+      for absorbed in found.absorbed { fused[absorbed] = nil }
+      fused[found.last] = found.step
+    }
+    return fused.compactMap { $0 }
+  }
+}
