@@ -27,6 +27,42 @@ SD_CLONES void sd_nearest_vectors(const float *x, ptrdiff_t count, const float *
   SD_BY_DIMENSION(sd_nearest_of, dimension, x, count, table, entries, nearest)
 }
 
+// Entries in ascending order and what lies halfway between neighbours, infinity behind the last.
+typedef struct {
+  uint8_t order[MOST];
+  float midpoints[MOST];
+  int span;  // a power of two, not below the number of entries
+} ladder;
+
+SD_INLINE ladder sd_ladder(const float *table, int entries) {
+  ladder l = {.span = 1};
+  while (l.span < entries) l.span *= 2;
+  // By insertion: entries mostly ascend already.
+  for (int j = 0; j < entries; j++) {
+    int at = j;
+    for (; at > 0 && table[l.order[at - 1]] > table[j]; at--) l.order[at] = l.order[at - 1];
+    l.order[at] = (uint8_t)j;
+  }
+  for (int j = 0; j < l.span; j++)
+    l.midpoints[j] = j + 1 < entries ? (table[l.order[j]] + table[l.order[j + 1]]) / 2 : __builtin_inff();
+  for (int j = 1; j < entries; j++)
+    if (table[l.order[j]] == table[l.order[j - 1]]) l.order[j] = l.order[j - 1];
+  return l;
+}
+
+// A number's place is how many midpoints are below it, found by halving.
+SD_CLONES void sd_nearest_numbers(const float *x, ptrdiff_t count, const float *table, int entries, uint8_t *nearest) {
+  const ladder l = sd_ladder(table, entries);
+  for (ptrdiff_t start = 0; start < count; start += LANES) {
+    float lanes[WIDEST][LANES];
+    int32_t at[LANES] = {0};
+    sd_side_by_side(x + start, count - start, 1, lanes);
+    for (int step = l.span / 2; step > 0; step /= 2)
+      for (int i = 0; i < LANES; i++) at[i] += lanes[0][i] > l.midpoints[at[i] + step - 1] ? step : 0;
+    for (int i = 0; i < LANES && start + i < count; i++) nearest[start + i] = l.order[at[i]];
+  }
+}
+
 SD_INLINE void sd_nearer_of(int dimension, const float *x, ptrdiff_t count, const float *entry, float *distance,
                             double *total) {
   for (ptrdiff_t start = 0; start < count; start += LANES) {

@@ -32,6 +32,17 @@ SD_INLINE void sd_add(const sums *block, int count, double *total) {
 // down to exp(-87), most attention times a gradient would be no normal float, which costs more than the rest of a pass.
 SD_INLINE float sd_attention_of(float logit) { return logit < -32 ? 0 : sd_expf(logit); }
 
+// Of two centroids, from squared distances: one exponential is enough.
+SD_INLINE void sd_attend_to_two(float inverse, group *g) {
+  for (int i = 0; i < LANES; i++) {
+    const float ahead = (g->a[1][i] - g->a[0][i]) * inverse;
+    const float less = sd_attention_of(-__builtin_fabsf(ahead));
+    const float nearer = i < g->count ? 1 / (1 + less) : 0;
+    g->a[0][i] = ahead < 0 ? nearer * less : nearer;
+    g->a[1][i] = ahead < 0 ? nearer : nearer * less;
+  }
+}
+
 SD_INLINE void sd_attend(int dimension, const sd_vectors *s, ptrdiff_t start, group *g) {
   float least[LANES], total[LANES];
   g->count = s->count - start < LANES ? s->count - start : LANES;
@@ -40,6 +51,10 @@ SD_INLINE void sd_attend(int dimension, const sd_vectors *s, ptrdiff_t start, gr
   for (int j = 0; j < s->k; j++) {
     sd_squared_distances(g->x, s->centroids + j * dimension, dimension, g->a[j]);
     for (int i = 0; i < LANES; i++) least[i] = g->a[j][i] < least[i] ? g->a[j][i] : least[i];
+  }
+  if (s->k == 2) {
+    sd_attend_to_two(s->inverse, g);
+    return;
   }
   for (int j = 0; j < s->k; j++)
     for (int i = 0; i < LANES; i++) {
@@ -131,7 +146,7 @@ SD_INLINE void sd_pullback_iteration(int dimension, sd_vectors s, const float *t
 }
 
 SD_INLINE void sd_pullback_readout(int dimension, sd_vectors s, const float *targets, const float *dy, float bound,
-                                   float *dx, double *target, double *centroid) {
+                                   float *dx, double *target, double *centroid, ptrdiff_t *shortened) {
   group g;
   sums first, second;
   float p[MOST][LANES], own[WIDEST][LANES], given[WIDEST][LANES];
@@ -150,35 +165,45 @@ SD_INLINE void sd_pullback_readout(int dimension, sd_vectors s, const float *tar
           }
       }
       sd_paths(dimension, &s, &g, p, own, &second);
-      for (int i = 0; i < g.count; i++) {
-        float length = 0, limit = 0;
-        for (int e = 0; e < dimension; e++) {
-          length += own[e][i] * own[e][i];
-          limit += given[e][i] * given[e][i] * bound * bound;
+      float length[LANES] = {0}, limit[LANES] = {0}, factor[LANES];
+      for (int e = 0; e < dimension; e++)
+        for (int i = 0; i < LANES; i++) {
+          length[i] += own[e][i] * own[e][i];
+          limit[i] += given[e][i] * given[e][i] * bound * bound;
         }
-        const float factor = length > limit ? sqrtf(limit / length) : 1;
-        for (int e = 0; e < dimension; e++) dx[(at + i) * dimension + e] = -own[e][i] * factor;
+      for (int i = 0; i < LANES; i++) {
+        factor[i] = length[i] > limit[i] ? __builtin_elementwise_sqrt(limit[i] / length[i]) : 1;
+        *shortened += length[i] > limit[i];
       }
+      for (int i = 0; i < g.count; i++)
+        for (int e = 0; e < dimension; e++) dx[(at + i) * dimension + e] = -own[e][i] * factor[i];
     }
     sd_add(&first, s.k * dimension, target);
     sd_add(&second, s.k * dimension, centroid);
   }
 }
 
+// With two numbers to choose from, their attention stays in registers; with four it is spilled and gains nothing.
+#define SD_BY_SHAPE(function, s, ...)                            \
+  if (s.dimension == 1 && s.k == 2) function(1, s, __VA_ARGS__); \
+  else SD_BY_DIMENSION(function, s.dimension, s, __VA_ARGS__)
+
 SD_CLONES void sd_vectors_moments(sd_vectors s, double *sum, double *moment) {
-  SD_BY_DIMENSION(sd_moments, s.dimension, s, sum, moment)
+  SD_BY_SHAPE(sd_moments, s, sum, moment)
 }
 
 SD_CLONES void sd_vectors_mix(sd_vectors s, const float *targets, float *y) {
-  SD_BY_DIMENSION(sd_mix, s.dimension, s, targets, y)
+  SD_BY_SHAPE(sd_mix, s, targets, y)
 }
 
 SD_CLONES void sd_vectors_pullback_iteration(sd_vectors s, const float *targets, const float *slopes, float *dx,
                                              double *centroid) {
-  SD_BY_DIMENSION(sd_pullback_iteration, s.dimension, s, targets, slopes, dx, centroid)
+  SD_BY_SHAPE(sd_pullback_iteration, s, targets, slopes, dx, centroid)
 }
 
-SD_CLONES void sd_vectors_pullback_readout(sd_vectors s, const float *targets, const float *dy, float bound,
-                                           float *dx, double *target, double *centroid) {
-  SD_BY_DIMENSION(sd_pullback_readout, s.dimension, s, targets, dy, bound, dx, target, centroid)
+SD_CLONES ptrdiff_t sd_vectors_pullback_readout(sd_vectors s, const float *targets, const float *dy, float bound,
+                                                float *dx, double *target, double *centroid) {
+  ptrdiff_t shortened = 0;
+  SD_BY_SHAPE(sd_pullback_readout, s, targets, dy, bound, dx, target, centroid, &shortened)
+  return shortened;
 }

@@ -7,8 +7,13 @@ enum { MOST = 256, WIDEST = 8, LANES = 16 };
 
 /// `[dimension][LANES]`; behind the last vector it stands again.
 SD_INLINE void sd_side_by_side(const float *x, ptrdiff_t count, int dimension, float lanes[WIDEST][LANES]) {
-  for (int e = 0; e < dimension; e++)
-    for (int i = 0; i < LANES; i++) lanes[e][i] = x[(i < count ? i : count - 1) * dimension + e];
+  if (count >= LANES) {
+    for (int e = 0; e < dimension; e++)
+      for (int i = 0; i < LANES; i++) lanes[e][i] = x[i * dimension + e];
+  } else {
+    for (int e = 0; e < dimension; e++)
+      for (int i = 0; i < LANES; i++) lanes[e][i] = x[(i < count ? i : count - 1) * dimension + e];
+  }
 }
 
 SD_INLINE void sd_squared_distances(float x[WIDEST][LANES], const float *centroid, int dimension, float *distance) {

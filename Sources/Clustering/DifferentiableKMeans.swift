@@ -5,56 +5,64 @@ internal import Kernels
 ///
 ///     a_uj = softmax_j(-d(u, c_j)/τ)     c⁺_j = Σ_u n_u a_uj u / Σ_u n_u a_uj
 ///
-/// and then the soft value of each row, table_u = Σ_j a_uj c_j. Nothing of size rows × centroids is
-/// kept.
+/// and then the soft value of each row, table_u = Σ_j a_uj c_j. Only centroids are kept: what is asked of a solution is
+/// asked with its histogram.
 package struct DifferentiableKMeans: Sendable {
-  package let histogram: WeightHistogram
   package let options: ClusteringOptions
   /// c⁰…cᵀ, each ascending.
   package let trajectory: [[Double]]
   /// Σ_u n_u a_uj of each iteration; at a fixed point, of the final centroids as last entry.
   package let sums: [[Double]]
-  /// The soft value of each row.
-  package let table: [Double]
   /// Whether the forward ended at a fixed point, as implicit gradients need.
   package let isFixedPoint: Bool
-  private let attention: SoftAttention
+  /// With its column among ascending centroids.
+  private let variant: SoftAttention.Variant?
 
   package init(
     _ histogram: WeightHistogram, centroids: [Double], options: ClusteringOptions
   ) throws(ClusteringError) {
     try options.validate(centroids: centroids)
-    self.histogram = histogram
     self.options = options
     let order = centroids.indices.sorted { centroids[$0] < centroids[$1] }
     var variant = options.variant
     if let column = variant?.offsetColumn {
       variant!.offsetColumn = order.firstIndex(of: column) ?? order.count
     }
-    var attention = SoftAttention(
-      values: histogram.values, centroids: order.map { centroids[$0] },
-      temperature: options.temperature, distance: options.distance, precision: options.precision,
-      cutoff: options.cutoff, variant: variant)
+    self.variant = variant
+    var attention = Self.attention(histogram, order.map { centroids[$0] }, options, variant)
     if options.gradient == .implicit || options.gradient == .jacobianFree,
       let fixed = FixedPoint(attention, masses: histogram.masses, scale: histogram.variance)
     {
-      attention.centroids = fixed.centroids
       trajectory = [fixed.centroids]
       sums = [fixed.sums]
       isFixedPoint = true
     } else {
       (trajectory, sums) = Self.iterate(&attention, histogram.masses, options)
       isFixedPoint = false
-      if options.readout == .previous {
-        attention.centroids = trajectory[trajectory.count - 2]
-      }
     }
-    self.attention = attention
-    table = attention.mix(trajectory.last!)
   }
 
   /// The final centroids, ascending.
   package var centroids: [Double] { trajectory.last! }
+
+  /// The soft value of each row of the histogram that this is a solution for.
+  package func table(_ histogram: WeightHistogram) -> [Double] { readout(histogram).mix(centroids) }
+
+  /// The attention that soft values are mixed with.
+  private func readout(_ histogram: WeightHistogram) -> SoftAttention {
+    let isPrevious = options.readout == .previous && !isFixedPoint
+    return Self.attention(
+      histogram, isPrevious ? trajectory[trajectory.count - 2] : centroids, options, variant)
+  }
+
+  private static func attention(
+    _ histogram: WeightHistogram, _ centroids: [Double], _ options: ClusteringOptions,
+    _ variant: SoftAttention.Variant?
+  ) -> SoftAttention {
+    SoftAttention(
+      values: histogram.values, centroids: centroids, temperature: options.temperature,
+      distance: options.distance, precision: options.precision, cutoff: options.cutoff, variant: variant)
+  }
 
   private static func iterate(
     _ attention: inout SoftAttention, _ masses: [Double], _ options: ClusteringOptions
@@ -94,15 +102,19 @@ package struct DifferentiableKMeans: Sendable {
   }
 
   /// - Parameter upstream: G_u, the sum of ∂L/∂table over the weights of each row.
-  package func gradient(_ upstream: [Double]) -> Gradient {
-    precondition(
-      upstream.count == table.count, "gradient: \(upstream.count) for \(table.count) rows")
+  package func gradient(_ histogram: WeightHistogram, _ upstream: [Double]) -> Gradient {
+    let rows = histogram.values.count
+    precondition(upstream.count == rows, "gradient: \(upstream.count) for \(rows) rows")
     if options.gradient == .straightThrough {
       return Gradient(
-        gain: table.map { _ in 1 }, shared: table.map { _ in 0 }, method: .straightThrough)
+        gain: [Double](repeating: 1, count: rows), shared: [Double](repeating: 0, count: rows),
+        method: .straightThrough)
     }
+    let attention = readout(histogram)
     let readout = attention.pullbackReadout(gradients: upstream, targets: centroids)
-    var result = isFixedPoint ? implicit(readout) : unrolled(readout)
+    var result =
+      isFixedPoint
+      ? implicit(attention, histogram.masses, readout) : unrolled(attention, histogram.masses, readout)
     if let bound = options.maximumGain {
       let clipped = zip(result.gain, histogram.masses).reduce(0) { abs($1.0) > bound ? $0 + $1.1 : $0 }
       result.clippedShare = clipped / histogram.masses.reduce(0, +)
@@ -111,8 +123,10 @@ package struct DifferentiableKMeans: Sendable {
     return result
   }
 
-  private func unrolled(_ readout: SoftAttention.ReadoutPullback) -> Gradient {
-    var shared = [Double](repeating: 0, count: table.count)
+  private func unrolled(
+    _ attention: SoftAttention, _ masses: [Double], _ readout: SoftAttention.ReadoutPullback
+  ) -> Gradient {
+    var shared = [Double](repeating: 0, count: masses.count)
     var cotangent = readout.targets
     // γ' goes to the centroids that the read-out's attention was computed from.
     if options.readout == .fresh { cotangent = zip(cotangent, readout.centroids).map(+) }
@@ -121,7 +135,7 @@ package struct DifferentiableKMeans: Sendable {
       attention.centroids = trajectory[iteration]
       let slopes = SoftAttention.slopes(cotangent, sums[iteration])
       var previous = attention.pullbackIteration(
-        masses: histogram.masses, targets: trajectory[iteration + 1], slopes: slopes,
+        masses: masses, targets: trajectory[iteration + 1], slopes: slopes,
         shared: &shared)
       for j in previous.indices {
         if options.readout == .previous && iteration == sums.count - 1 {
@@ -136,33 +150,37 @@ package struct DifferentiableKMeans: Sendable {
   }
 
   /// (D - Kᵀ) r = γ + γ', D = diag(sums), K the coupling; then r takes the place of γ_j / S_j.
-  private func implicit(_ readout: SoftAttention.ReadoutPullback) -> Gradient {
+  private func implicit(
+    _ attention: SoftAttention, _ masses: [Double], _ readout: SoftAttention.ReadoutPullback
+  ) -> Gradient {
     let total = zip(readout.targets, readout.centroids).map(+)
     let sums = sums[0]
     var slopes = SoftAttention.slopes(total, sums)
     if options.gradient == .implicit {
-      let system = FixedPoint.system(attention, masses: histogram.masses, sums: sums)
+      let system = FixedPoint.system(attention, masses: masses, sums: sums)
       if let solution = FixedPoint.solveTransposed(system, total, attention.distance) {
         slopes = solution
       } else {
-        return unrolledFromFixedPoint(readout)
+        return unrolledFromFixedPoint(attention, masses, readout)
       }
     }
-    var shared = [Double](repeating: 0, count: table.count)
+    var shared = [Double](repeating: 0, count: masses.count)
     _ = attention.pullbackIteration(
-      masses: histogram.masses, targets: centroids, slopes: slopes, shared: &shared)
+      masses: masses, targets: centroids, slopes: slopes, shared: &shared)
     return Gradient(
       gain: readout.gain, shared: shared, method: options.gradient,
       adjoint: zip(slopes, sums).map(*))
   }
 
   /// At a fixed point every iteration is the same, so unrolling repeats one pullback.
-  private func unrolledFromFixedPoint(_ readout: SoftAttention.ReadoutPullback) -> Gradient {
-    var shared = [Double](repeating: 0, count: table.count)
+  private func unrolledFromFixedPoint(
+    _ attention: SoftAttention, _ masses: [Double], _ readout: SoftAttention.ReadoutPullback
+  ) -> Gradient {
+    var shared = [Double](repeating: 0, count: masses.count)
     var cotangent = zip(readout.targets, readout.centroids).map(+)
     for _ in 0..<options.iterations {
       cotangent = attention.pullbackIteration(
-        masses: histogram.masses, targets: centroids,
+        masses: masses, targets: centroids,
         slopes: SoftAttention.slopes(cotangent, sums[0]), shared: &shared)
     }
     return Gradient(gain: readout.gain, shared: shared, method: .unrolled)

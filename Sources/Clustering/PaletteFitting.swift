@@ -30,6 +30,14 @@ package struct PaletteElements: Sendable {
       })
   }
 
+  /// - Throws: ``ClusteringError/nonFiniteWeights`` if half precision cannot hold a weight.
+  package func checkFinite() throws(ClusteringError) {
+    // A pass at the memory's speed says that none is; only else it matters which.
+    let most = Double(HalfPrecision.largest)
+    guard !(Elementwise.sumOfSquares(arranged) < most * most) else { return }
+    _ = try WeightHistogram(arranged)
+  }
+
   /// The elements of a group that differ, and how many there are of each.
   func histogram(_ group: Int) throws(ClusteringError) -> WeightHistogram {
     try WeightHistogram(arranged, range: layout.range(group))
@@ -41,7 +49,7 @@ package struct PaletteElements: Sendable {
   /// - Returns: `[groups, entries, vector]`
   package func optimalTable(sensitivities: Buffer? = nil) throws -> [Float] {
     guard layout.vector == 1 else {
-      return pinned(VectorClustering.start(arranged: arranged, layout, entries: 1 << form.bits))
+      return pinned(HardClustering.start(arranged: arranged, layout, entries: 1 << form.bits))
     }
     let masses = sensitivities.map { layout.arrangement.arranged($0) }
     let tables = try Parallel.map(layout.groups) { group in
@@ -120,10 +128,10 @@ package struct PaletteElements: Sendable {
   private func vectors(_ table: [Float], rounds: Int) -> PalettizedTensor {
     var table = table
     for _ in 0..<rounds {
-      table = VectorClustering(arranged: arranged, layout, table: table).refitted()
+      table = HardClustering(arranged: arranged, layout, table: table).refitted()
     }
     let rounded = StoredEntries(rounding: table, form, groups: layout.groups)
-    let clustering = VectorClustering(arranged: arranged, layout, table: rounded.values)
+    let clustering = HardClustering(arranged: arranged, layout, table: rounded.values)
     return tensor(
       rounded.padded(groups: layout.groups, to: layout.vector << form.bits), clustering.indices)
   }

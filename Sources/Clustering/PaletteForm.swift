@@ -1,9 +1,9 @@
 package import Kernels
 
 /// What a tensor's palettes look like, within what Core ML can hold.
-package struct PaletteForm: Sendable, Equatable {
+package struct PaletteForm: Hashable, Sendable {
   /// How palette entries are stored.
-  package enum Entries: Sendable, Equatable {
+  package enum Entries: Hashable, Sendable {
     case half
     /// Whole numbers from -127 to 127, times a half-precision step for each group.
     case int8

@@ -5,7 +5,10 @@ package import Kernels
 ///     a_ij = softmax_j(-|x_i - c_j|²/τ)     c⁺_j = Σ_i a_ij x_i / Σ_i a_ij
 ///
 /// and then the soft value of each vector, Σ_j a_ij c_j. Gradients are exact, through all iterations. Vectors have no
-/// histogram: every pass goes over all of them, and nothing of size vectors × centroids is kept.
+/// histogram: every pass goes over all of them, and only centroids are kept.
+///
+/// A vector may be a single weight. Then this is what ``SoftClustering`` does without rounding weights to half precision,
+/// and it is faster where a palette has few entries and too few weights for many of them to be equal.
 package struct SoftVectorClustering: Sendable {
   private let attention: VectorAttention
   private let options: ClusteringOptions
@@ -14,6 +17,7 @@ package struct SoftVectorClustering: Sendable {
   /// Σ_i a_ij of each iteration.
   private let sums: [[Double]]
   private let dimension: Int
+  private let count: Int
 
   /// - Parameters:
   ///   - elements: arranged so that vectors are neighbours; read again in the pullback, so they must not change before.
@@ -42,6 +46,7 @@ package struct SoftVectorClustering: Sendable {
     self.sums = sums
     self.options = options
     self.dimension = dimension
+    count = range.count
   }
 
   /// The final centroids, `[entries, vector]`.
@@ -58,7 +63,10 @@ package struct SoftVectorClustering: Sendable {
   package func softWeights(into y: Buffer) { attention.mix(centroids, into: y) }
 
   /// Writes ∂L/∂w at the vectors' places, from ∂L/∂w̃.
-  package func pullback(_ dy: Buffer, into dx: Buffer) {
+  ///
+  /// - Returns: the share of the vectors whose gain was cut off at its bound.
+  @discardableResult
+  package func pullback(_ dy: Buffer, into dx: Buffer) -> Double {
     let readout = attention.pullbackReadout(
       dy, targets: centroids, bound: options.maximumGain ?? .infinity, into: dx)
     var cotangent = readout.targets
@@ -75,6 +83,7 @@ package struct SoftVectorClustering: Sendable {
       }
       cotangent = previous
     }
+    return Double(readout.shortened) / Double(count)
   }
 
   /// Each centroid's numbers over its mass; zero where it has none.

@@ -63,7 +63,7 @@ package final class StreamedWeights: ExportWeights {
   ) throws -> ExportWeight {
     guard let shape = folder.shape(of: name) else { throw ExportError.missingWeight(name) }
     let buffer = try folder.floats(name)
-    let largest: Float = precision == .half ? 65_504 : .greatestFiniteMagnitude
+    let largest: Float = precision == .half ? HalfPrecision.largest : .greatestFiniteMagnitude
     if let index = buffer.firstIndex(beyond: largest) {
       throw ExportError.value(
         weight: name, file: folder.path, index: index, value: buffer[index], largest: largest)

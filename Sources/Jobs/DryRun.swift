@@ -37,9 +37,9 @@ package struct DryRun: Codable, Sendable {
     let teacher = recipe.training.loss == .distillation ? 1 : 0
     let recomputed = recipe.training.recompute ? 1 : 0
     stepOperations = trace.floatingPointOperations * (3 + teacher + recomputed)
-    peakMemoryBytes = StepMemory(trace, shapes, recipe).peak
+    peakMemoryBytes = try StepMemory(trace, shapes, recipe).peak
     memoryBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    secondsPerStep = StepTime(trace, shapes, recipe).seconds
+    secondsPerStep = try StepTime(trace, shapes, recipe).seconds
     seconds = secondsPerStep * Double(recipe.training.steps)
   }
 
@@ -77,7 +77,7 @@ package struct DryRun: Codable, Sendable {
   /// - Throws: ``JobError/tooLarge`` with what in the recipe would change that.
   package static func check(_ recipe: Recipe, recipeFolder: URL) throws {
     let (trace, shapes) = try trace(recipe, recipeFolder)
-    let needed = StepMemory(trace, shapes, recipe).peak
+    let needed = try StepMemory(trace, shapes, recipe).peak
     let present = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard needed > present else { return }
     var advice: [String] = []

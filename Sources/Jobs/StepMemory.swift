@@ -2,6 +2,7 @@ internal import Foundation
 internal import Recipes
 internal import StableDiffusion
 internal import Tensors
+internal import Training
 
 /// The memory of a training step at its peak, from the network's trace; in bytes.
 struct StepMemory {
@@ -21,11 +22,9 @@ struct StepMemory {
     "convolution", "linear", "group norm", "layer norm", "attention", "activation", "geglu",
     "matrix product", "mean squared error",
   ]
-  /// A tensor's histogram, keys and solution, at some 20,000 distinct values.
-  private static let paletteBytes = 1_200_000
   private static let programBytes = 90 << 20
 
-  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) {
+  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) throws {
     let training = recipe.training
     let count = weights.values.reduce(0) { $0 + $1.count }
     let clustered = weights.filter { recipe.clustering.palette(of: $0, shape: $1.axes) != nil }
@@ -37,7 +36,10 @@ struct StepMemory {
       case .bytes: 2 * count + count / 32
       }
     let gradients = training.gradientNorm > 0 ? 4 * count : min(4 * count, 2 * (64 << 20))
-    state = 4 * count + moments + gradients + clusteredCount + clustered.count * Self.paletteBytes
+    let palettes = try clustered.reduce(0) {
+      $0 + (try recipe.clustering.stepBytes(of: $1.key, shape: $1.value.axes))
+    }
+    state = 4 * count + moments + gradients + clusteredCount + palettes
 
     var read: Set<ObjectIdentifier> = []
     var leaving: Set<ObjectIdentifier> = []

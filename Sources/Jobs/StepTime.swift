@@ -1,31 +1,26 @@
 internal import Kernels
 internal import Recipes
 internal import Tensors
+internal import Training
 
 /// The time of a training step on this machine, as busy as it is: every distinct operation of the network's trace is run
-/// both ways; in seconds.
+/// both ways, and every distinct palette; in seconds.
 struct StepTime {
   let seconds: Double
 
-  /// Seconds that a clustered weight takes, and a palette whatever its size: keys, histogram, look-ups, sums of gradients;
-  /// with two threads.
-  private static let clusteringTime = (weight: 3.0e-9, palette: 2.0e-4)
   /// An operation in its place finds its operands outside the caches, one that is repeated does not.
   private static let cold = 1.15
 
-  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) {
+  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) throws {
     let training = recipe.training
     let count = weights.values.reduce(0) { $0 + $1.count }
-    let clustered = weights.filter { recipe.clustering.palette(of: $0.key, shape: $0.value.axes) != nil }
-    let clustering = clustered.values.reduce(0) {
-      $0 + Double($1.count) * Self.clusteringTime.weight + Self.clusteringTime.palette
-    }
+    let palettes = try PaletteTimes(weights, recipe)
     let network = OperationTimes(trace)
     let forwards = 1 + (training.recompute ? 1 : 0) + (training.loss == .distillation ? 1 : 0)
     let widened = training.loss == .distillation ? 6 * count : 0
     let momentBytes = training.moments == .single ? 16 : training.moments == .brainFloat ? 8 : 4
     seconds =
-      Self.cold * (Double(forwards) * network.forward + network.backward) + clustering
+      Self.cold * (Double(forwards) * network.forward + network.backward) + palettes.seconds
       + Double(widened + (12 + momentBytes) * count) / Stopwatch.bandwidth()
   }
 }
@@ -58,6 +53,28 @@ private struct OperationTimes {
     let needed = history.inputs.map { $0 != nil }
     let backward = Stopwatch.seconds { _ = operation.pullback(dy, residuals, inputs: shapes, needed: needed) }
     return (forward, backward)
+  }
+}
+
+/// Seconds of all palettes in a soft step.
+private struct PaletteTimes {
+  private(set) var seconds = 0.0
+
+  init(_ weights: [String: Shape], _ recipe: Recipe) throws {
+    var measured: [PaletteSample: Double] = [:]
+    for (name, shape) in weights {
+      guard let (sample, count) = try PaletteSample.of(name, shape.axes, recipe.clustering) else { continue }
+      let once = try measured[sample] ?? Self.seconds(sample, recipe)
+      measured[sample] = once
+      seconds += count * once
+    }
+  }
+
+  /// Of one palette, where every thread has one at hand.
+  private static func seconds(_ sample: PaletteSample, _ recipe: Recipe) throws -> Double {
+    let step = try sample.step(recipe)
+    let seconds = Stopwatch.seconds { Parallel.forEach(Parallel.threads) { _ in step() } }
+    return seconds / Double(Parallel.threads)
   }
 }
 

@@ -2,6 +2,9 @@ internal import CKernels
 
 /// Half precision to and from 32-bit floats, round to nearest even.
 package enum HalfPrecision {
+  /// The largest finite number.
+  package static let largest: Float = 65_504
+
   /// Rounds every element to IEEE binary16.
   package static func encode(_ x: Buffer) -> [UInt16] {
     [UInt16](unsafeUninitializedCapacity: x.count) { codes, count in

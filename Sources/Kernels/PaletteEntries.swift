@@ -99,9 +99,12 @@ package enum PaletteEntries {
           guard let table = table.baseAddress, let base else { return }
           nonisolated(unsafe) let (entries, nearest) = (table + group * pitch, base + first)
           Parallel.ranges(length, grain: 4096) { part in
-            sd_nearest_vectors(
-              elements.pointer + (first + part.lowerBound) * vector, part.count, entries,
-              Int32(pitch / vector), Int32(vector), nearest + part.lowerBound)
+            let (x, result) = (elements.pointer + (first + part.lowerBound) * vector, nearest + part.lowerBound)
+            if vector == 1 {
+              sd_nearest_numbers(x, part.count, entries, Int32(pitch), result)
+            } else {
+              sd_nearest_vectors(x, part.count, entries, Int32(pitch / vector), Int32(vector), result)
+            }
           }
         }
       }

@@ -73,32 +73,32 @@ package struct VectorAttention: Sendable {
   ///
   /// - Parameter bound: on the length of what a vector gets, over that of its `dy`.
   /// - Returns: γ_j = Σ_i a_ij dy_i, to the centroids that were mixed, and γ'_j = Σ_i σ_ij q_ij, to those of this
-  ///   attention.
+  ///   attention; and how many vectors' parts were shortened.
   package func pullbackReadout(
     _ dy: Buffer, targets: [Float], bound: Double, into dx: Buffer
-  ) -> (targets: [Double], centroids: [Double]) {
+  ) -> (targets: [Double], centroids: [Double], shortened: Int) {
     precondition(targets.count == centroids.count && dy.count == x.count, "VectorAttention: pullback")
     let parts = pieces { vectors, offset in
       var (mixed, attended) = (zeros(centroids.count), zeros(centroids.count))
-      sd_vectors_pullback_readout(
+      let shortened = sd_vectors_pullback_readout(
         vectors, targets, dy.pointer + offset, Float(bound), dx.pointer + offset, &mixed, &attended)
-      return [mixed, attended]
+      return [mixed, attended, [Double(shortened)]]
     }
-    return (parts[0], parts[1])
+    return (parts[0], parts[1], Int(parts[2][0]))
   }
 
   private func zeros(_ count: Int) -> [Double] { [Double](repeating: 0, count: count) }
 
   /// The sums over all pieces of what `body` returns for one, given its vectors and the place of the first number.
   private func pieces(_ body: @Sendable (sd_vectors, Int) -> [[Double]]) -> [[Double]] {
-    let parts = Parallel.map((range.count + Self.piece - 1) / Self.piece) { piece in
-      let start = range.lowerBound + piece * Self.piece
-      let offset = start * dimension
+    let ranges = range.cut(length: Self.piece)
+    let parts = Parallel.map(ranges.count) { piece in
+      let offset = ranges[piece].lowerBound * dimension
       return centroids.withUnsafeBufferPointer { centroids in
         body(
           sd_vectors(
             x: x.pointer + offset, centroids: centroids.baseAddress,
-            count: min(Self.piece, range.upperBound - start), k: Int32(centroids.count / dimension),
+            count: ranges[piece].count, k: Int32(centroids.count / dimension),
             dimension: Int32(dimension), inverse: inverse), offset)
       }
     }

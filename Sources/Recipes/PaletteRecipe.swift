@@ -120,8 +120,8 @@ extension ClusteringRecipe {
 
   /// Whether a name fits a pattern in which `*` stands for any characters.
   static func matches(_ name: String, _ pattern: String) -> Bool {
+    guard pattern.utf8.contains(UInt8(ascii: "*")) else { return name == pattern }
     let parts = pattern.split(separator: "*", omittingEmptySubsequences: false)
-    guard parts.count > 1 else { return name == pattern }
     guard name.hasPrefix(parts[0]), name.hasSuffix(parts[parts.count - 1]),
       name.count >= parts[0].count + parts[parts.count - 1].count
     else { return false }

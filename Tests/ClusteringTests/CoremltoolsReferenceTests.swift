@@ -32,7 +32,7 @@ import Testing
           let title = "dkm/coremltools \(tensor)/\(prefix)/\(precision)"
           References.report(
             "\(title) weights",
-            error: relativeError(elements.expanded(solution.table), try file.doubles(name)),
+            error: relativeError(elements.expanded(solution.table(elements.histogram)), try file.doubles(name)),
             bound: 1e-5)
           References.report(
             "\(title) centroids",

@@ -57,7 +57,7 @@ import Testing
       let prefix = key.parts.dropLast().joined(separator: "/")
       let iterationPrefix = key.parts.dropLast(2).joined(separator: "/")
       let errors = [
-        relativeError(elements.expanded(solution.table), try file.doubles(name)),
+        relativeError(elements.expanded(solution.table(elements.histogram)), try file.doubles(name)),
         relativeError(solution.centroids, try file.doubles("\(iterationPrefix)/C_T_f64")),
         relativeError(
           elements.pullback(solution, upstream), try file.doubles("\(prefix)/grad_w_f64")),
@@ -81,14 +81,14 @@ import Testing
             gradient: gradient, precision: .double))
       }
       let exact = try solution(.implicit)
-      let gradient = exact.gradient(elements.summed(upstream))
+      let gradient = exact.gradient(elements.histogram, elements.summed(upstream))
       #expect(exact.isFixedPoint && gradient.method == .implicit, "\(prefix)")
       let direct = elements.rows.indices.map { gradient.gain[elements.rows[$0]] * upstream[$0] }
       // The fixed point exists only up to the order of centroids, which stays ascending here as in
       // the reference.
       let errors = [
         relativeError(exact.centroids, try file.doubles(name)),
-        relativeError(elements.expanded(exact.table), try file.doubles("\(prefix)/W_f64")),
+        relativeError(elements.expanded(exact.table(elements.histogram)), try file.doubles("\(prefix)/W_f64")),
         relativeError(direct, try file.doubles("\(prefix)/grad_direct_f64")),
         relativeError(
           elements.pullback(exact, upstream), try file.doubles("\(prefix)/grad_implicit_f64")),

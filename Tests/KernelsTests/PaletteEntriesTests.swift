@@ -6,7 +6,7 @@ import Testing
 @Suite struct PaletteEntriesTests {
   static let groups = 2, length = 70_001
 
-  @Test(arguments: zip([1, 2, 3, 8], [16, 4, 256, 256])) func entries(dimension d: Int, entries: Int) {
+  @Test(arguments: zip([1, 1, 1, 2, 3, 8], [1, 16, 200, 4, 256, 256])) func entries(dimension d: Int, entries: Int) {
     let vectors = Self.groups * Self.length
     let x = numbers(vectors * d)
     let table = numbers(Self.groups * entries * d, seed: 2)

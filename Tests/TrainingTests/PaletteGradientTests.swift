@@ -114,9 +114,9 @@ import Training
     let pruned = Buffer(numbers)
     let elements = PaletteElements(pruned, form, try form.layout(of: shape), scale: nil)
     let table = try elements.optimalTable()
-    let hard = try HardClustering(weights: elements.arranged, centroids: table)
+    let hard = HardClustering(arranged: elements.arranged, elements.layout, table: table)
     let palette = StepPalette(
-      weights: pruned, elements: elements, clustering: .hard([hard]), keepsZeros: true, learnsEntries: false)
+      weights: pruned, elements: elements, clustering: .hard(hard), keepsZeros: true, learnsEntries: false)
     let gradient = palette.pullback(upstream).parameter.elements
     let applied = palette.layerWeights().elements
     for (index, number) in numbers.enumerated() {

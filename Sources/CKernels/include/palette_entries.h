@@ -6,6 +6,8 @@
 /// For each of `count` vectors `x[count][dimension]` the number of the nearest entry; of equally near ones, the first.
 void sd_nearest_vectors(const float *x, ptrdiff_t count, const float *table, int entries, int dimension,
                         uint8_t *nearest);
+/// The same of single numbers.
+void sd_nearest_numbers(const float *x, ptrdiff_t count, const float *table, int entries, uint8_t *nearest);
 /// distance[i] = min(distance[i], |x_i - entry|²); returns their sum.
 double sd_nearer(const float *x, ptrdiff_t count, const float *entry, int dimension, float *distance);
 /// y_i = table[index_i]; returns the largest index, and writes nothing if it is not below `entries`.

@@ -25,9 +25,10 @@ void sd_vectors_mix(sd_vectors s, const float *targets, float *y);
 ///     dx_i += Σ_j a_ij slope_j - Σ_j σ_ij q_ij,   centroid_j += Σ_i σ_ij q_ij
 void sd_vectors_pullback_iteration(sd_vectors s, const float *targets, const float *slopes, float *dx,
                                    double *centroid);
-/// and the read-out's, whose part that goes straight to a vector is no longer than `bound` times its `dy`:
+/// and the read-out's, whose part that goes straight to a vector is no longer than `bound` times its `dy`; returns how
+/// many were shortened:
 ///
 ///     p_ij = dy_i · target_j
 ///     dx_i = -Σ_j σ_ij q_ij,   target_j += Σ_i a_ij dy_i,   centroid_j += Σ_i σ_ij q_ij
-void sd_vectors_pullback_readout(sd_vectors s, const float *targets, const float *dy, float bound, float *dx,
-                                 double *target, double *centroid);
+ptrdiff_t sd_vectors_pullback_readout(sd_vectors s, const float *targets, const float *dy, float bound, float *dx,
+                                      double *target, double *centroid);

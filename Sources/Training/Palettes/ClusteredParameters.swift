@@ -9,12 +9,15 @@ internal import Tensors
 struct ClusteredParameters: ParameterSource {
   let store: ParameterStore
   let palettes: [String: StepPalette]
+  let time: PaletteTime
 
   func contains(_ name: String) -> Bool { store.contains(name) }
 
   func parameter(_ name: String, _ shape: Shape) throws(ParameterError) -> Parameter {
     let latent = try store.parameter(name, shape)
     guard let palette = palettes[name], let leaf = store.leaf(name) else { return latent }
-    return Parameter(name: name, shape: shape) { Tensor(shape, palette.layerWeights()).leaf(leaf) }
+    return Parameter(name: name, shape: shape) {
+      Tensor(shape, time.counting { palette.layerWeights() }).leaf(leaf)
+    }
   }
 }

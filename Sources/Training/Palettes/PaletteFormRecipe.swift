@@ -69,4 +69,17 @@ extension ClusteringRecipe {
     let tables = form.entries == .int8 ? numbers * 8 + layout.groups * 16 : numbers * 16
     return count / layout.vector * form.bits + tables + (form.channelScale ? layout.channels * 16 : 0)
   }
+
+  /// What the palettes of a weight hold in a step beside its entries, about, in bytes.
+  ///
+  /// - Throws: as ``WeightPalette`` does.
+  package func stepBytes(of name: String, shape: [Int]) throws(TrainingError) -> Int {
+    guard let palette = try WeightPalette(self, name, shape: shape) else { return 0 }
+    let (form, layout) = (palette.form, palette.layout)
+    let arranged = layout.arrangement.isIdentity && !form.channelScale ? 0 : 4 * layout.count
+    // Centroids and sums of every iteration, in arrays of their own.
+    let solution = (2 * iterations + 3) * (32 + 8 * layout.vector << form.bits)
+    let rows = isOneByOne(form, layout) ? 0 : WeightHistogram.expectedRows(layout.count / layout.groups)
+    return arranged + layout.groups * (solution + rows * WeightHistogram.Rows.bytes)
+  }
 }

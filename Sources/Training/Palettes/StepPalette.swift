@@ -7,12 +7,10 @@ package struct StepPalette: Sendable {
   package enum Clustering: Sendable {
     /// Every weight a mixture of entries near it; gradients are those of differentiable k-means. One for each group.
     case soft([SoftClustering])
-    /// Every weight its nearest entry; the gradient passes straight through. One for each group.
-    case hard([HardClustering])
-    /// Every vector of weights a mixture of entries near it. One for each group.
+    /// The same of vectors, or of weights one by one. One for each group.
     case softVectors([SoftVectorClustering])
-    /// Every vector of weights its nearest entry; the gradient passes straight through.
-    case vectors(VectorClustering)
+    /// Every weight or vector its nearest entry; the gradient passes straight through.
+    case hard(HardClustering)
     /// Fixed indices; the gradient goes to the entries, which are rounded as they will be exported.
     case frozen(RunState.FrozenPalette)
   }
@@ -47,24 +45,16 @@ package struct StepPalette: Sendable {
       let y = Buffer(uninitialized: layout.count)
       for group in groups { group.softWeights(into: y) }
       return y
-    case .hard(let groups):
-      let y = Buffer(uninitialized: layout.count)
-      for group in groups { group.hardWeights(into: y) }
-      return y
     case .softVectors(let groups):
       let y = Buffer(uninitialized: layout.count)
       for group in groups { group.softWeights(into: y) }
       return y
-    case .vectors(let vectors):
-      return gather(vectors.table, vectors.indices)
+    case .hard(let palette): return palette.hardWeights()
     case .frozen(let frozen):
       let entries = StoredEntries(rounding: frozen.table.elements, elements.form, groups: layout.groups)
-      return gather(entries.values, frozen.indices)
+      return PaletteEntries.gather(
+        Buffer(entries.values), frozen.indices, groups: layout.groups, vector: layout.vector)
     }
-  }
-
-  private func gather(_ table: [Float], _ indices: [UInt8]) -> Buffer {
-    PaletteEntries.gather(Buffer(table), indices, groups: layout.groups, vector: layout.vector)
   }
 
   /// Gradients of what is trained.
@@ -98,7 +88,8 @@ package struct StepPalette: Sendable {
     let latent = latent(upstream)
     let parameter = arrangement.restored(latent.gradient, factors: inverse)
     if keepsZeros { Self.clear(parameter, where: weights) }
-    let entries = learnsEntries ? entryGradient(upstream) : nil
+    var entries: Buffer?
+    if learnsEntries, case .hard(let palette) = clustering { entries = palette.entryPullback(upstream) }
     guard let direct, let inverse else {
       return Gradients(parameter: parameter, scale: nil, entries: entries, clippedShare: latent.clippedShare)
     }
@@ -110,18 +101,6 @@ package struct StepPalette: Sendable {
     return Gradients(parameter: parameter, scale: scale, entries: entries, clippedShare: latent.clippedShare)
   }
 
-  /// The sum over each entry's cell.
-  private func entryGradient(_ upstream: Buffer) -> Buffer? {
-    switch clustering {
-    case .hard(let groups): Buffer(groups.flatMap { $0.centroidPullback(upstream) })
-    case .vectors(let vectors):
-      PaletteEntries.gradient(
-        upstream, vectors.indices, entries: vectors.table.count / layout.groups / layout.vector,
-        groups: layout.groups, vector: layout.vector)
-    case .soft, .softVectors, .frozen: nil
-    }
-  }
-
   /// The gradient of the arranged elements.
   private func latent(_ upstream: Buffer) -> (gradient: Buffer, clippedShare: Double) {
     let dx = Buffer(uninitialized: layout.count)
@@ -129,8 +108,9 @@ package struct StepPalette: Sendable {
     switch clustering {
     case .soft(let groups):
       for group in groups { clippedShare += group.pullback(upstream, into: dx) / Double(groups.count) }
-    case .softVectors(let groups): for group in groups { group.pullback(upstream, into: dx) }
-    case .hard, .vectors, .frozen: return (keepsZeros ? Buffer(upstream.elements) : upstream, 0)
+    case .softVectors(let groups):
+      for group in groups { clippedShare += group.pullback(upstream, into: dx) / Double(groups.count) }
+    case .hard, .frozen: return (keepsZeros ? Buffer(upstream.elements) : upstream, 0)
     }
     return (dx, clippedShare)
   }
@@ -145,34 +125,35 @@ package struct StepPalette: Sendable {
   package func nextCentroids(after current: [Float]) -> [Float] {
     let next: [Float]
     switch clustering {
-    case .hard where learnsEntries, .vectors where learnsEntries: next = current
+    case .hard where learnsEntries: next = current
+    case .hard(let palette): next = palette.refitted()
     case .soft(let groups): next = PaletteElements.joined(groups.map(\.centroids))
-    case .hard(let groups):
-      let size = current.count / groups.count
-      next = groups.enumerated().flatMap { group, clustering in
-        NearestCentroid.refit(
-          clustering.histogram, current[group * size..<(group + 1) * size].map(Double.init), rounds: 1
-        ).map(Float.init)
-      }
     case .softVectors(let groups):
-      let soft = groups.flatMap(\.centroids)
-      // Entries without mass take the places of the vectors that are worst off.
-      next =
-        groups.contains(where: \.hasDeadCentroids)
-        ? VectorClustering(arranged: elements.arranged, layout, table: soft).refitted() : soft
-    case .vectors(let vectors): next = vectors.refitted()
+      next = revived(groups)
     case .frozen: return current
     }
     return elements.form.enforcesZero
       ? StoredEntries.pinned(next, groups: layout.groups, vector: layout.vector) : next
   }
 
+  /// The groups' centroids; in a group where some have no mass, these take the places of the vectors that are worst off.
+  private func revived(_ groups: [SoftVectorClustering]) -> [Float] {
+    var table = groups.flatMap(\.centroids)
+    guard groups.contains(where: \.hasDeadCentroids) else { return table }
+    let refitted = HardClustering(arranged: elements.arranged, layout, table: table).refitted()
+    let size = table.count / groups.count
+    for (group, palette) in groups.enumerated() where palette.hasDeadCentroids {
+      let own = group * size..<(group + 1) * size
+      table.replaceSubrange(own, with: refitted[own])
+    }
+    return table
+  }
+
   /// The weights' indices, in the arranged order; nil where the palette is soft.
   var indices: [UInt8]? {
     switch clustering {
     case .soft, .softVectors: nil
-    case .hard(let groups): groups.flatMap(\.indices)
-    case .vectors(let vectors): vectors.indices
+    case .hard(let palette): palette.indices
     case .frozen(let frozen): frozen.indices
     }
   }
@@ -184,12 +165,15 @@ package struct StepPalette: Sendable {
     return error > 0 && power > 0 ? 10 * log10(power / error) : 999
   }
 
-  /// Whether entries of a palette died or merged.
+  /// Whether entries of a palette of single weights died or merged.
   var isCollapsed: Bool {
-    guard case .hard(let groups) = clustering else { return false }
-    return groups.contains { group in
-      PaletteStatistics(
-        group.histogram, centroids: group.centroids.map(Double.init), bits: elements.form.bits
+    guard case .hard(let palette) = clustering, layout.vector == 1 else { return false }
+    let size = palette.table.count / layout.groups
+    return (0..<layout.groups).contains { group in
+      guard let histogram = try? WeightHistogram(elements.arranged, range: layout.range(group)) else { return false }
+      return PaletteStatistics(
+        histogram, centroids: palette.table[group * size..<(group + 1) * size].map(Double.init),
+        bits: elements.form.bits
       ).isCollapsed
     }
   }

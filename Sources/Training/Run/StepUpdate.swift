@@ -27,16 +27,16 @@ struct StepUpdate {
   private(set) var clipped = (elements: 0.0, of: 0.0)
   /// Hard palettes' entries that are learned by their gradients, by weight; moved once the update is finished.
   let learned: [String: Buffer]
-  /// What the palettes took.
-  private(set) var clustering = Duration.zero
+  private let time: PaletteTime
 
   /// Elements that wait at most: enough for both threads of a small machine, 64 MB of gradients.
   private static let portion = 16 << 20
 
   init(
     _ state: RunState, _ palettes: [String: StepPalette], _ optimizer: OptimizerStep, _ weights: TrainedWeights,
-    _ ranks: Ranks
+    _ ranks: Ranks, _ time: PaletteTime
   ) {
+    self.time = time
     self.weights = weights
     self.ranks = ranks
     self.state = state
@@ -86,13 +86,13 @@ struct StepUpdate {
 
   private mutating func flush() throws(RankError) {
     let portion = try arrived()
-    let started = ContinuousClock.now
     let palettes = palettes
-    let pulled = Parallel.map(portion.count) { index -> WeightGradient in
-      let (name, gradient) = portion[index]
-      return palettes[name].map { .palette($0.pullback(gradient)) } ?? .plain(gradient)
+    let pulled = time.counting {
+      Parallel.map(portion.count) { index -> WeightGradient in
+        let (name, gradient) = portion[index]
+        return palettes[name].map { .palette($0.pullback(gradient)) } ?? .plain(gradient)
+      }
     }
-    clustering += ContinuousClock.now - started
     for case .palette(let gradients) in pulled {
       let count = Double(gradients.parameter.count)
       clipped = (clipped.elements + gradients.clippedShare * count, clipped.of + count)

@@ -27,7 +27,7 @@ package struct Trainer: Sendable {
     dataset = inputs.training
     states = inputs.trainingStates
     schedule = inputs.schedule
-    weights = TrainedWeights(inputs.weights, recipe.clustering, ranks)
+    weights = try TrainedWeights(inputs.weights, recipe.clustering, ranks)
     sampling = try TimestepSampling(recipe, inputs)
   }
 
@@ -37,7 +37,7 @@ package struct Trainer: Sendable {
     package let phase: TrainingPhase
     /// Of the palettized weights those whose gain was cut off at its bound.
     package let clippedShare: Double
-    /// Seconds that palettes took: their preparation and their gradients.
+    /// Of the seconds those that palettes took; see ``PaletteTime``.
     package let clusteringSeconds: Double
     package let seconds: Double
   }
@@ -46,19 +46,18 @@ package struct Trainer: Sendable {
   ///
   /// - Throws: `ClusteringError` with the weight's name when training has diverged.
   package func step(_ state: inout RunState) throws -> StepReport {
-    let clock = ContinuousClock()
-    let started = clock.now
+    let started = ContinuousClock.now
     let phase = recipe.phase(at: state.step)
     if phase == .polish, state.frozen.isEmpty { try freeze(&state) }
-    let palettes = try palettes(of: state, in: phase)
-    var clustering = clock.now - started
+    let time = PaletteTime()
+    let palettes = try time.counting { try self.palettes(of: state, in: phase) }
 
-    let source = try layerWeights(state, palettes)
+    let source = try layerWeights(state, palettes, time)
     let apart = recipe.trainsBlocksApart(at: state.step)
     let loss = try Execution.recomputing(recipe.training.recompute) {
       try self.loss(batch(of: state.step), source, blocksApart: apart)
     }
-    var update = StepUpdate(state, palettes, optimizer(state, phase), weights, ranks)
+    var update = StepUpdate(state, palettes, optimizer(state, phase), weights, ranks, time)
     Execution.recomputing(recipe.training.recompute) {
       // Every rank has the mean over its share of the batch.
       loss.gradients(seed: Tensor(repeating: 1 / Float(ranks.count), shape: loss.shape)) { name, gradient in
@@ -66,10 +65,14 @@ package struct Trainer: Sendable {
       }
     }
     let norm = try update.finish()
-    clustering += update.clustering
-    for (name, palette) in palettes {
-      state.centroids[name] = palette.nextCentroids(
-        after: update.learned[name]?.elements ?? state.centroids[name] ?? [])
+    time.counting {
+      let names = state.palettized
+      let (current, learned) = (state.centroids, update.learned)
+      let next = Parallel.map(names.count) { index in
+        let name = names[index]
+        return palettes[name]?.nextCentroids(after: learned[name]?.elements ?? current[name] ?? [])
+      }
+      for (name, centroids) in zip(names, next) { state.centroids[name] = centroids }
     }
     let sums = try ranks.sum([Double(loss.scalar), update.clipped.elements, update.clipped.of])
     let measured = RunState.StepLoss(loss: sums[0] / Double(ranks.count), gradientNorm: norm)
@@ -79,8 +82,8 @@ package struct Trainer: Sendable {
     state.losses.append(measured)
     state.step += 1
     return StepReport(
-      loss: measured, phase: phase, clippedShare: sums[1] / max(1, sums[2]), clusteringSeconds: clustering.seconds,
-      seconds: (clock.now - started).seconds)
+      loss: measured, phase: phase, clippedShare: sums[1] / max(1, sums[2]), clusteringSeconds: time.seconds,
+      seconds: (ContinuousClock.now - started).seconds)
   }
 
   /// This rank's share of a step's batch.

@@ -27,83 +27,30 @@ extension Trainer {
   private func palette(
     _ name: String, _ state: RunState, _ phase: TrainingPhase
   ) throws -> StepPalette {
-    guard let (shape, weights) = state.parameters[name], let centroids = state.centroids[name],
-      let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes)
+    guard let (_, weights) = state.parameters[name], let centroids = state.centroids[name],
+      let palette = self.weights.palettes[name]
     else { preconditionFailure("palette of \(name), which has none") }
     let elements = PaletteElements(weights, palette.form, palette.layout, scale: state.scales[name])
     return StepPalette(
       weights: weights, elements: elements,
-      clustering: try clustering(elements, centroids, state.frozen[name], phase),
+      clustering: try state.frozen[name].map { .frozen($0) }
+        ?? StepPalette.Clustering(elements, centroids, recipe.clustering, phase),
       keepsZeros: palette.prune > 0, learnsEntries: recipe.clustering.gradient == .straightThrough)
-  }
-
-  private func clustering(
-    _ elements: PaletteElements, _ centroids: [Float], _ frozen: RunState.FrozenPalette?,
-    _ phase: TrainingPhase
-  ) throws -> StepPalette.Clustering {
-    if let frozen { return .frozen(frozen) }
-    let layout = elements.layout
-    if case .soft(let multiple) = phase, recipe.clustering.gradient != .straightThrough {
-      return layout.vector == 1
-        ? .soft(try soft(elements, centroids, multiple)) : .softVectors(softVectors(elements, centroids, multiple))
-    }
-    let entries = StoredEntries(rounding: centroids, elements.form, groups: layout.groups).values
-    guard layout.vector == 1 else {
-      return .vectors(VectorClustering(arranged: elements.arranged, layout, table: entries))
-    }
-    let size = centroids.count / layout.groups
-    return .hard(
-      try (0..<layout.groups).map { group in
-        try HardClustering(
-          weights: elements.arranged, range: layout.range(group),
-          centroids: Array(entries[group * size..<(group + 1) * size]))
-      })
-  }
-
-  /// - Parameter multiple: the temperature over each group's variance.
-  private func soft(
-    _ elements: PaletteElements, _ centroids: [Float], _ multiple: Double
-  ) throws -> [SoftClustering] {
-    let layout = elements.layout
-    let size = centroids.count / layout.groups
-    return try (0..<layout.groups).map { group in
-      try SoftClustering(
-        weights: elements.arranged, range: layout.range(group),
-        centroids: Array(centroids[group * size..<(group + 1) * size]), options: options(elements, group, multiple))
-    }
-  }
-
-  private func softVectors(
-    _ elements: PaletteElements, _ centroids: [Float], _ multiple: Double
-  ) -> [SoftVectorClustering] {
-    let layout = elements.layout
-    let size = centroids.count / layout.groups
-    return (0..<layout.groups).map { group in
-      SoftVectorClustering(
-        arranged: elements.arranged, range: layout.indexRange(group), dimension: layout.vector,
-        centroids: Array(centroids[group * size..<(group + 1) * size]), options: options(elements, group, multiple))
-    }
-  }
-
-  private func options(_ elements: PaletteElements, _ group: Int, _ multiple: Double) -> ClusteringOptions {
-    let clustering = recipe.clustering
-    let variance = Elementwise.variance(elements.arranged, elements.layout.range(group))
-    return ClusteringOptions(
-      bits: elements.form.bits, temperature: Temperature.relative(multiple, variance: variance),
-      iterations: clustering.iterations, gradient: clustering.gradient.method, maximumGain: clustering.maximumGain)
   }
 
   /// The weights that layers compute with.
   ///
   /// Alone, palettes give them whenever they are used; several ranks send each other those of their own, once.
-  func layerWeights(_ state: RunState, _ palettes: [String: StepPalette]) throws -> any ParameterSource {
+  func layerWeights(
+    _ state: RunState, _ palettes: [String: StepPalette], _ time: PaletteTime = PaletteTime()
+  ) throws -> any ParameterSource {
     guard ranks.count > 1 else {
       let store = ParameterStore(state.parameters, origin: recipe.model)
-      return ClusteredParameters(store: store, palettes: palettes)
+      return ClusteredParameters(store: store, palettes: palettes, time: time)
     }
     let buffers = try ranks.exchange(weights.ownership) { name in
       guard let latent = state.parameters[name]?.buffer else { preconditionFailure("\(name) without elements") }
-      return palettes[name]?.layerWeights() ?? latent
+      return palettes[name].map { palette in time.counting { palette.layerWeights() } } ?? latent
     }
     let all = buffers.map { name, buffer in (name, (shape: weights.shapes[name] ?? [], buffer: buffer)) }
     return ParameterStore(Dictionary(uniqueKeysWithValues: all), origin: recipe.model)
@@ -137,16 +84,6 @@ extension Trainer {
     }
     for (name, scale) in state.scales {
       state.moments[RunState.scaleKey(name)] = AdamW.Moments(count: scale.count)
-    }
-  }
-}
-
-extension ClusteringRecipe.Gradient {
-  fileprivate var method: ClusteringOptions.Gradient {
-    switch self {
-    case .unrolled: .unrolled
-    case .implicit: .implicit
-    case .straightThrough: .straightThrough
     }
   }
 }

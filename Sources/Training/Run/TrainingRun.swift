@@ -98,7 +98,7 @@ package struct TrainingRun: Sendable {
   private func isAny(_ value: Bool) throws(RankError) -> Bool { try ranks.sum([value ? 1 : 0])[0] > 0 }
 
   private func start(resume: Bool) throws -> RunState {
-    let owned = TrainedWeights(inputs.weights, recipe.clustering, ranks).owned
+    let owned = try TrainedWeights(inputs.weights, recipe.clustering, ranks).owned
     guard resume else {
       let fisher = recipe.clustering.start == .fisher
       let sensitivities = fisher ? try FisherInformation(recipe, inputs).diagonal : [:]

@@ -32,7 +32,7 @@ struct Elements {
 
   /// ∂L/∂w for every weight.
   func pullback(_ solution: DifferentiableKMeans, _ upstream: [Double]) -> [Double] {
-    let gradient = solution.gradient(summed(upstream))
+    let gradient = solution.gradient(histogram, summed(upstream))
     return rows.indices.map {
       gradient.gain[rows[$0]] * upstream[$0] + gradient.shared[rows[$0]]
     }

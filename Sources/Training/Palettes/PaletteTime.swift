@@ -1,0 +1,16 @@
+internal import Synchronization
+
+/// Adds up what palettes take in a step: their preparation, the weights they make, their gradients and their entries for
+/// the next step.
+final class PaletteTime: Sendable {
+  private let total = Mutex(Duration.zero)
+
+  var seconds: Double { total.withLock { $0.seconds } }
+
+  /// Counts the time of some work.
+  func counting<Result>(_ work: () throws -> Result) rethrows -> Result {
+    let started = ContinuousClock.now
+    defer { total.withLock { $0 += ContinuousClock.now - started } }
+    return try work()
+  }
+}
