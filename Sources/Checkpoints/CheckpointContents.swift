@@ -103,7 +103,30 @@ package struct CheckpointArray: Sendable {
     }
   }
 
-  var checksum: CRC32 { withRawSpan { CRC32.of($0) } }
+  var checksum: CRC32 {
+    defer { letGo() }
+    return withRawSpan { CRC32.of($0) }
+  }
+
+  /// See ``Buffer/letGo()``.
+  func letGo() {
+    switch values {
+    case .floats(let buffer): buffer.letGo()
+    case .packed(let bytes): bytes.words.letGo()
+    case .doubles, .integers, .bytes: break
+    }
+  }
+
+  /// The same in a file, where it is large.
+  func kept(in scratch: ScratchFile) throws(CheckpointError) -> CheckpointArray {
+    switch values {
+    case .floats(let buffer): CheckpointArray(try scratch.keep(buffer), shape: shape)
+    case .bytes(let bytes):
+      CheckpointArray(
+        shape: shape, .packed(PackedBytes(words: try scratch.keep(PackedBytes(bytes).words), count: bytes.count)))
+    case .doubles, .integers, .packed: self
+    }
+  }
 }
 
 extension CheckpointContents {

@@ -87,6 +87,7 @@ package enum CheckpointFile {
       try array.withRawSpan { (bytes) throws(HDF5.Failure) in
         try HDF5.write(name, in: file, shape: array.shape, element: array.element, from: bytes)
       }
+      array.letGo()
       try HDF5.setAttribute(checksumAttribute, .string(checksum.text), of: name, in: file)
     }
     // Last, so that a file with these is a file with everything.
@@ -104,7 +105,11 @@ package enum CheckpointFile {
   // MARK: Reading
 
   /// Reads everything and checks every byte and every array.
-  package static func read(from path: String) throws(CheckpointError) -> CheckpointContents {
+  ///
+  /// - Parameter scratch: where large arrays of floats and bytes are kept; nil for memory.
+  package static func read(
+    from path: String, keepingIn scratch: ScratchFile? = nil
+  ) throws(CheckpointError) -> CheckpointContents {
     try CheckpointSeal.verify(path)
     let file = try HDF5File(reading: path)
     var contents = CheckpointContents(attributes: try file.attributes())
@@ -113,7 +118,7 @@ package enum CheckpointFile {
     try expect(.string(formatName), "checkpoint.format", marker, path)
     try expect(.integer(formatVersion), "checkpoint.version", marker, path)
     var written: [String: AttributeValue] = [:]
-    try readGroup("", of: file, into: &contents, checksums: &written, depth: 0)
+    try readGroup("", of: file, into: &contents, checksums: &written, scratch, depth: 0)
     try expect(.integer(contents.arrays.count), "checkpoint.arrays", marker, path)
     let checksums = contents.checksums()
     for (name, checksum) in zip(contents.orderedNames, checksums) {
@@ -130,7 +135,7 @@ package enum CheckpointFile {
   /// Reads the arrays below a group, named relative to the root.
   private static func readGroup(
     _ group: String, of file: borrowing HDF5File, into contents: inout CheckpointContents,
-    checksums: inout [String: AttributeValue], depth: Int
+    checksums: inout [String: AttributeValue], _ scratch: ScratchFile?, depth: Int
   ) throws(CheckpointError) {
     guard depth < deepestGroup else {
       throw .malformedItem(
@@ -139,13 +144,14 @@ package enum CheckpointFile {
     }
     for name in try file.datasets(in: "/" + group) {
       let path = group.isEmpty ? name : "\(group)/\(name)"
-      contents.arrays[path] = try readArray(path, of: file)
+      let array = try readArray(path, of: file)
+      contents.arrays[path] = if let scratch { try array.kept(in: scratch) } else { array }
       checksums[path] = try file.attributes(of: path)[checksumAttribute]
     }
     for name in try file.groups(in: "/" + group) {
       try readGroup(
         group.isEmpty ? name : "\(group)/\(name)", of: file, into: &contents,
-        checksums: &checksums, depth: depth + 1)
+        checksums: &checksums, scratch, depth: depth + 1)
     }
   }
 

@@ -84,6 +84,7 @@ package struct DryRun: Codable, Sendable {
     if !recipe.training.recompute { advice.append("training.recompute=true") }
     if recipe.training.moments != .bytes { advice.append("training.moments=8-bit") }
     if recipe.training.gradientNorm > 0 { advice.append("training.gradientNorm=0") }
+    if recipe.training.state == .memory { advice.append("training.state=file") }
     if recipe.training.batchSize > 1 { advice.append("a smaller training.batchSize") }
     throw JobError.tooLarge(needed: needed, present: present, advice: advice)
   }

@@ -6,7 +6,7 @@ internal import Training
 
 /// The memory of a training step at its peak, from the network's trace; in bytes.
 struct StepMemory {
-  /// Latent weights, moments, kept gradients, one byte an index for the log, and palettes.
+  /// Latent weights, moments, kept gradients, palettes, and the indices that the log compares with.
   let state: Int
   /// What the forward pass keeps for the backward pass.
   let kept: Int
@@ -39,7 +39,14 @@ struct StepMemory {
     let palettes = try clustered.reduce(0) {
       $0 + (try recipe.clustering.stepBytes(of: $1.key, shape: $1.value.axes))
     }
-    state = 4 * count + moments + gradients + clusteredCount + palettes
+    // What waits to be stepped together is about as large as the largest weight.
+    let inUse =
+      training.state == .memory ? 4 * count + moments : 8 * (weights.values.map(\.count).max() ?? 0) + (64 << 20)
+    let indices = clustered.reduce(0) { sum, weight in
+      let palette = recipe.clustering.palette(of: weight.key, shape: weight.value.axes)
+      return sum + weight.value.count * (palette?.bits ?? 0) / 8 / (palette?.vector ?? 1)
+    }
+    state = inUse + gradients + indices + palettes
 
     var read: Set<ObjectIdentifier> = []
     var leaving: Set<ObjectIdentifier> = []

@@ -11,19 +11,44 @@ package import Foundation
 /// an array does not: the optimizer may let go of the array first. Kernels therefore name their buffers.
 package final class Buffer: @unchecked Sendable {
   package let count: Int
-  private let block: BufferPool.Block
-  package var pointer: UnsafeMutablePointer<Float> { block.pointer }
+  package let pointer: UnsafeMutablePointer<Float>
+  private let origin: Origin
+
+  private enum Origin {
+    case pool(BufferPool.Block)
+    /// Pages of a file.
+    case file(bytes: Int)
+  }
 
   /// - Parameter count: number of floats; their values are unspecified.
   package init(uninitialized count: Int) {
     precondition(count >= 0, "Buffer: \(count) elements")
     self.count = count
-    block = BufferPool.take(count)
+    let block = BufferPool.take(count)
+    pointer = block.pointer
+    origin = .pool(block)
+  }
+
+  /// Numbers at the start of mapped pages, which become the buffer's own.
+  package init(mapped pages: UnsafeMutableRawPointer, bytes: Int, count: Int) {
+    precondition(count >= 0 && 4 * count <= bytes, "Buffer: \(count) elements in \(bytes) bytes")
+    self.count = count
+    pointer = pages.bindMemory(to: Float.self, capacity: count)
+    origin = .file(bytes: bytes)
   }
 
   deinit {
-    if BufferPool.poisons { pointer.update(repeating: .nan, count: count) }
-    BufferPool.give(block)
+    switch origin {
+    case .pool(let block):
+      if BufferPool.poisons { pointer.update(repeating: .nan, count: count) }
+      BufferPool.give(block)
+    case .file(let bytes): munmap(pointer, bytes)
+    }
+  }
+
+  /// Lets go of the memory of numbers that are kept in a file: their next use brings them back. Others stay.
+  package func letGo() {
+    if case .file(let bytes) = origin { madvise(pointer, bytes, MADV_DONTNEED) }
   }
 
   package convenience init(repeating value: Float = 0, count: Int) {

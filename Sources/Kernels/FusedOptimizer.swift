@@ -49,6 +49,30 @@ package enum FusedOptimizer {
 
     package static func blocks(_ count: Int) -> Int { (count + blockLength - 1) / blockLength }
 
+    /// The same moments in the buffers that `body` gives for those they are in.
+    package func mapped<Failure: Error>(_ body: (Buffer) throws(Failure) -> Buffer) throws(Failure) -> Moments {
+      func packed(_ bytes: PackedBytes) throws(Failure) -> PackedBytes {
+        PackedBytes(words: try body(bytes.words), count: bytes.count)
+      }
+      return switch self {
+      case .single(let mean, let variance): .single(mean: try body(mean), variance: try body(variance))
+      case .brainFloat(let mean, let variance):
+        .brainFloat(mean: try packed(mean), variance: try packed(variance))
+      case .bytes(let mean, let variance, let meanScales, let varianceScales):
+        .bytes(
+          mean: try packed(mean), variance: try packed(variance), meanScales: try body(meanScales),
+          varianceScales: try body(varianceScales))
+      }
+    }
+
+    /// See ``Buffer/letGo()``.
+    package func letGo() {
+      _ = mapped { buffer in
+        buffer.letGo()
+        return buffer
+      }
+    }
+
     fileprivate func fits(_ count: Int) -> Bool {
       switch self {
       case .single(let mean, let variance): mean.count == count && variance.count == count

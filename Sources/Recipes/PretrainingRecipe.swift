@@ -37,6 +37,11 @@ public struct PretrainingRecipe: RecipeDocument {
         path: "training.loss", expected: "diffusion: a model from scratch has no teacher",
         found: "'\(training.loss.rawValue)'")
     }
+    guard training.state == .memory else {
+      throw .invalid(
+        path: "training.state", expected: "memory: only tuning keeps its state in a file",
+        found: "'\(training.state.rawValue)'")
+    }
     try training.validate()
     try evaluation.validate()
   }

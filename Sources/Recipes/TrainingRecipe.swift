@@ -53,6 +53,13 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     case bytes = "8-bit"
   }
 
+  /// Where latent weights and moments are.
+  public enum State: String, Choice {
+    case memory
+    /// In a file without a name beside the checkpoint, in memory only while they are used.
+    case file
+  }
+
   public var loss: Loss
   public var steps: Int
   /// Pictures in a step.
@@ -70,6 +77,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   public var epsilon: Double
   public var weightDecay: Double
   public var moments: Moments
+  public var state: State
   /// Largest global L2 norm of a step's gradient; 0 for no limit, which also lets every weight be stepped as soon as
   /// its gradient is known, so that gradients take no memory.
   public var gradientNorm: Double
@@ -116,6 +124,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
     epsilon = try values.value(.epsilon, 1e-8)
     weightDecay = try values.value(.weightDecay, 0)
     moments = try values.value(.moments, .single)
+    state = try values.value(.state, .memory)
     gradientNorm = try values.value(.gradientNorm, 1)
     minimumSNR = try values.value(.minimumSNR, 0)
     signalExponent = try values.value(.signalExponent, 0)

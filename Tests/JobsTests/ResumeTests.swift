@@ -5,9 +5,10 @@ import Testing
 @Suite(.serialized) struct ResumeTests {
   private let recipe = ["--recipe", "recipes/smoke.json"]
 
-  /// Plain palettes, and groups of vectors whose entries and factors are learned.
+  /// Plain palettes, groups of vectors whose entries and factors are learned, and weights and moments in a file.
   @Test(arguments: [
     [],
+    ["training.state=file", "training.moments=8-bit", "training.gradientNorm=0"],
     [
       "export.target=iOS18", "clustering.vector=2", "clustering.groupSize=16", "clustering.channelScale=true",
       "clustering.entries=int8", "clustering.gradient=straight-through",
@@ -43,6 +44,20 @@ import Testing
       let found = try Data(contentsOf: URL(filePath: "\(killed)/\(file)"))
       #expect(found == expected, "\(file) differs after \(kills) kills")
     }
+  }
+
+  @Test func stateInAFileChangesNoBit() throws {
+    let scratch = try ScratchFolder()
+    let packages = try ["memory", "file"].map { state in
+      let folder = scratch.file(state)
+      let result = try Program.run(
+        recipe + ["--output", folder, "--set", "training.state=\(state)", "--set", "training.moments=bfloat16"])
+      #expect(result.status == 0, "\(result.errors)")
+      let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+      #expect(!names.contains { $0.hasPrefix(".scratch") })
+      return try Data(contentsOf: URL(filePath: folder + "/Unet.mlpackage/Data/com.apple.CoreML/weights/weight.bin"))
+    }
+    #expect(packages[0] == packages[1])
   }
 
   @Test func resumingAFinishedRunOfAnotherRecipeIsRefused() throws {

@@ -39,10 +39,35 @@ import Testing
     #expect(zip(sums, expected.sums).allSatisfy { abs($0 - $1) < 1e-9 })
   }
 
+  /// Choices in proportion to the squared distance to the nearest entry so far, in more vectors than one piece holds.
+  @Test func choices() {
+    let (d, skipped) = (3, 1000)
+    let x = numbers((skipped + Self.length) * d)
+    let distances = NearestDistances(x, skipped..<skipped + Self.length, dimension: d)
+    var expected = [Double](repeating: .infinity, count: Self.length)
+    var chosen = 17
+    for share in [0.3, 0.0, 0.999, 0.72] {
+      let start = (skipped + chosen) * d
+      let entry = (0..<d).map { x[start + $0] }
+      for vector in 0..<Self.length {
+        let square = (0..<d).reduce(0.0) { sum, e in
+          let difference = Double(x[(skipped + vector) * d + e]) - Double(entry[e])
+          return sum + difference * difference
+        }
+        expected[vector] = min(expected[vector], square)
+      }
+      chosen = distances.choose(after: entry, share)
+      let target = share * expected.reduce(0, +)
+      let before = expected[..<chosen].reduce(0, +)
+      #expect(expected[chosen] > 0)
+      #expect(before <= target * (1 + 1e-5) && before + expected[chosen] >= target * (1 - 1e-5))
+    }
+  }
+
   /// As many centroids and components as there may be, and a last group of lanes that is not full.
   ///
   /// Bounds: single precision over a thousand vectors; the read-out's gradient divides by the temperature besides.
-  @Test(arguments: zip([256, 3], [8, 5])) func attention(centroids k: Int, dimension d: Int) {
+  @Test(arguments: zip([256, 3, 2, 4, 2], [8, 5, 1, 1, 3])) func attention(centroids k: Int, dimension d: Int) {
     let count = 1003
     let temperature = 0.05
     let (x, dy) = (numbers(count * d), numbers(count * d, seed: 3))
@@ -87,5 +112,13 @@ import Testing
     #expect(relativeError(Buffer(readout.targets.map { Float($0) }), expected.targets) < 1e-5)
     #expect(relativeError(dx, expected.dx) < 1e-4)
     #expect(relativeError(Buffer(readout.centroids.map { Float($0) }), expected.centroids) < 1e-4)
+
+    func length(_ numbers: some Collection<Double>) -> Double { numbers.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+    let bound = 0.5
+    let shortened = attention.pullbackReadout(dy, targets: targets, bound: bound, into: dx).shortened
+    let limits = (0..<count).map { i in bound * length((0..<d).map { Double(dy[i * d + $0]) }) }
+    let longer = (0..<count).count { length(expected.dx[$0 * d..<($0 + 1) * d]) > limits[$0] }
+    #expect(readout.shortened == 0 && longer > 0 && abs(shortened - longer) <= 1)
+    #expect((0..<count).allSatisfy { i in length((0..<d).map { Double(dx[i * d + $0]) }) <= limits[i] * (1 + 1e-5) })
   }
 }

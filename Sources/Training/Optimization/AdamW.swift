@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Kernels
 package import Recipes
 
@@ -28,6 +29,13 @@ package struct AdamW: Sendable, Equatable {
     package init(count: Int, _ values: FusedOptimizer.Moments) {
       self.count = count
       self.values = values
+    }
+
+    /// The same in a file; as they are without one.
+    func kept(in scratch: ScratchFile?) throws(CheckpointError) -> Moments {
+      guard let scratch else { return self }
+      return Moments(
+        count: count, try values.mapped { (buffer) throws(CheckpointError) in try scratch.keep(buffer) })
     }
 
     /// Zeros, as at the start.

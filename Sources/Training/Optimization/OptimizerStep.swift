@@ -47,6 +47,8 @@ package struct OptimizerStep: Sendable {
       optimizer.update(
         target.parameter, target.moments, gradient: target.gradient, learningRate: rate, step: step,
         gradientScale: scale, seed: target.seed)
+      target.parameter.letGo()
+      target.moments.values.letGo()
     }
     return norm
   }

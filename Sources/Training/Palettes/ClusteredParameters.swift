@@ -17,7 +17,8 @@ struct ClusteredParameters: ParameterSource {
     let latent = try store.parameter(name, shape)
     guard let palette = palettes[name], let leaf = store.leaf(name) else { return latent }
     return Parameter(name: name, shape: shape) {
-      Tensor(shape, time.counting { palette.layerWeights() }).leaf(leaf)
+      defer { palette.weights.letGo() }
+      return Tensor(shape, time.counting { palette.layerWeights() }).leaf(leaf)
     }
   }
 }

@@ -55,6 +55,7 @@ extension HardWeights {
     guard let (shape, buffer) = state.parameters[name] else {
       preconditionFailure("weight \(name) without elements")
     }
+    defer { buffer.letGo() }
     guard let centroids = state.centroids[name],
       let palette = try WeightPalette(clustering, name, shape: shape.axes)
     else { return .half(HalfPrecision.rounded(buffer)) }

@@ -36,7 +36,10 @@ package struct PaletteSample: Hashable, Sendable {
     let layout = try form.layout(of: shape)
     let scale = form.channelScale ? PaletteElements.scale(of: weights, layout) : nil
     let elements = PaletteElements(weights, form, layout, scale: scale)
-    let table = try elements.optimalTable()
+    // Windows of single numbers depend on where the entries are; vectors meet all of them wherever they are.
+    let table =
+      layout.vector == 1
+      ? try elements.optimalTable() : Array(elements.arranged.elements.prefix(layout.vector << form.bits))
     let (clustering, phase) = (recipe.clustering, recipe.phase(at: recipe.softSteps / 2))
     return {
       guard let clustered = try? StepPalette.Clustering(elements, table, clustering, phase) else { return }

@@ -56,8 +56,9 @@ package enum RunCheckpoint {
     return arrays
   }
 
-  package static func read(_ path: String) throws -> Contents {
-    let contents = try CheckpointFile.read(from: path)
+  /// - Parameter scratch: where weights and moments are kept; nil for memory.
+  package static func read(_ path: String, keepingIn scratch: ScratchFile? = nil) throws -> Contents {
+    let contents = try CheckpointFile.read(from: path, keepingIn: scratch)
     guard case .string(let json) = contents.attributes["recipe"],
       case .integer(let step) = contents.attributes["step"], step >= 0
     else {

@@ -13,7 +13,7 @@ struct RunMonitor {
   private(set) var clusteringSeconds = 0.0
   private var losses: [Double] = []
   private var recent: [Double] = []
-  private var indices: [String: [UInt8]] = [:]
+  private var indices: [String: PackedIndices] = [:]
 
   init(_ trainer: Trainer, from step: Int) { self.trainer = trainer }
 
@@ -57,7 +57,9 @@ struct RunMonitor {
 
   private struct Palette: Sendable {
     let name: String
-    let indices: [UInt8]
+    let indices: PackedIndices
+    /// Of them those that are others than at the last line; nil at the first.
+    let flips: Double?
     let collapsed: Bool
     let signalToNoise: Double
   }
@@ -67,9 +69,13 @@ struct RunMonitor {
       guard let palette = palettes[names[index]], let indices = palette.indices else {
         preconditionFailure("palette of \(names[index]), which has none")
       }
+      defer { palette.weights.letGo() }
+      let flips = self.indices[names[index]].map {
+        PalettizedTensor.flipRate($0.unpacked(), indices) * Double(indices.count)
+      }
       return Palette(
-        name: names[index], indices: indices, collapsed: palette.isCollapsed,
-        signalToNoise: palette.signalToNoise)
+        name: names[index], indices: PackedIndices(indices, bits: palette.elements.form.bits), flips: flips,
+        collapsed: palette.isCollapsed, signalToNoise: palette.signalToNoise)
     }
   }
 
@@ -78,9 +84,9 @@ struct RunMonitor {
     var flips = 0.0
     var count = 0.0
     for palette in palettes {
-      guard let earlier = indices[palette.name] else { continue }
-      count += Double(earlier.count)
-      flips += PalettizedTensor.flipRate(earlier, palette.indices) * Double(earlier.count)
+      guard let own = palette.flips else { continue }
+      flips += own
+      count += Double(palette.indices.count)
     }
     let sums = try trainer.ranks.sum([flips, count])
     return sums[1] == 0 ? 0 : sums[0] / sums[1]

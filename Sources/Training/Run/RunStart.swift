@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Clustering
 internal import Kernels
 internal import Layers
@@ -10,12 +11,14 @@ extension RunState {
   /// - Parameters:
   ///   - owned: names of the weights that it is to hold.
   ///   - sensitivities: of the elements of each weight, for palettes that heed them.
+  ///   - scratch: where weights and moments are kept; nil for memory.
   init(
-    _ weights: ParameterStore, _ recipe: Recipe, owned: Set<String>, sensitivities: [String: Buffer] = [:]
+    _ weights: ParameterStore, _ recipe: Recipe, owned: Set<String>, sensitivities: [String: Buffer] = [:],
+    scratch: ScratchFile? = nil
   ) throws {
     let names = weights.names.filter(owned.contains)
     let started = try Parallel.map(names.count) { index in
-      Result { try Start(names[index], weights, recipe, sensitivities[names[index]]) }
+      Result { try Start(names[index], weights, recipe, sensitivities[names[index]], scratch) }
     }.map { try $0.get() }
     var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
     var moments: [String: AdamW.Moments] = [:]
@@ -23,7 +26,7 @@ extension RunState {
     var scales: [String: Buffer] = [:]
     for (name, start) in zip(names, started) {
       parameters[name] = (start.shape, start.weights)
-      moments[name] = AdamW.Moments(count: start.weights.count, recipe.training.moments)
+      moments[name] = start.moments
       centroids[name] = start.centroids
       scales[name] = start.scale
       if let scale = start.scale { moments[Self.scaleKey(name)] = AdamW.Moments(count: scale.count) }
@@ -40,23 +43,27 @@ extension RunState {
   private struct Start: Sendable {
     let shape: Shape
     let weights: Buffer
+    let moments: AdamW.Moments
     var centroids: [Float]?
     var scale: Buffer?
 
     init(
-      _ name: String, _ store: ParameterStore, _ recipe: Recipe, _ sensitivities: Buffer?
+      _ name: String, _ store: ParameterStore, _ recipe: Recipe, _ sensitivities: Buffer?, _ scratch: ScratchFile?
     ) throws {
       guard let shape = store.shape(of: name), let original = store.buffer(name) else {
         preconditionFailure("weight \(name) without elements")
       }
       self.shape = shape
+      moments = try AdamW.Moments(count: original.count, recipe.training.moments).kept(in: scratch)
       let copy = Buffer(uninitialized: original.count)
       copy.copy(from: original, 0..<original.count, at: 0)
       guard let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes) else {
-        weights = copy
+        weights = try scratch?.keep(copy) ?? copy
         return
       }
-      weights = palette.pruned(copy)
+      let pruned = palette.pruned(copy)
+      weights = try scratch?.keep(pruned) ?? pruned
+      defer { weights.letGo() }
       scale = palette.startingScale(weights)
       centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale)
         .optimalTable(sensitivities: sensitivities)

@@ -70,6 +70,7 @@ package struct Trainer: Sendable {
       let (current, learned) = (state.centroids, update.learned)
       let next = Parallel.map(names.count) { index in
         let name = names[index]
+        defer { palettes[name]?.weights.letGo() }
         return palettes[name]?.nextCentroids(after: learned[name]?.elements ?? current[name] ?? [])
       }
       for (name, centroids) in zip(names, next) { state.centroids[name] = centroids }

@@ -30,6 +30,7 @@ extension Trainer {
     guard let (_, weights) = state.parameters[name], let centroids = state.centroids[name],
       let palette = self.weights.palettes[name]
     else { preconditionFailure("palette of \(name), which has none") }
+    defer { weights.letGo() }
     let elements = PaletteElements(weights, palette.form, palette.layout, scale: state.scales[name])
     return StepPalette(
       weights: weights, elements: elements,

@@ -1,3 +1,4 @@
+internal import Checkpoints
 package import Clustering
 package import Distribution
 internal import Kernels
@@ -63,8 +64,8 @@ package struct TrainingRun: Sendable {
     guard recipe.training.batchSize % ranks.count == 0 else {
       throw RankError.unequal(batchSize: recipe.training.batchSize, ranks: ranks.count)
     }
-    var state = try start(resume: resume)
     try folder.create()
+    var state = try start(resume: resume)
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
     let log = RunLog(folder.log, continues: resume || !ranks.isFirst)
     var monitor = RunMonitor(trainer, from: state.step)
@@ -99,16 +100,20 @@ package struct TrainingRun: Sendable {
 
   private func start(resume: Bool) throws -> RunState {
     let owned = try TrainedWeights(inputs.weights, recipe.clustering, ranks).owned
+    let scratch = recipe.training.state == .file ? try ScratchFile(in: folder.path) : nil
     guard resume else {
       let fisher = recipe.clustering.start == .fisher
       let sensitivities = fisher ? try FisherInformation(recipe, inputs).diagonal : [:]
-      return try RunState(inputs.weights, recipe, owned: owned, sensitivities: sensitivities)
+      return try RunState(inputs.weights, recipe, owned: owned, sensitivities: sensitivities, scratch: scratch)
     }
     guard folder.hasCheckpoint else {
       throw TrainingError.nothingToResume(file: folder.checkpoint)
     }
-    let contents = try RunCheckpoint.read(folder.checkpoint)
-    guard contents.recipe == recipe else {
+    let contents = try RunCheckpoint.read(folder.checkpoint, keepingIn: scratch)
+    var earlier = contents.recipe
+    // Where the state is kept changes no bit of it: who runs out of memory may go on with a file.
+    earlier.training.state = recipe.training.state
+    guard earlier == recipe else {
       throw TrainingError.otherRecipe(
         file: folder.checkpoint, difference: contents.recipe.difference(from: recipe))
     }
