@@ -57,6 +57,22 @@ SD_CLONES size_t sd_distinct_keys(const float *x, float scale, uint16_t *keys, u
   return found;
 }
 
+SD_CLONES void sd_weighted_moments(const double *values, const double *masses, size_t count, double *total,
+                                   double *mean, double *variance) {
+  double sum = 0, first = 0, second = 0;
+  for (size_t i = 0; i < count; i++) {
+#pragma clang fp reassociate(on)
+    sum += masses[i];
+    first += masses[i] * values[i];
+  }
+  const double center = first / sum;
+  for (size_t i = 0; i < count; i++) {
+#pragma clang fp reassociate(on)
+    second += masses[i] * (values[i] - center) * (values[i] - center);
+  }
+  *total = sum, *mean = center, *variance = second / sum;
+}
+
 SD_CLONES void sd_key_values(const uint16_t *key, double unit, double *values, size_t count) {
   for (size_t i = 0; i < count; i++) {
     uint16_t code = key[i] ^ (uint16_t)((key[i] & 0x8000) ? 0x8000 : 0xFFFF);

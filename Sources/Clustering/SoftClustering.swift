@@ -17,8 +17,15 @@ package struct SoftClustering: Sendable {
     weights: Buffer, range: Range<Int>? = nil, centroids: [Float], options: ClusteringOptions,
     prescale: WeightHistogram.Prescale = .automatic
   ) throws(ClusteringError) {
-    let histogram = try WeightHistogram(weights, range: range, prescale: prescale)
-    guard let rows = histogram.rows else { preconditionFailure("weights without rows") }
+    try self.init(
+      WeightHistogram(weights, range: range, prescale: prescale), of: weights, centroids: centroids, options: options)
+  }
+
+  /// - Parameter histogram: of a part of `weights`.
+  package init(
+    _ histogram: WeightHistogram, of weights: Buffer, centroids: [Float], options: ClusteringOptions
+  ) throws(ClusteringError) {
+    guard let rows = histogram.rows else { preconditionFailure("SoftClustering: a direct histogram") }
     self.rows = rows
     solution = try DifferentiableKMeans(
       histogram, centroids: centroids.map(Double.init), options: options)

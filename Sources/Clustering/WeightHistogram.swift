@@ -65,7 +65,7 @@ package struct WeightHistogram: Sendable {
     let exponent = if case .exponent(let given) = prescale { given } else { 0 }
     let first = try WeightHistogram(
       WeightKeys(weights, range: range, scale: Self.power(exponent)))
-    guard prescale == .automatic, Elementwise.variance(weights, range ?? 0..<weights.count) < 0x1p-20 else {
+    guard prescale == .automatic, first.variance < 0x1p-20 else {
       self = first
       return
     }
@@ -107,21 +107,10 @@ package struct WeightHistogram: Sendable {
 
   // MARK: Moments, each a pass over the rows
 
-  package var total: Double { masses.reduce(0, +) }
-
-  package var mean: Double { sum { $0 } / total }
-
+  package var total: Double { WeightKeys.moments(values, masses).total }
+  package var mean: Double { WeightKeys.moments(values, masses).mean }
   /// Population variance, in squared units of the weights.
-  package var variance: Double {
-    let mean = mean
-    return sum { ($0 - mean) * ($0 - mean) } / total
-  }
-
-  private func sum(_ term: (Double) -> Double) -> Double {
-    var sum = 0.0
-    for row in values.indices { sum += masses[row] * term(values[row]) }
-    return sum
-  }
+  package var variance: Double { WeightKeys.moments(values, masses).variance }
 
   // MARK: Passes over all weights
 

@@ -27,6 +27,16 @@ package struct WeightKeys: Sendable {
     self.scale = scale
   }
 
+  /// Of values with masses: the sum of the masses, the mean and the population variance.
+  package static func moments(
+    _ values: [Double], _ masses: [Double]
+  ) -> (total: Double, mean: Double, variance: Double) {
+    precondition(values.count == masses.count, "moments: \(values.count) values, \(masses.count) masses")
+    var (total, mean, variance) = (0.0, 0.0, 0.0)
+    sd_weighted_moments(values, masses, values.count, &total, &mean, &variance)
+    return (total, mean, variance)
+  }
+
   /// The values that keys stand for, in units of the weights.
   package func values(_ keys: [UInt16]) -> [Double] {
     [Double](unsafeUninitializedCapacity: keys.count) { values, count in

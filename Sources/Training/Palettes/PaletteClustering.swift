@@ -29,10 +29,11 @@ extension StepPalette.Clustering {
   ) throws(ClusteringError) -> [SoftClustering] {
     var groups: [SoftClustering] = []
     for (group, own) in centroids.shared(among: elements.layout.groups).enumerated() {
+      let histogram = try WeightHistogram(elements.arranged, range: elements.layout.range(group))
       groups.append(
         try SoftClustering(
-          weights: elements.arranged, range: elements.layout.range(group), centroids: own,
-          options: elements.options(group, recipe, multiple)))
+          histogram, of: elements.arranged, centroids: own,
+          options: ClusteringOptions(elements.form, recipe, multiple, variance: histogram.variance)))
     }
     return groups
   }
@@ -44,7 +45,8 @@ extension StepPalette.Clustering {
     return centroids.shared(among: layout.groups).enumerated().map { group, own in
       SoftVectorClustering(
         arranged: elements.arranged, range: layout.indexRange(group), dimension: layout.vector, centroids: own,
-        options: elements.options(group, recipe, multiple))
+        options: ClusteringOptions(
+          elements.form, recipe, multiple, variance: Elementwise.variance(elements.arranged, layout.range(group))))
     }
   }
 }
@@ -59,13 +61,12 @@ extension ClusteringRecipe {
   }
 }
 
-extension PaletteElements {
-  /// - Parameter multiple: the temperature over the group's variance.
-  fileprivate func options(_ group: Int, _ recipe: ClusteringRecipe, _ multiple: Double) -> ClusteringOptions {
-    let variance = Elementwise.variance(arranged, layout.range(group))
-    return ClusteringOptions(
-      bits: form.bits, temperature: Temperature.relative(multiple, variance: variance),
-      iterations: recipe.iterations, gradient: recipe.gradient.method, maximumGain: recipe.maximumGain)
+extension ClusteringOptions {
+  /// - Parameter multiple: the temperature over the variance.
+  fileprivate init(_ form: PaletteForm, _ recipe: ClusteringRecipe, _ multiple: Double, variance: Double) {
+    self.init(
+      bits: form.bits, temperature: Temperature.relative(multiple, variance: variance), iterations: recipe.iterations,
+      gradient: recipe.gradient.method, maximumGain: recipe.maximumGain)
   }
 }
 
