@@ -3,8 +3,7 @@ package import Kernels
 /// Hard palettes of a tensor: every weight, or vector of weights, is the nearest entry of its group.
 ///
 /// The gradient goes straight through to the weights, and to an entry as the sum over its cell, ∂L/∂c_j = Σ_{i∈j} g_i.
-/// Nothing is kept of the weights: looking for the nearest entry again takes less time than the step would miss the
-/// memory.
+/// Nothing is kept of the weights: every pass looks for their nearest entries again (`docs/decisions/0012`).
 package struct HardClustering: Sendable {
   /// In the order of ``PaletteLayout/arrangement``.
   private let elements: Buffer
@@ -12,7 +11,7 @@ package struct HardClustering: Sendable {
   /// `[groups, entries, vector]`
   package let table: [Float]
 
-  /// - Parameter elements: in the arranged order; read again in every pass, so they must not change before.
+  /// - Parameter elements: in the arranged order; every pass takes them as they are by then.
   package init(arranged elements: Buffer, _ layout: PaletteLayout, table: [Float]) {
     self.elements = elements
     self.layout = layout
@@ -36,7 +35,8 @@ package struct HardClustering: Sendable {
     PaletteEntries.gradient(dy, indices, entries: entries, groups: layout.groups, vector: layout.vector)
   }
 
-  /// The entries moved to the means of their cells, those of empty cells to the vectors with the largest errors.
+  /// The entries moved to the means of their cells, those of empty cells to the worst cells or, of vectors, to those with
+  /// the largest errors.
   package func refitted() -> [Float] {
     let (d, entries, indices) = (layout.vector, entries, indices)
     let cells = PaletteEntries.cells(elements, indices, entries: entries, groups: layout.groups, vector: d)

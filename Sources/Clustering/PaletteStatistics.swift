@@ -23,11 +23,12 @@ package struct PaletteStatistics: Sendable, Equatable {
     let sorted = centroids.sorted()
     let cells = NearestCentroid.assign(histogram.values, to: sorted)
     squaredError = NearestCentroid.squaredError(histogram, sorted, cells: cells)
-    let power = histogram.total * (histogram.variance + histogram.mean * histogram.mean)
+    let (total, mean, variance) = histogram.moments
+    let power = total * (variance + mean * mean)
     signalToNoise = 10 * log10(power / squaredError)
     let inUse = NearestCentroid.used(cells).map { sorted[$0] }
     used = inUse.count
-    let gap = tolerance * histogram.variance.squareRoot()
+    let gap = tolerance * variance.squareRoot()
     distinct = 1 + zip(inUse, inUse.dropFirst()).count { $1 - $0 > gap }
     expected = min(1 << bits, histogram.values.count)
   }

@@ -105,12 +105,13 @@ package struct WeightHistogram: Sendable {
   /// The power of two that weights were multiplied with before rounding.
   package var scale: Float { rows?.weights.scale ?? 1 }
 
-  // MARK: Moments, each a pass over the rows
+  /// The sum of the masses, the mean and the population variance; a pass over the rows.
+  package var moments: (total: Double, mean: Double, variance: Double) { WeightKeys.moments(values, masses) }
 
-  package var total: Double { WeightKeys.moments(values, masses).total }
-  package var mean: Double { WeightKeys.moments(values, masses).mean }
-  /// Population variance, in squared units of the weights.
-  package var variance: Double { WeightKeys.moments(values, masses).variance }
+  package var total: Double { moments.total }
+
+  /// In squared units of the weights.
+  package var variance: Double { moments.variance }
 
   // MARK: Passes over all weights
 

@@ -153,6 +153,14 @@ import Testing
     #expect(hard.indices == [1, 1, 2, 0, 0, 2])
     let dy = Buffer([1, 2, 4, 8, 16, 32])
     #expect(hard.entryPullback(dy).elements == [24, 3, 36])
+    #expect(hard.refitted() == [1.375, -0.75, 0.375])
+  }
+
+  /// An entry that no weight is nearest to goes where the error is largest.
+  @Test func emptyCells() {
+    let weights = Buffer([-1, -0.5, 0.25, 0.75, 2, 0.5])
+    let hard = HardClustering(arranged: weights, PaletteLayout(shape: [6]), table: [-1, 1, 50])
+    #expect(hard.refitted() == [-0.75, 0.875, 2])
   }
 
   @Test(arguments: ClusteringOptions.supportedBits)

@@ -45,6 +45,26 @@ import Testing
     }
   }
 
+  /// Weights one by one against a histogram of them, where rounding to half precision changes none; the bounds are those
+  /// of single precision.
+  @Test(arguments: [1, 2]) func singleWeights(bits: Int) throws {
+    let weights = HalfPrecision.rounded(Buffer(normalNumbers(4608, deviation: 0.03).map(Float.init)))
+    let upstream = Buffer(normalNumbers(4608, seed: 9).map(Float.init))
+    let histogram = try WeightHistogram(weights)
+    let start = OptimalKMeans(histogram, clusters: 1 << bits).centroids.map(Float.init)
+    let options = ClusteringOptions(bits: bits, temperature: 0.02 * histogram.variance, maximumGain: 2)
+    let expected = try SoftClustering(histogram, of: weights, centroids: start, options: options)
+    let found = solution(weights, PaletteLayout(shape: [4608]), start, options)
+    let (soft, gradient, reference) = (Buffer(count: 4608), Buffer(count: 4608), Buffer(count: 4608))
+    found.softWeights(into: soft)
+    let clipped = (found.pullback(upstream, into: gradient), expected.pullback(upstream, into: reference))
+    let doubles = { (buffer: Buffer) in buffer.elements.map(Double.init) }
+    #expect(relativeError(found.centroids.map(Double.init), expected.centroids.map(Double.init)) < 1e-5)
+    #expect(relativeError(doubles(soft), doubles(expected.softWeights())) < 1e-5)
+    #expect(relativeError(doubles(gradient), doubles(reference)) < 1e-4)
+    #expect(clipped.1 > 0 && abs(clipped.0 - clipped.1) < 1e-3)
+  }
+
   /// Along random directions. Squared distances grow with the dimension, so the temperature does; differences of sums in
   /// single precision carry about 1e-3 of noise at this step.
   @Test(arguments: [1, 2, 4], [ClusteringOptions.Readout.fresh, .previous])

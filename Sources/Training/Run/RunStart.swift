@@ -57,12 +57,10 @@ extension RunState {
       moments = try AdamW.Moments(count: original.count, recipe.training.moments).kept(in: scratch)
       let copy = Buffer(uninitialized: original.count)
       copy.copy(from: original, 0..<original.count, at: 0)
-      guard let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes) else {
-        weights = try scratch?.keep(copy) ?? copy
-        return
-      }
-      let pruned = palette.pruned(copy)
-      weights = try scratch?.keep(pruned) ?? pruned
+      let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes)
+      let kept = palette?.pruned(copy) ?? copy
+      weights = try scratch?.keep(kept) ?? kept
+      guard let palette else { return }
       defer { weights.letGo() }
       scale = palette.startingScale(weights)
       centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale)
