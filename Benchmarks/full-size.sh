@@ -23,7 +23,7 @@ cat > "$folder/recipe.json" <<END
 { "name": "step", "model": "$(basename "$folder")", "data": "$(basename "$folder")/latents.h5", "seed": 20,
   "clustering": {"bits": 4, "hardShare": 0, "polishShare": 0},
   "training": {"steps": 2, "batchSize": 1, "learningRate": 1e-5, "beta2": 0.999, "moments": "${MOMENTS:-bfloat16}",
-    "gradientNorm": 0, "recompute": true},
+    "gradientNorm": 0, "recompute": false},
   "export": {"target": "iOS16", "attention": "split-einsum", "batch": 2},
   "evaluation": {"pictures": 1, "timesteps": [500]} }
 END

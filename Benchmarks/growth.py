@@ -41,7 +41,7 @@ def measured(size, latents, batch):
         recipe = {
             "name": name, "model": model, "data": f"{model}/latents.h5", "seed": 20,
             "clustering": {"bits": 4, "hardShare": 0, "polishShare": 0},
-            "training": {"steps": 3, "batchSize": batch, "moments": "bfloat16", "gradientNorm": 0, "recompute": True},
+            "training": {"steps": 3, "batchSize": batch, "moments": "bfloat16", "gradientNorm": 0, "recompute": False},
             "evaluation": {"pictures": 1, "timesteps": [500]}}
         with open(f"{arguments.folder}/{name}.json", "w") as file:
             json.dump(recipe, file)

@@ -18,7 +18,7 @@ SD_INLINE uint32_t mixed(uint32_t x) {
   float scaled = (g) * (o).gradient_scale;                              \
   m = (o).beta1 * m + (1.0f - (o).beta1) * scaled;                      \
   v = (o).beta2 * v + (1.0f - (o).beta2) * scaled * scaled;             \
-  parameter = parameter * keep - step * m / (sqrtf(v) * root + (o).epsilon);
+  parameter = parameter * keep - step * m / (__builtin_elementwise_sqrt(v) * root + (o).epsilon);
 
 #define CONSTANTS(o)                                                    \
   float keep = 1.0f - (o).learning_rate * (o).weight_decay;             \

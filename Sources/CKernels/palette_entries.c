@@ -31,11 +31,12 @@ SD_CLONES void sd_nearest_vectors(const float *x, ptrdiff_t count, const float *
 typedef struct {
   uint8_t order[MOST];
   float midpoints[MOST];
-  int span;  // a power of two, not below the number of entries
+  int span;        // a power of two, not below the number of entries
+  int is_ordered;  // whether entries ascend as they are, no two equal
 } ladder;
 
 SD_INLINE ladder sd_ladder(const float *table, int entries) {
-  ladder l = {.span = 1};
+  ladder l = {.span = 1, .is_ordered = 1};
   while (l.span < entries) l.span *= 2;
   // By insertion: entries mostly ascend already.
   for (int j = 0; j < entries; j++) {
@@ -47,19 +48,49 @@ SD_INLINE ladder sd_ladder(const float *table, int entries) {
     l.midpoints[j] = j + 1 < entries ? (table[l.order[j]] + table[l.order[j + 1]]) / 2 : __builtin_inff();
   for (int j = 1; j < entries; j++)
     if (table[l.order[j]] == table[l.order[j - 1]]) l.order[j] = l.order[j - 1];
+  for (int j = 0; j < entries; j++) l.is_ordered &= l.order[j] == j;
   return l;
 }
 
-// A number's place is how many midpoints are below it, found by halving.
-SD_CLONES void sd_nearest_numbers(const float *x, ptrdiff_t count, const float *table, int entries, uint8_t *nearest) {
-  const ladder l = sd_ladder(table, entries);
+typedef float numbers __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef int32_t places __attribute__((vector_size(4 * LANES), aligned(4)));
+
+// A number's place is how many midpoints are below it: counted where they are few, found by halving where they are many.
+SD_INLINE void sd_places_of(int span, const ladder *l, const float *x, int32_t *at) {
+  if (span <= 16) {
+    const numbers v = *(const numbers *)x;
+    places below = {0};
+    for (int j = 0; j < span - 1; j++) below -= v > l->midpoints[j];
+    *(places *)at = below;
+  } else {
+    for (int i = 0; i < LANES; i++) at[i] = 0;
+    for (int step = span / 2; step > 0; step /= 2)
+      for (int i = 0; i < LANES; i++) at[i] += x[i] > l->midpoints[at[i] + step - 1] ? step : 0;
+  }
+}
+
+SD_INLINE void sd_nearest_in(int span, const ladder *l, const float *x, ptrdiff_t count, uint8_t *nearest) {
   for (ptrdiff_t start = 0; start < count; start += LANES) {
     float lanes[WIDEST][LANES];
-    int32_t at[LANES] = {0};
+    int32_t at[LANES];
     sd_side_by_side(x + start, count - start, 1, lanes);
-    for (int step = l.span / 2; step > 0; step /= 2)
-      for (int i = 0; i < LANES; i++) at[i] += lanes[0][i] > l.midpoints[at[i] + step - 1] ? step : 0;
-    for (int i = 0; i < LANES && start + i < count; i++) nearest[start + i] = l.order[at[i]];
+    sd_places_of(span, l, lanes[0], at);
+    if (l->is_ordered && count - start >= LANES)
+      for (int i = 0; i < LANES; i++) nearest[start + i] = (uint8_t)at[i];
+    else
+      for (int i = 0; i < LANES && start + i < count; i++) nearest[start + i] = l->order[at[i]];
+  }
+}
+
+SD_CLONES void sd_nearest_numbers(const float *x, ptrdiff_t count, const float *table, int entries, uint8_t *nearest) {
+  const ladder l = sd_ladder(table, entries);
+  switch (l.span) {
+  case 1: memset(nearest, l.order[0], count); break;
+  case 2: sd_nearest_in(2, &l, x, count, nearest); break;
+  case 4: sd_nearest_in(4, &l, x, count, nearest); break;
+  case 8: sd_nearest_in(8, &l, x, count, nearest); break;
+  case 16: sd_nearest_in(16, &l, x, count, nearest); break;
+  default: sd_nearest_in(l.span, &l, x, count, nearest); break;
   }
 }
 

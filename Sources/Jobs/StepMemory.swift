@@ -10,7 +10,7 @@ struct StepMemory {
   let state: Int
   /// What the forward pass keeps for the backward pass.
   let kept: Int
-  /// What computing one block's gradients needs beside that.
+  /// What computing the gradients of one block, or of one operation where none is recomputed, needs beside that.
   let block: Int
   /// Freed blocks that wait for their next use, and the program itself.
   let overhead: Int
@@ -28,7 +28,6 @@ struct StepMemory {
     let training = recipe.training
     let count = weights.values.reduce(0) { $0 + $1.count }
     let clustered = weights.filter { recipe.clustering.palette(of: $0, shape: $1.axes) != nil }
-    let clusteredCount = clustered.values.reduce(0) { $0 + $1.count }
     let moments =
       switch training.moments {
       case .single: 8 * count
@@ -70,14 +69,14 @@ struct StepMemory {
         blocks[block, default: Block()].weightBytes += 4 * input.shape.count
       }
     }
-    if !training.recompute { kept += 4 * clusteredCount }
     self.kept = kept
     let largest = trace.nodes.filter { $0.history != nil }.map { 4 * $0.shape.count }.max() ?? 0
-    block = blocks.values.map(\.peak).max() ?? 4 * largest
+    let single = Block(readBytes: largest, largest: largest, weightBytes: 4 * (weights.values.map(\.count).max() ?? 0))
+    block = blocks.values.map(\.peak).max() ?? single.peak
     overhead = max(192 << 20, (state + kept + block) * 3 / 80) + Self.programBytes
   }
 
-  /// A recomputed block.
+  /// A recomputed block, or one operation.
   private struct Block {
     var readBytes = 0
     var largest = 0

@@ -42,8 +42,7 @@ package enum BufferPool {
 
     /// Gives back what lies idle beyond a share of what is in use, or together with it beyond what was ever in use.
     private mutating func releaseExcess() {
-      let share = max(BufferPool.leastIdle, usedBytes / 8)
-      arena?.release(to: min(share, peakBytes + peakBytes / 16 + BufferPool.slack - usedBytes))
+      arena?.release(to: peakBytes + peakBytes / 16 + BufferPool.slack - usedBytes)
     }
 
     mutating func releaseIdle() {

@@ -10,6 +10,8 @@ public struct Tensor: Sendable {
   let storage: Buffer?
   /// How it was computed; nil for constants and outside of recordings.
   package let node: Node?
+  /// Computes the elements again, for gradients that need not keep them meanwhile; nil where they are there anyway.
+  let recompute: (@Sendable () -> Buffer)?
 
   package init(_ shape: Shape, _ buffer: Buffer) {
     precondition(
@@ -17,12 +19,29 @@ public struct Tensor: Sendable {
     self.shape = shape
     storage = buffer
     node = nil
+    recompute = nil
   }
 
-  init(shape: Shape, storage: Buffer?, node: Node?) {
+  init(shape: Shape, storage: Buffer?, node: Node?, recompute: (@Sendable () -> Buffer)? = nil) {
     self.shape = shape
     self.storage = storage
     self.node = node
+    self.recompute = recompute
+  }
+
+  /// A leaf whose elements are computed whenever they are needed, by the gradient once more.
+  package init(computing read: @escaping @Sendable () -> Buffer, leaf node: Node) {
+    let buffer = read()
+    precondition(buffer.count == node.shape.count, "leaf \(node.name): \(buffer.count) elements for \(node.shape)")
+    self.init(shape: node.shape, storage: buffer, node: node, recompute: read)
+  }
+
+  /// What a gradient keeps of this operand.
+  ///
+  /// The gradient of a recomputed block follows at once, and keeps the elements.
+  var kept: KeptOperand {
+    guard let recompute, Execution.scope == nil else { return .elements(buffer) }
+    return .computed(recompute, count: shape.count)
   }
 
   /// - Precondition: as many elements as the shape has.

@@ -1,4 +1,5 @@
 import Kernels
+import Synchronization
 import Tensors
 import Testing
 
@@ -51,6 +52,35 @@ import Testing
     let y = (x * x + x).meanSquaredError(to: Tensor([2], [0, 0]))
     // d/dx mean((x² + x)²) = (x² + x)(2 x + 1)
     #expect(y.gradients()["x"]?.elements == [12 * 7, 20 * 9])
+  }
+
+  /// A weight that is computed for every use: once forward, once for the gradient, which runs a
+  /// recomputed block with it and goes on with the same.
+  @Test(arguments: [false, true]) func computedWeightsAreNotKept(recomputed isRecomputed: Bool) {
+    let (x, weight) = (normals([5, 8], seed: 6), normals([3, 8], seed: 7))
+    let seed = normals([5, 3], seed: 8)
+    let given = Linear()(x.leaf(named: "x"), weight.leaf(named: "w")).gradients(seed: seed)
+    let uses = Mutex(0)
+    let node = Node(leaf: "w", shape: weight.shape)
+    let input = x.leaf(named: "x")
+    let block: @Sendable () -> Tensor = {
+      let computed = Tensor(
+        computing: {
+          uses.withLock { $0 += 1 }
+          return Buffer(weight.elements)
+        }, leaf: node)
+      return Linear()(input, computed)
+    }
+    let gradients = Execution.recomputing(isRecomputed) {
+      let y = recomputed(block)
+      #expect(uses.withLock { $0 } == 1)
+      return y.gradients(seed: seed)
+    }
+    #expect(uses.withLock { $0 } == 2)
+    for name in ["x", "w"] {
+      #expect(gradients[name]?.elements == given[name]?.elements)
+      #expect(gradients[name]?.count ?? 0 > 0)
+    }
   }
 
   @Test func longChainsNeitherOverflowNorLeak() {

@@ -4,7 +4,8 @@ package import Kernels
 extension ConvolutionGeometry {
   /// What the gradients need.
   package struct Residuals: Sendable {
-    let x, weight: Buffer
+    let x: Buffer
+    let weight: KeptOperand
   }
 
   /// - Parameter x: input, weight and perhaps bias.
@@ -12,7 +13,7 @@ extension ConvolutionGeometry {
     let (input, weight) = (x[0].buffer, x[1].buffer)
     Convolution.forward(
       input, weight: weight, bias: x.count > 2 ? x[2].buffer : nil, into: y, self)
-    return Residuals(x: input, weight: weight)
+    return Residuals(x: input, weight: x[1].kept)
   }
 
   /// Gradients of input, weight and bias, where they are needed.
@@ -20,7 +21,7 @@ extension ConvolutionGeometry {
     var gradients = [Buffer?](repeating: nil, count: needed.count)
     if needed[0] {
       let dx = Buffer(uninitialized: residuals.x.count)
-      Convolution.inputGradient(dy, weight: residuals.weight, into: dx, self)
+      Convolution.inputGradient(dy, weight: residuals.weight.buffer, into: dx, self)
       gradients[0] = dx
     }
     if needed[1] {

@@ -17,8 +17,11 @@ struct ClusteredParameters: ParameterSource {
     let latent = try store.parameter(name, shape)
     guard let palette = palettes[name], let leaf = store.leaf(name) else { return latent }
     return Parameter(name: name, shape: shape) {
-      defer { palette.weights.letGo() }
-      return Tensor(shape, time.counting { palette.layerWeights() }).leaf(leaf)
+      Tensor(
+        computing: {
+          defer { palette.weights.letGo() }
+          return time.counting { palette.layerWeights() }
+        }, leaf: leaf)
     }
   }
 }
