@@ -2,9 +2,8 @@ internal import Foundation
 
 /// The memory of buffers.
 ///
-/// Large blocks share an ``Arena``; small ones are kept by size for the next buffer of about that size. What lies idle is
-/// bounded by a share of what is in use, and at the peak by little, so that a full-size step takes what it needs and not
-/// what it once needed.
+/// Large blocks share an ``Arena``; small ones are kept by size for the next buffer of about that size. Large ones take
+/// hardly more than was ever in use at once, what lies idle included: pages wait for the next pass, which needs as many.
 package enum BufferPool {
   private struct State {
     var arena = Arena()
@@ -40,9 +39,9 @@ package enum BufferPool {
       }
     }
 
-    /// Gives back what lies idle beyond a share of what is in use, or together with it beyond what was ever in use.
+    /// Gives back what lies idle and is, together with what is in use, more than was ever in use.
     private mutating func releaseExcess() {
-      arena?.release(to: peakBytes + peakBytes / 16 + BufferPool.slack - usedBytes)
+      arena?.release(to: peakBytes + peakBytes / 256 + BufferPool.slack - usedBytes)
     }
 
     mutating func releaseIdle() {
@@ -56,8 +55,8 @@ package enum BufferPool {
   /// `SDTUNE_POISON=1` fills blocks with NaN as they come back, so that no read of one goes unseen.
   static let poisons = ProcessInfo.processInfo.environment["SDTUNE_POISON"] == "1"
 
-  /// Bytes that may lie idle however little is in use, and at the peak.
-  private static let leastIdle = 192 << 20, slack = 16 << 20
+  /// Bytes that may lie idle at the peak, beside a small share of it.
+  private static let slack = 4 << 20
   /// Bytes of small blocks that may lie idle.
   private static let smallIdle = 48 << 20
   /// Blocks from this size on are large.

@@ -14,7 +14,7 @@ struct Winograd: Sendable {
   let planar: Bool
 
   /// Floats of transformed tiles at a time, 16 MB, but no fewer tiles than make kernels worth their transform.
-  private static let tileLimit = 4 << 20, leastTiles = 512
+  private static let tileLimit = 4 << 20, leastTiles = 256
 
   /// Nil where unfolding is faster: where the kernels are transformed for too few tiles, or the products are too small.
   init?(batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, planar: Bool) {
@@ -54,13 +54,16 @@ struct Winograd: Sendable {
     }
   }
 
+  /// Tiles that make long products.
+  private static let manyTiles = 128
+
   /// How the kernels are cut, transformed ones of a piece at a time.
   ///
   /// With many tiles the products are long and share their tiles best between many outputs. With few, the transformed
   /// kernels are the larger part: a piece of them stays in the second cache.
   private func pieces(_ tiles: Int) -> (outputs: [Range<Int>], inputs: [Range<Int>]) {
-    let isWide = tiles >= 128
-    let outputs = Self.cut(self.outputs, most: isWide ? 192 : 48, multiple: Parallel.threads)
+    let isWide = tiles >= Self.manyTiles
+    let outputs = Self.cut(self.outputs, most: isWide ? 96 : 48, multiple: Parallel.threads)
     return (outputs, Self.cut(inputs, most: isWide ? inputs : 144, multiple: 1))
   }
 
@@ -121,32 +124,51 @@ struct Winograd: Sendable {
         // The transform reads whole vectors: a few floats beyond the last kernel.
         let kernels = Buffer(uninitialized: chunk.count * inputs * 9 + Int(SD_WINOGRAD_LANES))
         weight(chunk, kernels)
-        let m = Buffer(uninitialized: 36 * tiles * chunk.count)
-        for depth in pieces.inputs { multiply(v, kernels, into: m, tiles: tiles, outputs: chunk.count, inputs: depth) }
+        // Products go back into the image while they are in the second cache. All inputs are one piece then.
+        let few = (0..<rows.count).cut(length: max(1, Self.manyTiles / tilesInRow))
+        let parts = pieces.inputs.count == 1 ? few : [0..<rows.count]
+        let m = Buffer(uninitialized: 36 * (parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count)
         let scratch = scratch
-        for index in 0..<rows.count {
-          let (image, row) = place(rows.lowerBound + index)
-          sd_winograd_output(
-            m.pointer + index * tilesInRow * chunk.count, chunk.count, tiles * chunk.count, bias?.pointer,
-            y.pointer + image * height * width * outputs, shape, row, chunk.lowerBound, chunk.upperBound,
-            scratch.pointer)
+        for depth in pieces.inputs {
+          let u = transformedKernels(kernels, outputs: chunk.count, inputs: depth)
+          for part in parts {
+            multiply(v, tiles, part, u, into: m, outputs: chunk.count, inputs: depth)
+            guard depth.upperBound == inputs else { continue }
+            for index in part {
+              let (image, row) = place(rows.lowerBound + index)
+              sd_winograd_output(
+                m.pointer + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count,
+                part.count * tilesInRow * chunk.count, bias?.pointer, y.pointer + image * height * width * outputs,
+                shape, row, chunk.lowerBound, chunk.upperBound, scratch.pointer)
+            }
+          }
         }
       }
     }
   }
 
-  /// Adds the products of some input channels to `m`, `[36, tiles, outputs]`; the first ones set it.
-  private func multiply(
-    _ v: Buffer, _ kernels: Buffer, into m: Buffer, tiles: Int, outputs: Int, inputs depth: Range<Int>
-  ) {
+  /// `[36, outputs / 16, inputs, 16]` of some outputs and inputs.
+  private func transformedKernels(_ kernels: Buffer, outputs: Int, inputs depth: Range<Int>) -> Buffer {
     let plane = outputs * depth.count
     let u = Buffer(uninitialized: 36 * plane)
     sd_winograd_weight(kernels.pointer + depth.lowerBound * 9, inputs, outputs, depth.count, u.pointer, plane)
+    return u
+  }
+
+  /// Adds the products of some rows of tiles and some input channels to `m`, `[36, tiles of these rows, outputs]`; the
+  /// first channels set it.
+  ///
+  /// - Parameter tiles: of `v`, `[36, tiles, inputs]`.
+  private func multiply(
+    _ v: Buffer, _ tiles: Int, _ rows: Range<Int>, _ u: Buffer, into m: Buffer, outputs: Int, inputs depth: Range<Int>
+  ) {
+    let (first, count) = (rows.lowerBound * tilesInRow, rows.count * tilesInRow)
     for part in 0..<36 {
-      let panels = sd_panels(first: u.pointer + part * plane, row: 16, panel: 16 * depth.count)
+      let panels = sd_panels(
+        first: u.pointer + part * outputs * depth.count, row: 16, panel: 16 * depth.count)
       sd_product(
-        tiles, outputs, depth.count, v.pointer + part * tiles * inputs + depth.lowerBound, inputs, 1, panels,
-        m.pointer + part * tiles * outputs, outputs, depth.lowerBound > 0 ? 1 : 0, nil)
+        count, outputs, depth.count, v.pointer + (part * tiles + first) * inputs + depth.lowerBound, inputs, 1, panels,
+        m.pointer + part * count * outputs, outputs, depth.lowerBound > 0 ? 1 : 0, nil)
     }
   }
 

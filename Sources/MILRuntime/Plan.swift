@@ -50,11 +50,14 @@ extension Plan.Step {
     return isOnly
   }
 
-  /// Puts the results into their slots and clears those that end here.
+  /// Puts the results into their slots, clears those that end here, and lets go of the weights' file.
   func run(_ values: inout [RuntimeValue?]) throws(MILError) {
     let overwriting = isOnlyReader(&values)
     for (slot, result) in zip(outputs, try results(values, overwriting: overwriting)) { values[slot] = result }
     for slot in released { values[slot] = nil }
+    for slot in arguments.values.joined() {
+      if case .packed(let constant)? = values[slot]?.storage { constant.letGo() }
+    }
   }
 
   private func results(_ values: [RuntimeValue?], overwriting: Bool) throws(MILError) -> [RuntimeValue] {

@@ -97,9 +97,13 @@ protocol PackedConstant: Sendable {
   var count: Int { get }
   /// Writes elements `range`, row-major, into `y` from `offset` on.
   func decode(_ range: Range<Int>, into y: Buffer, at offset: Int)
+  /// Lets go of the memory that the stored bytes take; decoding reads them from their file again.
+  func letGo()
 }
 
 extension PackedConstant {
+  func letGo() {}
+
   func decoded() -> Buffer {
     let y = Buffer(uninitialized: count)
     decode(0..<count, into: y, at: 0)

@@ -86,6 +86,8 @@ struct PaletteConstant: PackedConstant {
     }
   }
 
+  func letGo() { indices.letGo() }
+
   /// One component of every vector of a row's palette.
   private func component(_ row: Int) -> Buffer {
     let palette = Buffer(uninitialized: 1 << bits)

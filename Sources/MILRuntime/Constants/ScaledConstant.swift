@@ -44,4 +44,6 @@ struct ScaledConstant: PackedConstant {
     }
     if roundsToHalf { HalfPrecision.round(y, at: offset, count: range.count) }
   }
+
+  func letGo() { data.letGo() }
 }

@@ -27,6 +27,8 @@ struct SparseConstant: PackedConstant {
     }
     y.copy(from: row, 0..<row.count, at: offset)
   }
+
+  func letGo() { values.letGo() }
 }
 
 /// A bit for every element, with counts of the ones before every 64th.

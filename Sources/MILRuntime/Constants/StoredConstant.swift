@@ -19,6 +19,11 @@ enum StoredBytes: Sendable {
     case .immediate(let bytes): body(bytes.span.bytes)
     }
   }
+
+  /// Lets go of the memory that mapped bytes take.
+  func letGo() {
+    if case .mapped(let file, let range) = self { file.forget(range) }
+  }
 }
 
 /// Elements just as a package stores them.
@@ -62,4 +67,6 @@ struct StoredConstant: PackedConstant {
   func decode(_ range: Range<Int>, into y: Buffer, at offset: Int) {
     bytes.withBytes { RawElements.decode($0, format, range, into: y, at: offset) }
   }
+
+  func letGo() { bytes.letGo() }
 }
