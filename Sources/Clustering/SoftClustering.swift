@@ -70,6 +70,13 @@ package struct SoftClustering: Sendable {
     return gradient.clippedShare
   }
 
+  /// ∂L/∂w, to be computed where it is read, and the share of the weights whose gain was cut off at its bound.
+  package func gradient(_ dy: Buffer) -> (parameter: KeyedAffine, clippedShare: Double) {
+    let histogram = WeightHistogram(rows)
+    let gradient = solution.gradient(histogram, histogram.scatter(dy))
+    return (histogram.affine(gain: gradient.gain, shared: gradient.shared, dy: dy), gradient.clippedShare)
+  }
+
   private func filled(_ write: (Buffer) -> Void) -> Buffer {
     let y = Buffer(uninitialized: weightCount)
     write(y)

@@ -145,6 +145,12 @@ package struct WeightHistogram: Sendable {
     let rows = passes("affine")
     rows.weights.affine(gain: gain, shared: shared, keys: rows.keys, dy: dy, into: dx)
   }
+
+  /// The same, to be computed where it is read.
+  package func affine(gain: [Double], shared: [Double], dy: Buffer) -> KeyedAffine {
+    let rows = passes("affine")
+    return rows.weights.affine(gain: gain, shared: shared, keys: rows.keys, dy: dy)
+  }
 }
 
 extension Double {

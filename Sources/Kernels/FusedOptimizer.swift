@@ -84,32 +84,78 @@ package enum FusedOptimizer {
     }
   }
 
-  /// One AdamW step in place.
-  package static func adamW(_ parameter: Buffer, _ moments: Moments, gradient: Buffer, _ options: Options) {
+  /// What a step of a part did.
+  package struct Report: Sendable {
+    /// Of the gradient's elements.
+    package var sumOfSquares = 0.0
+    /// What making them took, where they were not there yet.
+    package var gradientTime = Duration.zero
+  }
+
+  /// Elements of a part; parts are stepped independently.
+  package static let partLength = 1 << 16
+  /// Elements of a gradient that are made at a time, to be read in the first cache.
+  private static let chunk = 1 << 12
+
+  /// One AdamW step of a part in place.
+  ///
+  /// - Parameter part: begins at a multiple of ``Moments/blockLength``, where moments have blocks.
+  package static func adamW(
+    _ parameter: Buffer, _ moments: Moments, gradient: ParameterGradient, _ options: Options, part: Range<Int>
+  ) -> Report {
     precondition(
-      moments.fits(parameter.count) && gradient.count == parameter.count && options.step > 0,
-      "AdamW: \(parameter.count) elements")
+      moments.fits(parameter.count) && gradient.count == parameter.count && options.step > 0
+        && part.lowerBound >= 0 && part.upperBound <= parameter.count, "AdamW: \(part) of \(parameter.count) elements")
     let kernel = options.kernel
-    Parallel.ranges(parameter.count, grain: Elementwise.grain, multiple: Moments.blockLength) { part in
-      let at = part.lowerBound
-      let (p, g) = (parameter.pointer + at, gradient.pointer + at)
-      switch moments {
-      case .single(let mean, let variance):
-        sd_adamw_step(p, mean.pointer + at, variance.pointer + at, g, kernel, part.count)
-      case .brainFloat(let mean, let variance):
-        mean.withElements(of: UInt16.self) { mean in
-          variance.withElements(of: UInt16.self) { variance in
-            sd_adamw_step_bfloat(p, mean + at, variance + at, g, kernel, at, part.count)
-          }
+    var report = Report()
+    switch gradient {
+    case .elements(let buffer):
+      let g = UnsafePointer(buffer.pointer + part.lowerBound)
+      report.sumOfSquares = sd_sum_of_squares(g, part.count)
+      step(parameter, moments, g, kernel, part)
+    case .keyed(let affine):
+      let elements = Buffer(uninitialized: chunk)
+      for chunk in part.cut(length: chunk) {
+        let started = ContinuousClock.now
+        affine.write(chunk, into: elements.pointer)
+        report.gradientTime += ContinuousClock.now - started
+        report.sumOfSquares += sd_sum_of_squares(elements.pointer, chunk.count)
+        step(parameter, moments, elements.pointer, kernel, chunk)
+      }
+    }
+    return report
+  }
+
+  /// One AdamW step of a whole array in place.
+  package static func adamW(_ parameter: Buffer, _ moments: Moments, gradient: Buffer, _ options: Options) {
+    let parts = (0..<parameter.count).cut(length: partLength)
+    Parallel.forEach(parts.count) { index in
+      _ = adamW(parameter, moments, gradient: .elements(gradient), options, part: parts[index])
+    }
+  }
+
+  /// - Parameter g: the gradient of the part.
+  private static func step(
+    _ parameter: Buffer, _ moments: Moments, _ g: UnsafePointer<Float>, _ kernel: sd_adamw, _ part: Range<Int>
+  ) {
+    let at = part.lowerBound
+    let p = parameter.pointer + at
+    switch moments {
+    case .single(let mean, let variance):
+      sd_adamw_step(p, mean.pointer + at, variance.pointer + at, g, kernel, part.count)
+    case .brainFloat(let mean, let variance):
+      mean.withElements(of: UInt16.self) { mean in
+        variance.withElements(of: UInt16.self) { variance in
+          sd_adamw_step_bfloat(p, mean + at, variance + at, g, kernel, at, part.count)
         }
-      case .bytes(let mean, let variance, let meanScales, let varianceScales):
-        let block = at / Moments.blockLength
-        mean.withElements(of: UInt8.self) { mean in
-          variance.withElements(of: UInt8.self) { variance in
-            sd_adamw_step_bytes(
-              p, mean + at, variance + at, meanScales.pointer + block, varianceScales.pointer + block, g, kernel, at,
-              part.count)
-          }
+      }
+    case .bytes(let mean, let variance, let meanScales, let varianceScales):
+      let block = at / Moments.blockLength
+      mean.withElements(of: UInt8.self) { mean in
+        variance.withElements(of: UInt8.self) { variance in
+          sd_adamw_step_bytes(
+            p, mean + at, variance + at, meanScales.pointer + block, varianceScales.pointer + block, g, kernel, at,
+            part.count)
         }
       }
     }

@@ -160,23 +160,20 @@ package struct WeightKeys: Sendable {
   }
 
   /// `dx[i] = gain[row] · dy[i] + shared[row]`.
-  package func affine(
-    gain: [Double], shared: [Double], keys: [UInt16], dy: Buffer, into dx: Buffer
-  ) {
+  package func affine(gain: [Double], shared: [Double], keys: [UInt16], dy: Buffer) -> KeyedAffine {
     precondition(gain.count == keys.count && shared.count == keys.count, "affine: rows differ")
-    precondition(
-      dy.count == weights.count && dx.count == weights.count,
-      "affine: \(dy.count) and \(dx.count) of \(weights.count) weights")
+    precondition(dy.count == weights.count, "affine: \(dy.count) of \(weights.count) weights")
     let pairs = Buffer(uninitialized: 2 * Self.count)
     for row in keys.indices {
       pairs.pointer[2 * Int(keys[row])] = Float(gain[row])
       pairs.pointer[2 * Int(keys[row]) + 1] = Float(shared[row])
     }
-    eachRange { part in
-      sd_affine_by_key(
-        weights.pointer + part.lowerBound, scale, pairs.pointer, dy.pointer + part.lowerBound,
-        dx.pointer + part.lowerBound, part.count)
-    }
+    return KeyedAffine(keys: self, pairs: pairs, dy: dy)
+  }
+
+  /// The same, written at the weights' places.
+  package func affine(gain: [Double], shared: [Double], keys: [UInt16], dy: Buffer, into dx: Buffer) {
+    affine(gain: gain, shared: shared, keys: keys, dy: dy).write(into: dx)
   }
 
   /// Of the weights themselves, before any rounding.
@@ -191,7 +188,7 @@ package struct WeightKeys: Sendable {
     return ((squares / Double(max(1, range.count))).squareRoot(), Double(largest))
   }
 
-  private func eachRange(_ body: @Sendable (Range<Int>) -> Void) {
+  func eachRange(_ body: @Sendable (Range<Int>) -> Void) {
     Parallel.ranges(range.count, grain: 1 << 18, multiple: 16) { part in
       body(range.lowerBound + part.lowerBound..<range.lowerBound + part.upperBound)
     }

@@ -51,6 +51,37 @@ import Testing
     #expect(run(brainFloat, steps: 3) == run(brainFloat, steps: 3))
   }
 
+  /// What a palette makes of a gradient, chunk by chunk while the weights that it looks at are stepped, is what it makes
+  /// of it beforehand; in whatever order parts are stepped.
+  @Test func gradientsMadeOnTheWayStepAlike() {
+    let count = 2 * FusedOptimizer.partLength + 1000
+    let start = numbers(count, seed: 1)
+    let dy = numbers(count, seed: 2)
+    func stepped(isKeyed: Bool) -> (parameter: [Float], squares: Double) {
+      let parameter = Buffer(start.elements)
+      let keys = WeightKeys(parameter)
+      let occupied = keys.occupied().keys
+      let affine = keys.affine(
+        gain: occupied.map { Double($0 % 7) - 3 }, shared: occupied.map { Double($0 % 5) * 0.1 }, keys: occupied, dy: dy
+      )
+      let gradient = isKeyed ? ParameterGradient.keyed(affine) : .elements(affine.elements)
+      let moments = FusedOptimizer.Moments.brainFloat(
+        mean: PackedBytes(zeros: 2 * count), variance: PackedBytes(zeros: 2 * count))
+      let parts = (0..<count).cut(length: FusedOptimizer.partLength)
+      let reports = (isKeyed ? Array(parts.reversed()) : parts).map { part in
+        FusedOptimizer.adamW(
+          parameter, moments, gradient: gradient,
+          .init(learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, step: 1, seed: 5),
+          part: part)
+      }
+      return (parameter.elements, reports.reduce(0) { $0 + $1.sumOfSquares })
+    }
+    let (onTheWay, beforehand) = (stepped(isKeyed: true), stepped(isKeyed: false))
+    #expect(onTheWay.parameter == beforehand.parameter)
+    #expect(onTheWay.parameter != start.elements)
+    #expect(abs(onTheWay.squares - beforehand.squares) < 1e-6 * beforehand.squares)
+  }
+
   /// Changes far below the last bit of a bfloat16 add up: with β₂ = 0.999 the variance of a constant gradient
   /// reaches its limit, and the steps their full size.
   @Test func smallChangesAddUp() {

@@ -100,7 +100,7 @@ import Training
     let gradients = palette.pullback(upstream)
     // The loss is linear in each entry and each factor: a difference is exact but for half precision's rounding.
     let entries = StoredEntries(rounding: tensor.entries.values, form, groups: layout.groups).values
-    let slope = zip(entries, gradients.parameter.elements).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+    let slope = zip(entries, gradients.parameter.elements.elements).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
     #expect(abs(slope - loss(palette)) < 1e-4 * max(1, abs(slope)))
     if let scale, let found = gradients.scale {
       let through = zip(scale.elements, found.elements).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
@@ -117,7 +117,7 @@ import Training
     let hard = HardClustering(arranged: elements.arranged, elements.layout, table: table)
     let palette = StepPalette(
       weights: pruned, elements: elements, clustering: .hard(hard), keepsZeros: true, learnsEntries: false)
-    let gradient = palette.pullback(upstream).parameter.elements
+    let gradient = palette.pullback(upstream).parameter.elements.elements
     let applied = palette.layerWeights().elements
     for (index, number) in numbers.enumerated() {
       #expect(number == 0 ? gradient[index] == 0 && applied[index] == 0 : gradient[index] == upstream[index])

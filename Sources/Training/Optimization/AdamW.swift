@@ -56,18 +56,23 @@ package struct AdamW: Sendable, Equatable {
 
   /// Steps one parameter and its moments in place.
   ///
+  /// - Parameter step: counts from 1.
+  package func update(_ parameter: Buffer, _ moments: Moments, gradient: Buffer, learningRate: Float, step: Int) {
+    FusedOptimizer.adamW(
+      parameter, moments.values, gradient: gradient, options(learningRate: learningRate, step: step))
+  }
+
+  /// What the kernel needs to know.
+  ///
   /// - Parameters:
   ///   - step: counts from 1.
   ///   - gradientScale: multiplies the gradient: the clipping coefficient.
   ///   - seed: of the random bits that round moments in few bits; another one for every parameter.
-  package func update(
-    _ parameter: Buffer, _ moments: Moments, gradient: Buffer, learningRate: Float, step: Int,
-    gradientScale: Float = 1, seed: UInt32 = 0
-  ) {
-    FusedOptimizer.adamW(
-      parameter, moments.values, gradient: gradient,
-      FusedOptimizer.Options(
-        learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay,
-        step: step, gradientScale: gradientScale, seed: seed))
+  func options(
+    learningRate: Float, step: Int, gradientScale: Float = 1, seed: UInt32 = 0
+  ) -> FusedOptimizer.Options {
+    FusedOptimizer.Options(
+      learningRate: learningRate, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay, step: step,
+      gradientScale: gradientScale, seed: seed)
   }
 }

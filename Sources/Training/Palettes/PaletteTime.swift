@@ -13,4 +13,7 @@ final class PaletteTime: Sendable {
     defer { total.withLock { $0 += ContinuousClock.now - started } }
     return try work()
   }
+
+  /// Adds time that was counted elsewhere.
+  func add(_ duration: Duration) { total.withLock { $0 += duration } }
 }

@@ -60,7 +60,7 @@ package struct StepPalette: Sendable {
   /// Gradients of what is trained.
   package struct Gradients: Sendable {
     /// Of the latent weights, or of the entries once indices are fixed.
-    package let parameter: Buffer
+    package var parameter: ParameterGradient
     /// Of the factors of channels.
     package let scale: Buffer?
     /// Of hard entries, where they are learned beside the weights.
@@ -72,6 +72,13 @@ package struct StepPalette: Sendable {
   /// - Parameter dy: the gradient of ``layerWeights()``.
   package func pullback(_ dy: Buffer) -> Gradients {
     let arrangement = layout.arrangement
+    if case .soft(let groups) = clustering, groups.count == 1, arrangement.isIdentity, elements.scale == nil,
+      !keepsZeros
+    {
+      let gradient = groups[0].gradient(dy)
+      return Gradients(
+        parameter: .keyed(gradient.parameter), scale: nil, entries: nil, clippedShare: gradient.clippedShare)
+    }
     let upstream = arrangement.arranged(dy, factors: elements.scale)
     // ŵ = s q(w / s), so ∂L/∂s = Σ_channel (dŵ q − dw w / s), where dw is what the latent weights get.
     let direct = elements.scale.map { _ in
@@ -82,7 +89,7 @@ package struct StepPalette: Sendable {
         upstream, frozen.indices, entries: frozen.table.count / layout.groups / layout.vector,
         groups: layout.groups, vector: layout.vector)
       if elements.form.enforcesZero { Self.clear(gradient, where: frozen.table) }
-      return Gradients(parameter: gradient, scale: direct, entries: nil)
+      return Gradients(parameter: .elements(gradient), scale: direct, entries: nil)
     }
     let inverse = elements.inverseScale
     let latent = latent(upstream)
@@ -91,14 +98,14 @@ package struct StepPalette: Sendable {
     var entries: Buffer?
     if learnsEntries, case .hard(let palette) = clustering { entries = palette.entryPullback(upstream) }
     guard let direct, let inverse else {
-      return Gradients(parameter: parameter, scale: nil, entries: entries, clippedShare: latent.clippedShare)
+      return Gradients(parameter: .elements(parameter), scale: nil, entries: entries, clippedShare: latent.clippedShare)
     }
     let through = arrangement.channelSums(parameter, weights)
     let scale = Buffer(uninitialized: layout.channels)
     for channel in 0..<layout.channels {
       scale.pointer[channel] = direct[channel] - through[channel] * inverse[channel]
     }
-    return Gradients(parameter: parameter, scale: scale, entries: entries, clippedShare: latent.clippedShare)
+    return Gradients(parameter: .elements(parameter), scale: scale, entries: entries, clippedShare: latent.clippedShare)
   }
 
   /// The gradient of the arranged elements.

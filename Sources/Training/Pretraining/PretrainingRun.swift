@@ -94,7 +94,7 @@ package struct PretrainingRun: Sendable {
         state.parameters[name].flatMap { parameter in
           state.moments[name].map {
             OptimizerStep.Target(
-              gradient: gradient, parameter: parameter.buffer, moments: $0, seed: UInt32(index))
+              gradient: .elements(gradient), parameter: parameter.buffer, moments: $0, seed: UInt32(index))
           }
         }
       }

@@ -31,6 +31,8 @@ struct StepUpdate {
 
   /// Elements that wait at most: enough for both threads of a small machine, 64 MB of gradients.
   private static let portion = 16 << 20
+  /// Elements from which on a weight occupies all threads.
+  private static let large = 4 << 20
 
   init(
     _ state: RunState, _ palettes: [String: StepPalette], _ optimizer: OptimizerStep, _ weights: TrainedWeights,
@@ -67,7 +69,7 @@ struct StepUpdate {
     try flush()
     guard !optimizer.allowsPortions else { return try ranks.sum([squares])[0].squareRoot() }
     let ordered = kept.sorted { place($0.name) < place($1.name) }
-    return try optimizer(ordered.flatMap(targets)) { try ranks.sum([$0])[0] }
+    return try optimizer(ordered.flatMap(targets), time) { try ranks.sum([$0])[0] }
   }
 
   /// The place of a weight in the order of the threads' work, largest first; gradients arrive in that of the walk.
@@ -86,26 +88,35 @@ struct StepUpdate {
 
   private mutating func flush() throws(RankError) {
     let portion = try arrived()
-    let palettes = palettes
-    let pulled = time.counting {
-      Parallel.map(portion.count) { index -> WeightGradient in
-        let (name, gradient) = portion[index]
-        return palettes[name].map { .palette($0.pullback(gradient)) } ?? .plain(gradient)
-      }
-    }
+    let pulled = time.counting { self.pulled(portion) }
     for case .palette(let gradients) in pulled {
       let count = Double(gradients.parameter.count)
       clipped = (clipped.elements + gradients.clippedShare * count, clipped.of + count)
     }
     let gradients = zip(portion, pulled).map { ($0.name, $1) }
     guard optimizer.allowsPortions else { return kept += gradients }
-    let norm = optimizer(gradients.flatMap(targets))
+    let norm = optimizer(gradients.flatMap(targets), time) { $0 }
     squares += norm * norm
+  }
+
+  /// What palettes make of gradients, in their order: of large ones one by one, each on all threads, of small ones side
+  /// by side.
+  private func pulled(_ portion: [(name: String, gradient: Buffer)]) -> [WeightGradient] {
+    let (palettes, isWhole) = (palettes, !optimizer.allowsPortions)
+    @Sendable func pullback(_ index: Int) -> WeightGradient {
+      let (name, gradient) = portion[index]
+      guard var gradients = palettes[name]?.pullback(gradient) else { return .plain(gradient) }
+      if isWhole { gradients.parameter = .elements(gradients.parameter.elements) }
+      return .palette(gradients)
+    }
+    let large = portion.indices.prefix { portion[$0].gradient.count >= Self.large }
+    let first = large.map(pullback)
+    return first + Parallel.map(portion.count - first.count) { pullback(first.count + $0) }
   }
 
   /// What the optimizer steps for a weight.
   private func targets(_ name: String, _ gradient: WeightGradient) -> [OptimizerStep.Target] {
-    func target(_ gradient: Buffer, _ parameter: Buffer?, _ key: String) -> OptimizerStep.Target {
+    func target(_ gradient: ParameterGradient, _ parameter: Buffer?, _ key: String) -> OptimizerStep.Target {
       guard let parameter, let moments = state.moments[key] else {
         preconditionFailure("nothing to train under \(key)")
       }
@@ -113,7 +124,7 @@ struct StepUpdate {
         gradient: gradient, parameter: parameter, moments: moments, seed: UInt32(truncatingIfNeeded: place(name)))
     }
     switch gradient {
-    case .plain(let gradient): return [target(gradient, state.parameters[name]?.buffer, name)]
+    case .plain(let gradient): return [target(.elements(gradient), state.parameters[name]?.buffer, name)]
     case .palette(let gradients):
       var targets: [OptimizerStep.Target] = []
       if let frozen = state.frozen[name] {
@@ -122,10 +133,10 @@ struct StepUpdate {
         targets.append(target(gradients.parameter, state.parameters[name]?.buffer, name))
       }
       if let scale = gradients.scale {
-        targets.append(target(scale, state.scales[name], RunState.scaleKey(name)))
+        targets.append(target(.elements(scale), state.scales[name], RunState.scaleKey(name)))
       }
       if let entries = gradients.entries {
-        targets.append(target(entries, learned[name], RunState.tableKey(name)))
+        targets.append(target(.elements(entries), learned[name], RunState.tableKey(name)))
       }
       return targets
     }
