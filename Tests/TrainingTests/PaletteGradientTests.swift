@@ -108,6 +108,36 @@ import Training
     }
   }
 
+  /// A large weight's gradient is made where it is read, and is that which its palette gives at once.
+  @Test func gradientsOfLargeWeightsAreMadeLater() throws {
+    let shape = [512, 512]
+    let weights = Buffer((0..<512 * 512).map { Float(0.1 * sin(Double($0) * 0.7391 + cos(Double($0)) * 3)) })
+    let upstream = Buffer((0..<512 * 512).map { Float(cos(Double($0) * 0.317)) })
+    let form = PaletteForm(bits: 2)
+    let elements = PaletteElements(weights, form, try form.layout(of: shape), scale: nil)
+    let clustering = try SoftClustering(
+      weights: weights, centroids: try elements.optimalTable(),
+      options: ClusteringOptions(bits: 2, temperature: 0.05 * Elementwise.variance(weights, 0..<weights.count)))
+    func parameter(keepsZeros: Bool) -> ParameterGradient {
+      StepPalette(
+        weights: weights, elements: elements, clustering: .soft([clustering]), keepsZeros: keepsZeros,
+        learnsEntries: false
+      ).pullback(upstream).parameter
+    }
+    guard case .keyed = parameter(keepsZeros: false), case .elements(let atOnce) = parameter(keepsZeros: true) else {
+      Issue.record("only a gradient that nothing changes is made later")
+      return
+    }
+    let found = parameter(keepsZeros: false).elements.elements
+    #expect(found == clustering.pullback(upstream).elements)
+    for (index, weight) in weights.elements.enumerated() where weight != 0 {
+      guard found[index] == atOnce[index] else {
+        Issue.record("weight \(index): \(found[index]) and \(atOnce[index])")
+        break
+      }
+    }
+  }
+
   @Test func prunedWeightsStayZero() throws {
     let numbers = weights.elements.map { abs($0) < 0.05 ? 0 : $0 }
     let form = PaletteForm(bits: 2, enforcesZero: true)

@@ -72,10 +72,8 @@ package struct StepPalette: Sendable {
   /// - Parameter dy: the gradient of ``layerWeights()``.
   package func pullback(_ dy: Buffer) -> Gradients {
     let arrangement = layout.arrangement
-    if case .soft(let groups) = clustering, groups.count == 1, arrangement.isIdentity, elements.scale == nil,
-      !keepsZeros
-    {
-      let gradient = groups[0].gradient(dy)
+    if let palette = onlyPalette, dy.count >= Self.leastMadeOnTheWay {
+      let gradient = palette.gradient(dy)
       return Gradients(
         parameter: .keyed(gradient.parameter), scale: nil, entries: nil, clippedShare: gradient.clippedShare)
     }
@@ -106,6 +104,17 @@ package struct StepPalette: Sendable {
       scale.pointer[channel] = direct[channel] - through[channel] * inverse[channel]
     }
     return Gradients(parameter: .elements(parameter), scale: scale, entries: entries, clippedShare: latent.clippedShare)
+  }
+
+  /// Elements from which on a gradient is made where it is read: the table that it takes is half a megabyte.
+  private static let leastMadeOnTheWay = 1 << 18
+
+  /// The soft palette of all weights as they stand, where nothing else changes their gradient.
+  private var onlyPalette: SoftClustering? {
+    guard case .soft(let groups) = clustering, groups.count == 1, layout.arrangement.isIdentity, elements.scale == nil,
+      !keepsZeros
+    else { return nil }
+    return groups[0]
   }
 
   /// The gradient of the arranged elements.
