@@ -64,9 +64,8 @@ package struct SoftClustering: Sendable {
   /// - Returns: the share of the weights whose gain was cut off at its bound.
   @discardableResult
   package func pullback(_ dy: Buffer, into dx: Buffer) -> Double {
-    let histogram = WeightHistogram(rows)
-    let gradient = solution.gradient(histogram, histogram.scatter(dy))
-    histogram.affine(gain: gradient.gain, shared: gradient.shared, dy: dy, into: dx)
+    let gradient = gradient(dy)
+    gradient.parameter.write(into: dx)
     return gradient.clippedShare
   }
 

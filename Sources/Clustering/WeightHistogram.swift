@@ -141,12 +141,6 @@ package struct WeightHistogram: Sendable {
   }
 
   /// dx_i = gain_{u(i)} dy_i + shared_{u(i)}.
-  package func affine(gain: [Double], shared: [Double], dy: Buffer, into dx: Buffer) {
-    let rows = passes("affine")
-    rows.weights.affine(gain: gain, shared: shared, keys: rows.keys, dy: dy, into: dx)
-  }
-
-  /// The same, to be computed where it is read.
   package func affine(gain: [Double], shared: [Double], dy: Buffer) -> KeyedAffine {
     let rows = passes("affine")
     return rows.weights.affine(gain: gain, shared: shared, keys: rows.keys, dy: dy)

@@ -35,7 +35,8 @@ package struct KeyedAffine: Sendable {
     return dx
   }
 
-  func write(into dx: Buffer) {
+  /// Every weight's, at its place.
+  package func write(into dx: Buffer) {
     precondition(dx.count == dy.count, "affine: \(dx.count) of \(dy.count) weights")
     keys.eachRange { part in write(part, into: dx.pointer + part.lowerBound) }
   }

@@ -171,11 +171,6 @@ package struct WeightKeys: Sendable {
     return KeyedAffine(keys: self, pairs: pairs, dy: dy)
   }
 
-  /// The same, written at the weights' places.
-  package func affine(gain: [Double], shared: [Double], keys: [UInt16], dy: Buffer, into dx: Buffer) {
-    affine(gain: gain, shared: shared, keys: keys, dy: dy).write(into: dx)
-  }
-
   /// Of the weights themselves, before any rounding.
   package func magnitudes() -> (rootMeanSquare: Double, largest: Double) {
     var squares = 0.0

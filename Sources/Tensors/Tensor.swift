@@ -36,12 +36,13 @@ public struct Tensor: Sendable {
     self.init(shape: node.shape, storage: buffer, node: node, recompute: read)
   }
 
-  /// What a gradient keeps of this operand.
+  /// What a gradient keeps of this operand: the elements, or a way to them.
   ///
   /// The gradient of a recomputed block follows at once, and keeps the elements.
-  var kept: KeptOperand {
-    guard let recompute, Execution.scope == nil else { return .elements(buffer) }
-    return .computed(recompute, count: shape.count)
+  var kept: @Sendable () -> Buffer {
+    if let recompute, Execution.scope == nil { return recompute }
+    let buffer = buffer
+    return { buffer }
   }
 
   /// - Precondition: as many elements as the shape has.

@@ -10,10 +10,10 @@ void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count);
 size_t sd_occupied_keys(const uint32_t *counts, uint16_t *keys);
 /// The same of few weights at once: their keys, ascending, and how many have each; returns how many keys there are.
 size_t sd_distinct_keys(const float *x, float scale, uint16_t *keys, uint32_t *each, size_t count);
-/// values[i] = unit times the number that key[i] stands for.
 /// Σ mass, the mean Σ mass · value / Σ mass, and the variance about it.
 void sd_weighted_moments(const double *values, const double *masses, size_t count, double *total, double *mean,
                          double *variance);
+/// values[i] = unit times the number that key[i] stands for.
 void sd_key_values(const uint16_t *key, double unit, double *values, size_t count);
 /// y[i] = table[key of x[i]].
 void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count);

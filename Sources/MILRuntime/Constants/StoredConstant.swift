@@ -20,9 +20,12 @@ enum StoredBytes: Sendable {
     }
   }
 
+  /// Fewer bytes are worth less than the calls to let go of them and to bring them back.
+  private static let leastLetGo = 64 << 10
+
   /// Lets go of the memory that mapped bytes take.
   func letGo() {
-    if case .mapped(let file, let range) = self { file.forget(range) }
+    if case .mapped(let file, let range) = self, range.count >= Self.leastLetGo { file.forget(range) }
   }
 }
 

@@ -5,7 +5,7 @@ extension ConvolutionGeometry {
   /// What the gradients need.
   package struct Residuals: Sendable {
     let x: Buffer
-    let weight: KeptOperand
+    let weight: @Sendable () -> Buffer
   }
 
   /// - Parameter x: input, weight and perhaps bias.
@@ -21,11 +21,11 @@ extension ConvolutionGeometry {
     var gradients = [Buffer?](repeating: nil, count: needed.count)
     if needed[0] {
       let dx = Buffer(uninitialized: residuals.x.count)
-      Convolution.inputGradient(dy, weight: residuals.weight.buffer, into: dx, self)
+      Convolution.inputGradient(dy, weight: residuals.weight(), into: dx, self)
       gradients[0] = dx
     }
     if needed[1] {
-      let dw = Buffer(uninitialized: residuals.weight.count)
+      let dw = Buffer(uninitialized: outputs * inputs * kernelHeight * kernelWidth)
       Convolution.weightGradient(residuals.x, dy: dy, into: dw, self)
       gradients[1] = dw
     }
