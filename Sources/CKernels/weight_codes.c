@@ -15,16 +15,31 @@ SD_INLINE void to_keys(const float *x, float scale, uint16_t *key, size_t count)
   }
 }
 
-#define EACH_CHUNK(...)                                                    \
-  uint16_t key[CHUNK];                                                     \
+// A cache line of weights.
+enum { LINE = 16 };
+
+// Lines of the next chunk are fetched between those of this one: the processor's own prefetching ends at each page.
+#define EACH_LINE(fetch, body)                                             \
+  uint16_t keys_of_chunk[CHUNK];                                           \
   for (size_t start = 0; start < count; start += CHUNK) {                  \
     size_t length = count - start < CHUNK ? count - start : CHUNK;         \
-    to_keys(x + start, scale, key, length);                                \
-    for (size_t i = 0; i < length; i++) { __VA_ARGS__; }                   \
+    to_keys(x + start, scale, keys_of_chunk, length);                      \
+    size_t line = 0;                                                       \
+    for (; line + LINE <= length; line += LINE) {                          \
+      const uint16_t *key = keys_of_chunk + line;                          \
+      size_t at = start + line;                                            \
+      __builtin_prefetch(x + at + CHUNK);                                  \
+      fetch;                                                               \
+      body(LINE)                                                           \
+    }                                                                      \
+    const uint16_t *key = keys_of_chunk + line;                            \
+    size_t at = start + line, rest = length - line;                        \
+    body(rest)                                                             \
   }
 
+#define COUNT(n) for (size_t i = 0; i < n; i++) counts[key[i]]++;
 SD_CLONES void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count) {
-  EACH_CHUNK(counts[key[i]]++)
+  EACH_LINE(, COUNT)
 }
 
 SD_CLONES size_t sd_occupied_keys(const uint32_t *counts, uint16_t *keys) {
@@ -45,7 +60,8 @@ static _Thread_local uint32_t short_counts[65536];
 SD_CLONES size_t sd_distinct_keys(const float *x, float scale, uint16_t *keys, uint32_t *each, size_t count) {
   uint64_t seen[1024] = {0};
   uint32_t *counts = short_counts;
-  EACH_CHUNK(counts[key[i]]++; seen[key[i] >> 6] |= (uint64_t)1 << (key[i] & 63))
+#define MARK(n) for (size_t i = 0; i < n; i++) counts[key[i]]++, seen[key[i] >> 6] |= (uint64_t)1 << (key[i] & 63);
+  EACH_LINE(, MARK)
   size_t found = 0;
   for (unsigned word = 0; word < 1024; word++)
     for (uint64_t rest = seen[word]; rest; rest &= rest - 1) {
@@ -82,19 +98,28 @@ SD_CLONES void sd_key_values(const uint16_t *key, double unit, double *values, s
   }
 }
 
+#define LOOK_UP(n) for (size_t i = 0; i < n; i++) y[at + i] = table[key[i]];
 SD_CLONES void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count) {
-  EACH_CHUNK(y[start + i] = table[key[i]])
+  EACH_LINE(, LOOK_UP)
 }
 
 SD_CLONES void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t *table, uint8_t *y, size_t count) {
-  EACH_CHUNK(y[start + i] = table[key[i]])
+  EACH_LINE(, LOOK_UP)
 }
 
+#define ADD(n) for (size_t i = 0; i < n; i++) sums[key[i]] += dy[at + i];
 SD_CLONES void sd_scatter_by_key(const float *x, float scale, const float *dy, double *sums, size_t count) {
-  EACH_CHUNK(sums[key[i]] += dy[start + i])
+  EACH_LINE(__builtin_prefetch(dy + at + CHUNK), ADD)
 }
 
+// Pairs are copied as they lie; which number is which is told a line at a time.
+#define AFFINE(n)                                                                            \
+  uint64_t both[LINE];                                                                       \
+  float pair[2 * LINE];                                                                      \
+  for (size_t i = 0; i < n; i++) memcpy(both + i, pairs + 2 * key[i], sizeof both[i]);       \
+  memcpy(pair, both, sizeof pair);                                                           \
+  for (size_t i = 0; i < n; i++) dx[at + i] = pair[2 * i] * dy[at + i] + pair[2 * i + 1];
 SD_CLONES void sd_affine_by_key(const float *x, float scale, const float *pairs, const float *dy, float *dx,
                                 size_t count) {
-  EACH_CHUNK(dx[start + i] = pairs[2 * key[i]] * dy[start + i] + pairs[2 * key[i] + 1])
+  EACH_LINE(__builtin_prefetch(dy + at + CHUNK), AFFINE)
 }
