@@ -115,10 +115,10 @@ struct KernelRates: ParsableCommand {
     let product = (m: rows, n: outputs, k: 9 * inputs)
     return [
       rate("convolution", shape, operations: g.operations, m: product.m, n: product.n, k: product.k) {
-        Convolution.forward(x, weight: weight, bias: nil, into: y, g)
+        Convolution.forward(x, weight: WeightElements(weight), bias: nil, into: y, g)
       },
       rate("convolution, dx", shape, operations: g.operations, m: product.m, n: product.n, k: product.k) {
-        Convolution.inputGradient(y, weight: weight, into: dx, g)
+        Convolution.inputGradient(y, weight: WeightElements(weight), into: dx, g)
       },
       rate("convolution, dw", shape, operations: g.operations, m: product.m, n: product.n, k: product.k) {
         Convolution.weightGradient(x, dy: y, into: dw, g)
@@ -136,7 +136,7 @@ struct KernelRates: ParsableCommand {
     let shape = "\(inputs)→\(outputs), \(tokens) tokens"
     return [
       rate("linear", shape, operations: g.operations, m: rows, n: outputs, k: inputs) {
-        Convolution.forward(x, weight: weight, bias: nil, into: y, g)
+        Convolution.forward(x, weight: WeightElements(weight), bias: nil, into: y, g)
       },
       rate("linear, dw", shape, operations: g.operations, m: rows, n: outputs, k: inputs) {
         Convolution.weightGradient(x, dy: y, into: dw, g)

@@ -1,6 +1,10 @@
 #include "weight_codes.h"
 #include "clones.h"
+#include "processor.h"
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 enum { CHUNK = 2048 };
 
@@ -18,8 +22,8 @@ SD_INLINE void to_keys(const float *x, float scale, uint16_t *key, size_t count)
 // A cache line of weights.
 enum { LINE = 16 };
 
-// Lines of the next chunk are fetched between those of this one: the processor's own prefetching ends at each page.
-#define EACH_LINE(fetch, body)                                             \
+// Lines that lie `ahead` are fetched between those of a chunk: the processor's own prefetching ends at each page.
+#define EACH_LINE(ahead, fetch, body)                                             \
   uint16_t keys_of_chunk[CHUNK];                                           \
   for (size_t start = 0; start < count; start += CHUNK) {                  \
     size_t length = count - start < CHUNK ? count - start : CHUNK;         \
@@ -28,7 +32,7 @@ enum { LINE = 16 };
     for (; line + LINE <= length; line += LINE) {                          \
       const uint16_t *key = keys_of_chunk + line;                          \
       size_t at = start + line;                                            \
-      __builtin_prefetch(x + at + CHUNK);                                  \
+      __builtin_prefetch(x + at + (ahead));                                 \
       fetch;                                                               \
       body(LINE)                                                           \
     }                                                                      \
@@ -39,7 +43,7 @@ enum { LINE = 16 };
 
 #define COUNT(n) for (size_t i = 0; i < n; i++) counts[key[i]]++;
 SD_CLONES void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count) {
-  EACH_LINE(, COUNT)
+  EACH_LINE(CHUNK, , COUNT)
 }
 
 SD_CLONES size_t sd_occupied_keys(const uint32_t *counts, uint16_t *keys) {
@@ -61,7 +65,7 @@ SD_CLONES size_t sd_distinct_keys(const float *x, float scale, uint16_t *keys, u
   uint64_t seen[1024] = {0};
   uint32_t *counts = short_counts;
 #define MARK(n) for (size_t i = 0; i < n; i++) counts[key[i]]++, seen[key[i] >> 6] |= (uint64_t)1 << (key[i] & 63);
-  EACH_LINE(, MARK)
+  EACH_LINE(CHUNK, , MARK)
   size_t found = 0;
   for (unsigned word = 0; word < 1024; word++)
     for (uint64_t rest = seen[word]; rest; rest &= rest - 1) {
@@ -99,17 +103,56 @@ SD_CLONES void sd_key_values(const uint16_t *key, double unit, double *values, s
 }
 
 #define LOOK_UP(n) for (size_t i = 0; i < n; i++) y[at + i] = table[key[i]];
-SD_CLONES void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count) {
-  EACH_LINE(, LOOK_UP)
+SD_CLONES static void look_up(const float *x, float scale, const float *table, float *y, size_t count, size_t ahead) {
+  EACH_LINE(ahead, , LOOK_UP)
+}
+
+#if defined(__x86_64__)
+// Keys stay in the register, and AVX-512 looks sixteen up at a time.
+__attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+static void look_up_vectors(const float *x, float scale, const float *table, float *y, size_t count, size_t ahead) {
+  const __m256i top = _mm256_set1_epi16((short)0x8000);
+  for (size_t i = 0; i < count; i += LINE) {
+    __builtin_prefetch(x + i + ahead);
+    const __mmask16 inside = count - i < LINE ? (__mmask16)((1u << (count - i)) - 1) : (__mmask16)-1;
+    const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(inside, x + i), _mm512_set1_ps(scale));
+    __m256i code = _mm512_cvtps_ph(scaled, _MM_FROUND_TO_NEAREST_INT);
+    code = _mm256_maskz_mov_epi16(_mm256_cmpneq_epi16_mask(code, top), code);
+    const __m256i key = _mm256_xor_si256(code, _mm256_or_si256(_mm256_srai_epi16(code, 15), top));
+    const __m512 found = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), inside, _mm512_cvtepu16_epi32(key), table, 4);
+    _mm512_mask_storeu_ps(y + i, inside, found);
+  }
+}
+#endif
+
+void sd_gather_by_key_on(int level, const float *x, size_t pitch, float scale, const float *table, float *y, size_t rows,
+                         size_t columns) {
+  const size_t ahead = rows > 1 && columns <= CHUNK ? pitch : CHUNK;
+  for (size_t row = 0; row < rows; row++) {
+    const float *in = x + row * pitch;
+    float *out = y + row * columns;
+#if defined(__x86_64__)
+    if (level >= 4) {
+      look_up_vectors(in, scale, table, out, columns, ahead);
+      continue;
+    }
+#endif
+    look_up(in, scale, table, out, columns, ahead);
+  }
+}
+
+void sd_gather_by_key(const float *x, size_t pitch, float scale, const float *table, float *y, size_t rows,
+                      size_t columns) {
+  sd_gather_by_key_on(sd_processor_level(), x, pitch, scale, table, y, rows, columns);
 }
 
 SD_CLONES void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t *table, uint8_t *y, size_t count) {
-  EACH_LINE(, LOOK_UP)
+  EACH_LINE(CHUNK, , LOOK_UP)
 }
 
 #define ADD(n) for (size_t i = 0; i < n; i++) sums[key[i]] += dy[at + i];
-SD_CLONES void sd_scatter_by_key(const float *x, float scale, const float *dy, double *sums, size_t count) {
-  EACH_LINE(__builtin_prefetch(dy + at + CHUNK), ADD)
+SD_CLONES void sd_scatter_by_key(const float *x, float scale, const float *dy, float *sums, size_t count) {
+  EACH_LINE(CHUNK, __builtin_prefetch(dy + at + CHUNK), ADD)
 }
 
 // Pairs are copied as they lie; which number is which is told a line at a time.
@@ -121,5 +164,5 @@ SD_CLONES void sd_scatter_by_key(const float *x, float scale, const float *dy, d
   for (size_t i = 0; i < n; i++) dx[at + i] = pair[2 * i] * dy[at + i] + pair[2 * i + 1];
 SD_CLONES void sd_affine_by_key(const float *x, float scale, const float *pairs, const float *dy, float *dx,
                                 size_t count) {
-  EACH_LINE(__builtin_prefetch(dy + at + CHUNK), AFFINE)
+  EACH_LINE(CHUNK, __builtin_prefetch(dy + at + CHUNK), AFFINE)
 }

@@ -180,15 +180,15 @@ SD_INLINE void turn(lanes *rows) {
 
 // G g Gᵀ of the kernels of 16 outputs at a time, which their turned rows have side by side; what lies behind a kernel is
 // read with it.
-SD_CLONES void sd_winograd_weight(const float *weight, size_t pitch, size_t outputs, size_t inputs, float *u,
+SD_CLONES void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth,
                                        size_t plane) {
   for (size_t o = 0; o < outputs; o += LANES)
     for (size_t i = 0; i < inputs; i++) {
       lanes g[LANES], t[18];
-      for (size_t l = 0; l < LANES; l++) g[l] = LOAD(weight + ((o + l) * pitch + i) * 9);
+      for (size_t l = 0; l < LANES; l++) g[l] = LOAD(weight + ((o + l) * inputs + i) * 9);
       turn(g);
       for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
-      float *out = u + o * inputs + i * LANES;
+      float *out = u + o * depth + i * LANES;
       for (size_t r = 0; r < 6; r++) {
         lanes line[6];
         transform_weight(t + 3 * r, 1, line, 1);

@@ -32,18 +32,44 @@ package struct SafetensorsFile: Sendable {
   ///
   /// - Throws: if there is none of that name, or if it holds integers.
   package func floats(_ name: String) throws(CheckpointError) -> Buffer {
-    let entry = try entry(name)
-    let format: RawElements.Format
-    switch entry.elementType {
-    case .float32: format = .single
-    case .float16: format = .half
-    case .brainFloat16: format = .brainFloat
-    case .float64: format = .double
-    case .int64, .int32, .uint8, .int8, .boolean:
-      throw .malformedItem(
-        file: path, item: name, expected: "floats", found: entry.elementType.rawValue)
-    }
+    let (entry, format) = (try entry(name), try format(name))
     return file.withBytes(entry.range) { RawElements.decoded($0, format, count: entry.count) }
+  }
+
+  /// The same, widened wherever they are used; after the use the file keeps no memory for them.
+  package func elements(_ name: String) throws(CheckpointError) -> WeightElements {
+    let (entry, format) = (try entry(name), try format(name))
+    let use = Use(file: file, range: entry.range)
+    return WeightElements(count: entry.count) { part, y, offset in
+      use.file.withBytes(use.range) { bytes in
+        part.forEachRow { range, row in RawElements.decode(bytes, format, range, into: y, at: offset + row) }
+      }
+    }
+  }
+
+  /// Lets go of bytes when nothing reads them any more.
+  private final class Use: Sendable {
+    let file: MappedFile
+    let range: Range<Int>
+
+    init(file: MappedFile, range: Range<Int>) {
+      self.file = file
+      self.range = range
+    }
+
+    deinit { file.forget(range) }
+  }
+
+  private func format(_ name: String) throws(CheckpointError) -> RawElements.Format {
+    let type = try entry(name).elementType
+    switch type {
+    case .float32: return .single
+    case .float16: return .half
+    case .brainFloat16: return .brainFloat
+    case .float64: return .double
+    case .int64, .int32, .uint8, .int8, .boolean:
+      throw .malformedItem(file: path, item: name, expected: "floats", found: type.rawValue)
+    }
   }
 
   /// Lets go of the memory that the tensor's bytes take; reading them again brings them back.

@@ -62,6 +62,11 @@ package struct WeightFolder: Sendable {
     try file(of: name).floats(name)
   }
 
+  /// The same, widened wherever they are used; see ``SafetensorsFile/elements(_:)``.
+  package func elements(_ name: String) throws(CheckpointError) -> WeightElements {
+    try file(of: name).elements(name)
+  }
+
   /// Lets go of the memory that the tensor's bytes take; see ``SafetensorsFile/forget(_:)``.
   package func forget(_ name: String) {
     if let index = home[name] { files[index].forget(name) }

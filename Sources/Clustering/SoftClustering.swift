@@ -56,6 +56,12 @@ package struct SoftClustering: Sendable {
     histogram.gather(solution.table(histogram), into: y)
   }
 
+  /// w̃, to be computed where it is used; of a palette that covers all of its buffer.
+  package func softElements() -> WeightElements {
+    let histogram = WeightHistogram(rows)
+    return histogram.elements(solution.table(histogram))
+  }
+
   /// ∂L/∂w from ∂L/∂w̃.
   package func pullback(_ dy: Buffer) -> Buffer {
     filled { pullback(dy, into: $0) }

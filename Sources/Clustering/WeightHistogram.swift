@@ -128,6 +128,12 @@ package struct WeightHistogram: Sendable {
     rows.weights.gather(table, keys: rows.keys, into: y)
   }
 
+  /// The same for all weights of a buffer, wherever they are used.
+  package func elements(_ table: [Double]) -> WeightElements {
+    let rows = passes("elements")
+    return rows.weights.elements(table, keys: rows.keys)
+  }
+
   /// Each weight's byte, in the order of the weights.
   package func gather(_ bytes: [UInt8]) -> [UInt8] {
     let rows = passes("gather")

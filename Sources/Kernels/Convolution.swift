@@ -3,9 +3,9 @@ internal import Foundation
 
 /// 2-D convolution by whichever way is fastest for its geometry (`docs/performance.md`):
 ///
-/// - kernels of one pixel are matrix products as they stand;
 /// - 3×3 kernels on images that are not tiny by ``Winograd``;
 /// - few output positions by ``DeepConvolution``, which leaves the weight in its order;
+/// - kernels of one pixel are matrix products as they stand;
 /// - all others by unfolding tiles of output rows and one matrix product each.
 package enum Convolution {
   /// Rows unfolded at a time: the tile stays in the last-level cache while OpenBLAS reuses its packed weights.
@@ -15,19 +15,23 @@ package enum Convolution {
   ///
   /// - Complexity: 2 · rows · outputs · inputs · taps FLOPs.
   package static func forward(
-    _ x: Buffer, weight: Buffer, bias: Buffer?, into y: Buffer, _ g: ConvolutionGeometry
+    _ x: Buffer, weight: WeightElements, bias: Buffer?, into y: Buffer, _ g: ConvolutionGeometry
   ) {
-    check(x, weight, y, g)
+    check(x, weight.count, y, g)
     if let winograd = Winograd(g) {
-      let size = g.patch
       return winograd.forward(
-        x,
-        weight: { rows, kernels in
-          kernels.copy(from: weight, rows.lowerBound * size..<rows.upperBound * size, at: 0)
-        }, bias: bias, into: y)
+        x, kernels: { outputs, inputs, kernels in weight.copy(kernels: outputs, inputs, of: g.inputs, into: kernels) },
+        bias: bias, into: y)
     }
     if let deep = DeepConvolution(g) {
       deep.forward(x, weight: weight, into: y)
+    } else if g.isPointwise {
+      for outputs in weight.pieces(0..<g.outputs, of: g.inputs) {
+        MatrixProduct.multiply(
+          Matrix(x, stride: g.inputs),
+          weight.matrix(rows: outputs, columns: 0..<g.inputs, width: g.inputs, transposed: true),
+          into: Matrix(y, offset: outputs.lowerBound, stride: g.outputs), m: g.rows, n: outputs.count, k: g.inputs)
+      }
     } else {
       multiply(x, packedWeight(weight, g), into: y, g)
     }
@@ -37,26 +41,27 @@ package enum Convolution {
 
   /// The gradient with respect to `x`.
   package static func inputGradient(
-    _ dy: Buffer, weight: Buffer, into dx: Buffer, _ g: ConvolutionGeometry
+    _ dy: Buffer, weight: WeightElements, into dx: Buffer, _ g: ConvolutionGeometry
   ) {
-    check(dx, weight, dy, g)
-    if g.isPointwise {
-      MatrixProduct.multiply(
-        Matrix(dy, stride: g.outputs), Matrix(weight, stride: g.inputs),
-        into: Matrix(dx, stride: g.inputs), m: g.rows, n: g.inputs, k: g.outputs)
-    } else if let winograd = Winograd(g.transposed), g.keepsSize {
+    check(dx, weight.count, dy, g)
+    if let winograd = Winograd(g.transposed), g.keepsSize {
       winograd.forward(
-        dy,
-        weight: { rows, kernels in
-          sd_turn_kernels(
-            weight.pointer, kernels.pointer, g.outputs, g.inputs, g.taps, rows.lowerBound, rows.upperBound)
-        }, bias: nil, into: dx)
+        dy, kernels: { inputs, outputs, kernels in turn(weight, inputs, outputs, into: kernels, g) }, bias: nil,
+        into: dx)
     } else if let deep = DeepConvolution(g) {
       deep.inputGradient(dy, weight: weight, into: dx)
+    } else if g.isPointwise {
+      for outputs in weight.pieces(0..<g.outputs, of: g.inputs) {
+        MatrixProduct.multiply(
+          Matrix(dy, offset: outputs.lowerBound, stride: g.outputs),
+          weight.matrix(rows: outputs, columns: 0..<g.inputs, width: g.inputs),
+          into: Matrix(dx, stride: g.inputs), m: g.rows, n: g.inputs, k: outputs.count,
+          beta: outputs.lowerBound == 0 ? 0 : 1)
+      }
     } else if g.stride == 1 && g.transposed.top >= 0 && g.transposed.left >= 0
       && g.transposed.bottom >= 0 && g.transposed.right >= 0
     {
-      let flipped = Buffer(uninitialized: weight.count)
+      let (weight, flipped) = (weight.buffer, Buffer(uninitialized: weight.count))
       sd_flip_weight(
         weight.pointer, flipped.pointer, g.outputs, g.inputs, g.kernelHeight, g.kernelWidth)
       multiply(dy, flipped, into: dx, g.transposed)
@@ -71,7 +76,7 @@ package enum Convolution {
   package static func weightGradient(
     _ x: Buffer, dy: Buffer, into dw: Buffer, _ g: ConvolutionGeometry
   ) {
-    check(x, dw, dy, g)
+    check(x, dw.count, dy, g)
     if g.isPointwise {
       MatrixProduct.multiply(
         Matrix(dy, stride: g.outputs, transposed: true), Matrix(x, stride: g.inputs),
@@ -122,8 +127,20 @@ package enum Convolution {
     }
   }
 
+  /// Kernels as the way back has them: `[inputs, outputs, taps]` with the taps reversed.
+  private static func turn(
+    _ weight: WeightElements, _ inputs: Range<Int>, _ outputs: Range<Int>, into kernels: Buffer,
+    _ g: ConvolutionGeometry
+  ) {
+    let some = weight.matrix(
+      rows: outputs, columns: inputs.lowerBound * g.taps..<inputs.upperBound * g.taps, width: g.patch)
+    sd_turn_kernels(
+      some.buffer.pointer + some.offset, some.stride, kernels.pointer, outputs.count, inputs.count, g.taps)
+  }
+
   /// `[outputs, inputs, taps]` to `[outputs, taps, inputs]`, the order of an unfolded patch.
-  private static func packedWeight(_ weight: Buffer, _ g: ConvolutionGeometry) -> Buffer {
+  private static func packedWeight(_ weight: WeightElements, _ g: ConvolutionGeometry) -> Buffer {
+    let weight = weight.buffer
     guard g.taps > 1 else { return weight }
     let packed = Buffer(uninitialized: weight.count)
     sd_pack_weight(weight.pointer, packed.pointer, g.outputs, g.inputs, g.taps)
@@ -134,12 +151,6 @@ package enum Convolution {
     _ x: Buffer, _ packed: Buffer, into y: Buffer, _ g: ConvolutionGeometry
   ) {
     let weights = Matrix(packed, stride: g.patch, transposed: true)
-    if g.isPointwise {
-      MatrixProduct.multiply(
-        Matrix(x, stride: g.inputs), weights, into: Matrix(y, stride: g.outputs), m: g.rows,
-        n: g.outputs, k: g.patch)
-      return
-    }
     let grain = max(16, 1_000_000 / max(1, g.outputs * g.patch))
     Parallel.ranges(g.rows, grain: grain, multiple: 16) { rows in
       let tile = min(tileRows, rows.count)
@@ -182,11 +193,11 @@ package enum Convolution {
     sd_unfold_patches(x.pointer, patches.pointer, rows.lowerBound, rows.count, g.shape)
   }
 
-  private static func check(_ x: Buffer, _ weight: Buffer, _ y: Buffer, _ g: ConvolutionGeometry) {
+  private static func check(_ x: Buffer, _ weight: Int, _ y: Buffer, _ g: ConvolutionGeometry) {
     precondition(
       g.outputHeight > 0 && g.outputWidth > 0
         && x.count == g.batch * g.height * g.width * g.inputs
-        && weight.count == g.outputs * g.patch && y.count == g.rows * g.outputs,
-      "convolution \(g): buffers of \(x.count), \(weight.count) and \(y.count) floats do not fit")
+        && weight == g.outputs * g.patch && y.count == g.rows * g.outputs,
+      "convolution \(g): buffers of \(x.count), \(weight) and \(y.count) floats do not fit")
   }
 }

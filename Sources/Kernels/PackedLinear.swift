@@ -9,16 +9,16 @@ package enum PackedLinear {
   ///
   /// - Parameters:
   ///   - x: `[rows, inputs]`
-  ///   - weight: decodes rows of `[outputs, inputs]`
+  ///   - weight: `[outputs, inputs]`
   ///   - bias: `[outputs]`
   /// - Returns: `[rows, outputs]`
   /// - Complexity: 2 · rows · inputs · outputs FLOPs.
   package static func multiply(
-    _ x: Buffer, rows: Int, inputs: Int, outputs: Int, weight: PlanarConvolution.DecodeRows,
+    _ x: Buffer, rows: Int, inputs: Int, outputs: Int, weight: WeightElements,
     bias: Buffer?
   ) -> Buffer {
     precondition(
-      x.count == rows * inputs && (bias?.count ?? outputs) == outputs,
+      x.count == rows * inputs && weight.count == outputs * inputs && (bias?.count ?? outputs) == outputs,
       "linear \(inputs) → \(outputs) of \(x.count) elements")
     let y = Buffer(uninitialized: rows * outputs)
     guard y.count > 0 else { return y }
@@ -26,10 +26,8 @@ package enum PackedLinear {
     let tile = max(1, min(share, max(16, tileLimit / max(1, inputs))))
     Parallel.forEach((outputs + tile - 1) / tile) { index in
       let part = index * tile..<min(outputs, (index + 1) * tile)
-      let matrix = Buffer(uninitialized: part.count * inputs)
-      weight(part, matrix)
       MatrixProduct.multiplyInline(
-        Matrix(x, stride: inputs), Matrix(matrix, stride: inputs, transposed: true),
+        Matrix(x, stride: inputs), weight.matrix(rows: part, columns: 0..<inputs, width: inputs, transposed: true),
         into: Matrix(y, offset: part.lowerBound, stride: outputs), m: rows, n: part.count, k: inputs
       )
       guard let bias else { return }

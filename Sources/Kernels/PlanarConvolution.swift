@@ -31,10 +31,6 @@ package struct PlanarConvolution: Sendable {
     self.outWidth = outWidth
   }
 
-  /// Decodes rows of the weight matrix `[outputs, inputs / groups · kernel]` into a buffer, from
-  /// its beginning.
-  package typealias DecodeRows = @Sendable (_ rows: Range<Int>, _ into: Buffer) -> Void
-
   /// Floats in a block of unfolded columns: 16 MB.
   private static let columnLimit = 4 << 20
   /// Floats in a decoded tile of weights: 1 MB.
@@ -68,13 +64,14 @@ package struct PlanarConvolution: Sendable {
 
   /// - Parameters:
   ///   - x: `[batch, inputs, height, width]`
+  ///   - weight: `[outputs, inputs / groups, kernel height, kernel width]`
   ///   - bias: `[outputs]`
   /// - Returns: `[batch, outputs, outHeight, outWidth]`
   /// - Complexity: 2 · batch · outputs · depth · pixels FLOPs.
-  package func callAsFunction(_ x: Buffer, weight: DecodeRows, bias: Buffer?) -> Buffer {
+  package func callAsFunction(_ x: Buffer, weight: WeightElements, bias: Buffer?) -> Buffer {
     precondition(
       x.count == batch * inputs * height * width && (bias?.count ?? outputs) == outputs
-        && groups > 0 && inputs % groups == 0 && outputs % groups == 0,
+        && weight.count == outputs * depth && groups > 0 && inputs % groups == 0 && outputs % groups == 0,
       "convolution of \(x.count) elements with \(self)")
     let y = Buffer(uninitialized: batch * outputs * pixels)
     guard y.count > 0 else { return y }
@@ -85,7 +82,9 @@ package struct PlanarConvolution: Sendable {
       return y
     }
     if let winograd {
-      winograd.forward(x, weight: weight, bias: bias, into: y)
+      winograd.forward(
+        x, kernels: { outputs, inputs, kernels in weight.copy(kernels: outputs, inputs, of: depth / 9, into: kernels) },
+        bias: bias, into: y)
       return y
     }
     for group in 0..<groups {
@@ -151,16 +150,14 @@ package struct PlanarConvolution: Sendable {
 
   /// A kernel of one pixel: weights are decoded once, then every thread copies some pixels into panels and multiplies them
   /// with all weights.
-  private func multiplyPixels(of x: Buffer, group: Int, weight: DecodeRows, bias: Buffer?, into y: Buffer) {
+  private func multiplyPixels(of x: Buffer, group: Int, weight: WeightElements, bias: Buffer?, into y: Buffer) {
     let outputs = self.outputs / groups
     let pieces = (0..<pixels).cut(most: Self.pixelLimit / depth, multiple: 3 * Panels.width)
     let plane = group * depth * pixels
     for rows in (group * outputs..<(group + 1) * outputs).cut(most: Self.weightLimit / depth, multiple: 8) {
       let tiles = rows.cut(most: Self.smallTile / depth, multiple: 8)
       let matrices = Parallel.map(tiles.count) { tile in
-        let matrix = Buffer(uninitialized: tiles[tile].count * depth)
-        weight(tiles[tile], matrix)
-        return matrix
+        weight.rows(tiles[tile], of: depth)
       }
       Parallel.forEach(batch * pieces.count) { index in
         let (image, piece) = index.quotientAndRemainder(dividingBy: pieces.count)
@@ -178,7 +175,7 @@ package struct PlanarConvolution: Sendable {
 
   /// Decodes weights tile by tile and multiplies each with all parts.
   private func multiply(
-    _ parts: [Part], columns: Buffer, group: Int, weight: DecodeRows, bias: Buffer?, into y: Buffer
+    _ parts: [Part], columns: Buffer, group: Int, weight: WeightElements, bias: Buffer?, into y: Buffer
   ) {
     let outputs = self.outputs / groups
     let first = group * outputs
@@ -190,8 +187,7 @@ package struct PlanarConvolution: Sendable {
     }
     Parallel.forEach((outputs + tile - 1) / tile) { index in
       let rows = first + index * tile..<first + min(outputs, (index + 1) * tile)
-      let matrix = Buffer(uninitialized: rows.count * depth)
-      weight(rows, matrix)
+      let matrix = weight.rows(rows, of: depth)
       for (part, panels) in zip(parts, panels) {
         let start = (part.image * self.outputs + rows.lowerBound) * pixels + part.pixels.lowerBound
         if let panels {

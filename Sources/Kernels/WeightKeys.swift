@@ -109,15 +109,31 @@ package struct WeightKeys: Sendable {
 
   /// `y[i] = values[row]` for the row of `keys` that weight `i` has.
   package func gather(_ values: [Double], keys: [UInt16], into y: Buffer) {
-    precondition(values.count == keys.count, "gather: \(values.count) values, \(keys.count) keys")
     precondition(y.count == weights.count, "gather: \(y.count) of \(weights.count) weights")
+    let table = table(values, keys)
+    eachRange { part in
+      gather(.init(first: part.lowerBound, columns: part.count), table, into: y, at: part.lowerBound)
+    }
+  }
+
+  /// What ``gather(_:keys:into:)`` writes, a part of all weights at a time.
+  package func elements(_ values: [Double], keys: [UInt16]) -> WeightElements {
+    precondition(range == 0..<weights.count, "elements: \(range) of \(weights.count) weights")
+    let table = table(values, keys)
+    return WeightElements(count: weights.count) { part, y, offset in gather(part, table, into: y, at: offset) }
+  }
+
+  /// `[65,536]`; only what weights have is set.
+  private func table(_ values: [Double], _ keys: [UInt16]) -> Buffer {
+    precondition(values.count == keys.count, "gather: \(values.count) values, \(keys.count) keys")
     let table = Buffer(uninitialized: Self.count)
     for row in keys.indices { table.pointer[Int(keys[row])] = Float(values[row]) }
-    eachRange { part in
-      sd_gather_by_key(
-        weights.pointer + part.lowerBound, scale, table.pointer, y.pointer + part.lowerBound,
-        part.count)
-    }
+    return table
+  }
+
+  private func gather(_ part: WeightElements.Part, _ table: Buffer, into y: Buffer, at offset: Int) {
+    sd_gather_by_key(
+      weights.pointer + part.first, part.pitch, scale, table.pointer, y.pointer + offset, part.rows, part.columns)
   }
 
   /// The byte of every weight in `range`.
@@ -137,24 +153,21 @@ package struct WeightKeys: Sendable {
     }
   }
 
-  /// The sum of `dy` over the weights of each row, in double precision.
+  /// The sum of `dy` over the weights of each row: a part's in single precision, whose table the first cache holds, and
+  /// theirs in double.
   package func scatter(_ dy: Buffer, keys: [UInt16]) -> [Double] {
     precondition(dy.count == weights.count, "scatter: \(dy.count) of \(weights.count) weights")
     let parts = parts
-    let tables = parts.map { _ in Buffer(uninitialized: 2 * Self.count) }
+    let tables = parts.map { _ in Buffer(uninitialized: Self.count) }
     Parallel.forEach(parts.count) { index in
-      tables[index].pointer.withMemoryRebound(to: Double.self, capacity: Self.count) { sums in
-        for key in keys { sums[Int(key)] = 0 }
-        let part = parts[index]
-        sd_scatter_by_key(
-          weights.pointer + part.lowerBound, scale, dy.pointer + part.lowerBound, sums, part.count)
-      }
+      let (table, part) = (tables[index], parts[index])
+      for key in keys { table.pointer[Int(key)] = 0 }
+      sd_scatter_by_key(
+        weights.pointer + part.lowerBound, scale, dy.pointer + part.lowerBound, table.pointer, part.count)
     }
     var totals = [Double](repeating: 0, count: keys.count)
     for table in tables {
-      table.pointer.withMemoryRebound(to: Double.self, capacity: Self.count) { sums in
-        for row in keys.indices { totals[row] += sums[Int(keys[row])] }
-      }
+      for row in keys.indices { totals[row] += Double(table.pointer[Int(keys[row])]) }
     }
     return totals
   }

@@ -110,10 +110,10 @@ struct Winograd: Sendable {
   /// `y = x * weight + bias`
   ///
   /// - Parameters:
-  ///   - weight: decodes kernels of some outputs, `[outputs, inputs, 3, 3]`.
+  ///   - kernels: writes those of some outputs and inputs, `[outputs, inputs, 3, 3]`.
   ///   - bias: `[outputs]`
   /// - Complexity: 2 · 36 / 16 · pixels · inputs · outputs FLOPs and the transforms.
-  func forward(_ x: Buffer, weight: PlanarConvolution.DecodeRows, bias: Buffer?, into y: Buffer) {
+  func forward(_ x: Buffer, kernels: Kernels, bias: Buffer?, into y: Buffer) {
     let shape = image(outputs)
     forEachBlock(channels: inputs) { rows in
       let v = transformedInput(x, rows)
@@ -121,16 +121,13 @@ struct Winograd: Sendable {
       let pieces = pieces(tiles)
       Parallel.forEach(pieces.outputs.count) { index in
         let chunk = pieces.outputs[index]
-        // The transform reads whole vectors: a few floats beyond the last kernel.
-        let kernels = Buffer(uninitialized: chunk.count * inputs * 9 + Int(SD_WINOGRAD_LANES))
-        weight(chunk, kernels)
         // Products go back into the image while they are in the second cache. All inputs are one piece then.
         let few = (0..<rows.count).cut(length: max(1, Self.manyTiles / tilesInRow))
         let parts = pieces.inputs.count == 1 ? few : [0..<rows.count]
         let m = Buffer(uninitialized: 36 * (parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count)
         let scratch = scratch
         for depth in pieces.inputs {
-          let u = transformedKernels(kernels, outputs: chunk.count, inputs: depth)
+          let u = transformed(kernels, outputs: chunk, inputs: depth)
           for part in parts {
             multiply(v, tiles, part, u, into: m, outputs: chunk.count, inputs: depth)
             guard depth.upperBound == inputs else { continue }
@@ -147,11 +144,25 @@ struct Winograd: Sendable {
     }
   }
 
+  typealias Kernels = @Sendable (_ outputs: Range<Int>, _ inputs: Range<Int>, _ into: Buffer) -> Void
+
+  /// Kernels that are made and transformed at a time: 250 KB.
+  private static let kernelOutputs = 48, kernelInputs = 144
+
   /// `[36, outputs / 16, inputs, 16]` of some outputs and inputs.
-  private func transformedKernels(_ kernels: Buffer, outputs: Int, inputs depth: Range<Int>) -> Buffer {
-    let plane = outputs * depth.count
+  private func transformed(_ kernels: Kernels, outputs: Range<Int>, inputs depth: Range<Int>) -> Buffer {
+    let plane = outputs.count * depth.count
     let u = Buffer(uninitialized: 36 * plane)
-    sd_winograd_weight(kernels.pointer + depth.lowerBound * 9, inputs, outputs, depth.count, u.pointer, plane)
+    // The transform reads whole vectors: a few floats beyond the last kernel.
+    let made = Buffer(uninitialized: Self.kernelOutputs * Self.kernelInputs * 9 + Int(SD_WINOGRAD_LANES))
+    for some in outputs.cut(length: Self.kernelOutputs) {
+      for inputs in depth.cut(length: Self.kernelInputs) {
+        kernels(some, inputs, made)
+        let place = (some.lowerBound - outputs.lowerBound) * depth.count
+          + (inputs.lowerBound - depth.lowerBound) * Int(SD_WINOGRAD_LANES)
+        sd_winograd_weight(made.pointer, some.count, inputs.count, u.pointer + place, depth.count, plane)
+      }
+    }
     return u
   }
 

@@ -11,7 +11,7 @@ package final class ParameterStore: ParameterSource {
   private let leaves: [String: Node]
   private let buffers: [String: Buffer]
   /// Weights that are read anew for every use.
-  private let stored: [String: @Sendable () -> Buffer]
+  private let stored: [String: @Sendable () -> WeightElements]
   private let asked = Mutex<Set<String>>([])
 
   /// - Parameters:
@@ -20,7 +20,7 @@ package final class ParameterStore: ParameterSource {
   ///     both.
   package init(
     _ weights: [String: (shape: Shape, buffer: Buffer)],
-    stored: [String: (shape: Shape, read: @Sendable () -> Buffer)] = [:], origin: String
+    stored: [String: (shape: Shape, read: @Sendable () -> WeightElements)] = [:], origin: String
   ) {
     self.origin = origin
     buffers = weights.mapValues(\.buffer)
@@ -36,7 +36,7 @@ package final class ParameterStore: ParameterSource {
   package func shape(of name: String) -> Shape? { leaves[name]?.shape }
 
   /// The elements; a stored weight is read.
-  package func buffer(_ name: String) -> Buffer? { buffers[name] ?? stored[name]?() }
+  package func buffer(_ name: String) -> Buffer? { buffers[name] ?? stored[name]?().buffer }
 
   /// The same values but for one weight.
   package func replacing(_ name: String, with buffer: Buffer) -> ParameterStore {
@@ -49,7 +49,7 @@ package final class ParameterStore: ParameterSource {
   }
 
   private init(
-    leaves: [String: Node], buffers: [String: Buffer], stored: [String: @Sendable () -> Buffer], origin: String
+    leaves: [String: Node], buffers: [String: Buffer], stored: [String: @Sendable () -> WeightElements], origin: String
   ) {
     self.leaves = leaves
     self.buffers = buffers
@@ -69,7 +69,7 @@ package final class ParameterStore: ParameterSource {
     }
     asked.withLock { _ = $0.insert(name) }
     if let read = stored[name] {
-      return Parameter(name: name, shape: shape) { Tensor(shape, read()).leaf(leaf) }
+      return Parameter(name: name, shape: shape) { Tensor(making: read, leaf: leaf) }
     }
     guard let buffer = buffers[name] else { preconditionFailure("\(origin): \(name) is nowhere") }
     return Parameter(name: name, shape: shape) { Tensor(shape, buffer).leaf(leaf) }

@@ -97,12 +97,20 @@ protocol PackedConstant: Sendable {
   var count: Int { get }
   /// Writes elements `range`, row-major, into `y` from `offset` on.
   func decode(_ range: Range<Int>, into y: Buffer, at offset: Int)
+  /// For products.
+  var elements: WeightElements { get }
   /// Lets go of the memory that the stored bytes take; decoding reads them from their file again.
   func letGo()
 }
 
 extension PackedConstant {
   func letGo() {}
+
+  var elements: WeightElements {
+    WeightElements(count: count) { part, y, offset in
+      part.forEachRow { range, row in decode(range, into: y, at: offset + row) }
+    }
+  }
 
   func decoded() -> Buffer {
     let y = Buffer(uninitialized: count)
@@ -116,6 +124,7 @@ struct DenseConstant: PackedConstant {
   let buffer: Buffer
 
   var count: Int { buffer.count }
+  var elements: WeightElements { WeightElements(buffer) }
   func decode(_ range: Range<Int>, into y: Buffer, at offset: Int) {
     y.copy(from: buffer, range, at: offset)
   }

@@ -14,7 +14,7 @@ package enum DiffusersFolder {
   ) throws(CheckpointError) -> ParameterStore {
     let files = try WeightFolder(path: folder)
     var weights: [String: (shape: Shape, buffer: Buffer)] = [:]
-    var stored: [String: (shape: Shape, read: @Sendable () -> Buffer)] = [:]
+    var stored: [String: (shape: Shape, read: @Sendable () -> WeightElements)] = [:]
     for name in files.names where !ignoring.contains(where: { name.hasSuffix($0) }) {
       let shape = Shape(files.shape(of: name) ?? [])
       guard shape.count >= storedSize, files.elementType(of: name)?.isFloat ?? false else {
@@ -25,8 +25,7 @@ package enum DiffusersFolder {
         shape,
         {
           // The header was checked when the file was opened, and floats were asked for above.
-          guard let elements = try? files.floats(name) else { preconditionFailure("\(folder): \(name)") }
-          files.forget(name)
+          guard let elements = try? files.elements(name) else { preconditionFailure("\(folder): \(name)") }
           return elements
         }
       )

@@ -6,12 +6,12 @@ package import Kernels
 /// convolutions, linears and attention are matrix products on that layout as it stands (`performance.md`).
 public struct Tensor: Sendable {
   public let shape: Shape
-  /// Nil while only shapes are traced (``Execution/tracing(_:)``).
+  /// Nil while only shapes are traced (``Execution/tracing(_:)``), and where elements are made for every use.
   let storage: Buffer?
   /// How it was computed; nil for constants and outside of recordings.
   package let node: Node?
-  /// Computes the elements again, for gradients that need not keep them meanwhile; nil where they are there anyway.
-  let recompute: (@Sendable () -> Buffer)?
+  /// Elements that are made for every use.
+  private let make: (@Sendable () -> WeightElements)?
 
   package init(_ shape: Shape, _ buffer: Buffer) {
     precondition(
@@ -19,30 +19,26 @@ public struct Tensor: Sendable {
     self.shape = shape
     storage = buffer
     node = nil
-    recompute = nil
+    make = nil
   }
 
-  init(shape: Shape, storage: Buffer?, node: Node?, recompute: (@Sendable () -> Buffer)? = nil) {
+  init(shape: Shape, storage: Buffer?, node: Node?, make: (@Sendable () -> WeightElements)? = nil) {
     self.shape = shape
     self.storage = storage
     self.node = node
-    self.recompute = recompute
+    self.make = make
   }
 
-  /// A leaf whose elements are computed whenever they are needed, by the gradient once more.
-  package init(computing read: @escaping @Sendable () -> Buffer, leaf node: Node) {
-    let buffer = read()
-    precondition(buffer.count == node.shape.count, "leaf \(node.name): \(buffer.count) elements for \(node.shape)")
-    self.init(shape: node.shape, storage: buffer, node: node, recompute: read)
+  /// A leaf whose elements are made for every use, and again for the gradient.
+  package init(making make: @escaping @Sendable () -> WeightElements, leaf node: Node) {
+    self.init(shape: node.shape, storage: nil, node: node, make: make)
   }
 
-  /// What a gradient keeps of this operand: the elements, or a way to them.
-  ///
-  /// The gradient of a recomputed block follows at once, and keeps the elements.
-  var kept: @Sendable () -> Buffer {
-    if let recompute, Execution.scope == nil { return recompute }
+  /// The elements as a weight, for one use; a gradient keeps the way to them.
+  var weight: @Sendable () -> WeightElements {
+    if let make { return make }
     let buffer = buffer
-    return { buffer }
+    return { WeightElements(buffer) }
   }
 
   /// - Precondition: as many elements as the shape has.
@@ -58,7 +54,7 @@ public struct Tensor: Sendable {
   ///
   /// - Precondition: not a tensor of a trace without data.
   package var buffer: Buffer {
-    guard let storage else { preconditionFailure("tensor \(shape) of a trace has no elements") }
+    guard let storage = storage ?? make?().buffer else { preconditionFailure("tensor \(shape) of a trace has no elements") }
     return storage
   }
 
@@ -75,13 +71,13 @@ public struct Tensor: Sendable {
 
   /// The same elements as the start of a new history: gradients are asked for it by `name`.
   public func leaf(named name: String) -> Tensor {
-    Tensor(shape: shape, storage: storage, node: Node(leaf: name, shape: shape))
+    Tensor(shape: shape, storage: storage, node: Node(leaf: name, shape: shape), make: make)
   }
 
   /// The same elements with the identity of an existing leaf.
   package func leaf(_ node: Node) -> Tensor {
     precondition(node.shape == shape, "leaf \(node.name): \(shape) for \(node.shape)")
-    return Tensor(shape: shape, storage: storage, node: node)
+    return Tensor(shape: shape, storage: storage, node: node, make: make)
   }
 
   /// A named leaf without elements, for traces.
@@ -95,5 +91,5 @@ public struct Tensor: Sendable {
   }
 
   /// The same elements without a history.
-  public var detached: Tensor { Tensor(shape: shape, storage: storage, node: nil) }
+  public var detached: Tensor { Tensor(shape: shape, storage: storage, node: nil, make: make) }
 }

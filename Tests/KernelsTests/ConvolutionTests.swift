@@ -34,7 +34,18 @@ import Testing
     Case("by tiles of rows", same(1, 20, 20, 4, 20), bound: 2e-6),
     Case("by tiles of rows with stride", same(1, 21, 20, 8, 16, stride: 2), bound: 2e-6),
     Case("one pixel", ConvolutionGeometry(batch: 2, height: 5, width: 7, inputs: 24, outputs: 40), bound: 2e-6),
+    // Weights of more than one piece.
+    Case("deep, large", same(1, 4, 4, 256, 320), bound: 2e-6),
+    Case("few rows, large", ConvolutionGeometry(batch: 1, height: 6, width: 1, inputs: 700, outputs: 1300), bound: 2e-6),
+    Case(
+      "many rows, large", ConvolutionGeometry(batch: 1, height: 260, width: 1, inputs: 640, outputs: 900), bound: 2e-6),
   ]
+
+  /// A weight in memory, and one that is made a part at a time.
+  private func both(_ weight: Buffer) -> [WeightElements] {
+    let memory = WeightElements(weight)
+    return [memory, WeightElements(count: weight.count) { memory.copy($0, into: $1, at: $2) }]
+  }
 
   /// Calls `body` with the places of every product: pixel of x, output position, tap.
   private func forEachTap(_ g: ConvolutionGeometry, _ body: (_ x: Int, _ y: Int, _ tap: Int) -> Void) {
@@ -69,8 +80,10 @@ import Testing
       }
     }
     let y = Buffer(uninitialized: rows * g.outputs)
-    Convolution.forward(x, weight: weight, bias: bias, into: y, g)
-    #expect(relativeError(y, expected) < test.bound)
+    for elements in both(weight) {
+      Convolution.forward(x, weight: elements, bias: bias, into: y, g)
+      #expect(relativeError(y, expected) < test.bound)
+    }
   }
 
   @Test(arguments: cases) func gradients(_ test: Case) {
@@ -92,8 +105,10 @@ import Testing
       }
     }
     let dx = Buffer(uninitialized: x.count)
-    Convolution.inputGradient(dy, weight: weight, into: dx, g)
-    #expect(relativeError(dx, dxExpected) < test.bound)
+    for elements in both(weight) {
+      Convolution.inputGradient(dy, weight: elements, into: dx, g)
+      #expect(relativeError(dx, dxExpected) < test.bound)
+    }
     let dw = Buffer(uninitialized: weight.count)
     Convolution.weightGradient(x, dy: dy, into: dw, g)
     #expect(relativeError(dw, dwExpected) < test.bound)
@@ -110,7 +125,7 @@ import Testing
     let weight = numbers(g.outputs * g.inputs * 9, seed: 2)
     let bias = numbers(g.outputs, seed: 3)
     let expected = Buffer(uninitialized: g.batch * pixels * g.outputs)
-    Convolution.forward(x, weight: weight, bias: bias, into: expected, g)
+    Convolution.forward(x, weight: WeightElements(weight), bias: bias, into: expected, g)
     func planar(_ x: Buffer, _ channels: Int) -> Buffer {
       Buffer(
         (0..<x.count).map { at in
@@ -122,11 +137,7 @@ import Testing
       batch: g.batch, inputs: g.inputs, height: g.height, width: g.width, outputs: g.outputs, kernel: (3, 3),
       outHeight: g.height, outWidth: g.width)
     convolution.padding = (1, 1)
-    let y = convolution(
-      planar(x, g.inputs),
-      weight: { rows, kernels in
-        kernels.copy(from: weight, rows.lowerBound * g.inputs * 9..<rows.upperBound * g.inputs * 9, at: 0)
-      }, bias: bias)
+    let y = convolution(planar(x, g.inputs), weight: both(weight)[1], bias: bias)
     #expect(relativeError(y, planar(expected, g.outputs).elements.map(Double.init)) < 1e-6)
   }
 
@@ -135,7 +146,7 @@ import Testing
     let convolution = PlanarConvolution(
       batch: 1, inputs: 0, height: 16, width: 16, outputs: 8, kernel: (1, 1), outHeight: 16, outWidth: 16)
     let bias = numbers(8)
-    let y = convolution(Buffer([]), weight: { _, _ in }, bias: bias)
+    let y = convolution(Buffer([]), weight: WeightElements(Buffer([])), bias: bias)
     #expect((0..<8 * 256).allSatisfy { y[$0] == bias[$0 / 256] })
   }
 }

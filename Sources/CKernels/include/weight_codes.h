@@ -15,10 +15,15 @@ void sd_weighted_moments(const double *values, const double *masses, size_t coun
                          double *variance);
 /// values[i] = unit times the number that key[i] stands for.
 void sd_key_values(const uint16_t *key, double unit, double *values, size_t count);
+/// y[row, column] = table[key of x[row * pitch + column]].
+void sd_gather_by_key(const float *x, size_t pitch, float scale, const float *table, float *y, size_t rows,
+                      size_t columns);
+/// The same by the code for a processor of that level.
+void sd_gather_by_key_on(int level, const float *x, size_t pitch, float scale, const float *table, float *y, size_t rows,
+                         size_t columns);
 /// y[i] = table[key of x[i]].
-void sd_gather_by_key(const float *x, float scale, const float *table, float *y, size_t count);
 void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t *table, uint8_t *y, size_t count);
 /// sums[key of x[i]] += dy[i].
-void sd_scatter_by_key(const float *x, float scale, const float *dy, double *sums, size_t count);
+void sd_scatter_by_key(const float *x, float scale, const float *dy, float *sums, size_t count);
 /// dx[i] = gain * dy[i] + shared, (gain, shared) = pairs[key of x[i]].
 void sd_affine_by_key(const float *x, float scale, const float *pairs, const float *dy, float *dx, size_t count);

@@ -87,7 +87,6 @@ struct Convolution: MILOperation {
 
   let results: [TensorType]
   private let geometry: PlanarConvolution
-  private let depth: Int
 
   init(_ call: Call) throws(MILError) {
     let x = try call.shape("x")
@@ -122,7 +121,6 @@ struct Convolution: MILOperation {
     geometry.padding = (high.before, wide.before)
     geometry.groups = groups
     self.geometry = geometry
-    depth = weight[1...].reduce(1, *)
   }
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
@@ -131,12 +129,7 @@ struct Convolution: MILOperation {
       throw call.refuse("x", "floats", "\(x.type)")
     }
     let bias = call.has("bias") ? try call.value("bias").floats : nil
-    let depth = depth
-    let y = geometry(
-      floats,
-      weight: { rows, tile in
-        weight.decode(rows.lowerBound * depth..<rows.upperBound * depth, into: tile, at: 0)
-      }, bias: bias)
+    let y = geometry(floats, weight: weight.elements, bias: bias)
     return [RuntimeValue(x.type, results[0].shape ?? [], y)]
   }
 }

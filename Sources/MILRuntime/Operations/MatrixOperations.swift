@@ -32,12 +32,9 @@ struct Linear: MILOperation {
     guard let floats = x.floats, let weight = try call.value("weight").constant else {
       throw call.refuse("x", "floats", "\(x.type)")
     }
-    let inputs = inputs
     let y = PackedLinear.multiply(
-      floats, rows: rows, inputs: inputs, outputs: outputs,
-      weight: { rows, tile in
-        weight.decode(rows.lowerBound * inputs..<rows.upperBound * inputs, into: tile, at: 0)
-      }, bias: call.has("bias") ? try call.value("bias").floats : nil)
+      floats, rows: rows, inputs: inputs, outputs: outputs, weight: weight.elements,
+      bias: call.has("bias") ? try call.value("bias").floats : nil)
     return [RuntimeValue(x.type, x.shape.dropLast() + [outputs], y)]
   }
 }

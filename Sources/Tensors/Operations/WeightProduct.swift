@@ -5,15 +5,14 @@ extension ConvolutionGeometry {
   /// What the gradients need.
   package struct Residuals: Sendable {
     let x: Buffer
-    let weight: @Sendable () -> Buffer
+    let weight: @Sendable () -> WeightElements
   }
 
   /// - Parameter x: input, weight and perhaps bias.
   func forward(_ x: [Tensor], into y: Buffer) -> Residuals {
-    let (input, weight) = (x[0].buffer, x[1].buffer)
-    Convolution.forward(
-      input, weight: weight, bias: x.count > 2 ? x[2].buffer : nil, into: y, self)
-    return Residuals(x: input, weight: x[1].kept)
+    let (input, weight) = (x[0].buffer, x[1].weight)
+    Convolution.forward(input, weight: weight(), bias: x.count > 2 ? x[2].buffer : nil, into: y, self)
+    return Residuals(x: input, weight: weight)
   }
 
   /// Gradients of input, weight and bias, where they are needed.

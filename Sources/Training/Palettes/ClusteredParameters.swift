@@ -17,11 +17,25 @@ struct ClusteredParameters: ParameterSource {
     let latent = try store.parameter(name, shape)
     guard let palette = palettes[name], let leaf = store.leaf(name) else { return latent }
     return Parameter(name: name, shape: shape) {
-      Tensor(
-        computing: {
-          defer { palette.weights.letGo() }
-          return time.counting { palette.layerWeights() }
-        }, leaf: leaf)
+      Tensor(making: { elements(of: palette) }, leaf: leaf)
     }
+  }
+
+  private func elements(of palette: StepPalette) -> WeightElements {
+    let use = Use(weights: palette.weights)
+    return time.counting { palette.layerElements() }.made { elements, part, y, offset in
+      withExtendedLifetime(use) {
+        time.counting(threads: Parallel.threads) { elements.copy(part, into: y, at: offset) }
+      }
+    }
+  }
+
+  /// Lets go of latent weights when nothing makes elements of them any more.
+  private final class Use: Sendable {
+    let weights: Buffer
+
+    init(weights: Buffer) { self.weights = weights }
+
+    deinit { weights.letGo() }
   }
 }

@@ -73,7 +73,7 @@ extension HardWeights {
   package func store(origin: String) -> ParameterStore {
     let stored = Dictionary(
       uniqueKeysWithValues: weights.map { name, weight in
-        (name, (shape: Shape(shapes[name] ?? []), read: { @Sendable in weight.decoded }))
+        (name, (shape: Shape(shapes[name] ?? []), read: { @Sendable in WeightElements(weight.decoded) }))
       })
     return ParameterStore([:], stored: stored, origin: origin)
   }

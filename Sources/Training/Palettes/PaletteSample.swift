@@ -45,7 +45,7 @@ package struct PaletteSample: Hashable, Sendable {
       guard let clustered = try? StepPalette.Clustering(elements, table, clustering, phase) else { return }
       let palette = StepPalette(
         weights: weights, elements: elements, clustering: clustered, keepsZeros: false, learnsEntries: false)
-      _ = palette.pullback(palette.layerWeights()).parameter.elements
+      _ = palette.pullback(palette.layerElements().buffer).parameter.elements
     }
   }
 }

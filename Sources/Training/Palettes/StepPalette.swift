@@ -38,6 +38,9 @@ package struct StepPalette: Sendable {
   /// The weights that the layer computes with.
   package func layerWeights() -> Buffer { layout.arrangement.restored(palettized(), factors: elements.scale) }
 
+  /// The same for one use, made where it is read if every weight is a palette's alone.
+  package func layerElements() -> WeightElements { onlyPalette?.softElements() ?? WeightElements(layerWeights()) }
+
   /// Entries, or mixtures of them, in the arranged order and without the factors of channels.
   private func palettized() -> Buffer {
     switch clustering {
@@ -72,7 +75,7 @@ package struct StepPalette: Sendable {
   /// - Parameter dy: the gradient of ``layerWeights()``.
   package func pullback(_ dy: Buffer) -> Gradients {
     let arrangement = layout.arrangement
-    if let palette = onlyPalette, dy.count >= Self.leastMadeOnTheWay {
+    if let palette = onlyPalette, !keepsZeros, dy.count >= Self.leastMadeOnTheWay {
       let gradient = palette.gradient(dy)
       return Gradients(
         parameter: .keyed(gradient.parameter), scale: nil, entries: nil, clippedShare: gradient.clippedShare)
@@ -109,10 +112,9 @@ package struct StepPalette: Sendable {
   /// Elements from which on a gradient is made where it is read: the table that it takes is half a megabyte.
   private static let leastMadeOnTheWay = 1 << 18
 
-  /// The soft palette of all weights as they stand, where nothing else changes their gradient.
+  /// The soft palette of all weights as they stand.
   private var onlyPalette: SoftClustering? {
-    guard case .soft(let groups) = clustering, groups.count == 1, layout.arrangement.isIdentity, elements.scale == nil,
-      !keepsZeros
+    guard case .soft(let groups) = clustering, groups.count == 1, layout.arrangement.isIdentity, elements.scale == nil
     else { return nil }
     return groups[0]
   }

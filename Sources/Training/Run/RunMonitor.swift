@@ -12,7 +12,7 @@ struct RunMonitor {
   private(set) var steps = 0
   private(set) var clusteringSeconds = 0.0
   private var losses: [Double] = []
-  private var recent: [Double] = []
+  private var recent: [(seconds: Double, clustering: Double)] = []
   private var indices: [String: PackedIndices] = [:]
 
   init(_ trainer: Trainer, from step: Int) { self.trainer = trainer }
@@ -30,12 +30,13 @@ struct RunMonitor {
     steps += 1
     clusteringSeconds += report.clusteringSeconds
     losses.append(report.loss.loss)
-    recent = (recent + [report.seconds]).suffix(20)
+    recent = (recent + [(report.seconds, report.clusteringSeconds)]).suffix(20)
     let total = trainer.recipe.training.steps
     guard state.step % interval == 0 || state.step == total || steps == 1 else { return nil }
     let hard = try trainer.hardPalettes(of: state)
     let palettes = palettes(state.palettized, hard)
-    let pace = recent.reduce(0, +) / Double(recent.count)
+    let spent = recent.reduce(0) { $0 + $1.seconds }
+    let pace = spent / Double(recent.count)
     let names = trainer.weights.palettized
     // Every rank tells of its own palettes, and zeros of all others.
     let own = Dictionary(uniqueKeysWithValues: palettes.map { ($0.name, $0) })
@@ -46,7 +47,7 @@ struct RunMonitor {
       loss: losses.reduce(0, +) / Double(losses.count), hardLoss: try trainer.loss(state, hard),
       gradientNorm: report.loss.gradientNorm, clippedShare: report.clippedShare,
       flipRate: try flipRate(palettes), secondsPerStep: pace,
-      secondsLeft: pace * Double(total - state.step),
+      clusteringShare: recent.reduce(0) { $0 + $1.clustering } / spent, secondsLeft: pace * Double(total - state.step),
       collapsed: zip(names, collapsed).filter { $0.1 > 0 }.map(\.0),
       signalToNoise: Dictionary(
         uniqueKeysWithValues: zip(names, signalToNoise.map { ($0 * 100).rounded() / 100 })))

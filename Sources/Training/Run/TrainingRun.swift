@@ -35,6 +35,8 @@ package struct TrainingRun: Sendable {
     /// Share of weights whose index changed since the last line.
     package let flipRate: Double
     package let secondsPerStep: Double
+    /// Of these seconds what palettes took.
+    package let clusteringShare: Double
     /// Seconds to the end at this pace.
     package let secondsLeft: Double
     /// Weights whose palettes lost entries, or whose entries merged.
