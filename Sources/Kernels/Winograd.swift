@@ -146,20 +146,24 @@ struct Winograd: Sendable {
 
   typealias Kernels = @Sendable (_ outputs: Range<Int>, _ inputs: Range<Int>, _ into: Buffer) -> Void
 
-  /// Kernels that are made and transformed at a time: 250 KB.
-  private static let kernelOutputs = 48, kernelInputs = 144
+  /// Kernels that are made and transformed at a time: 300 KB.
+  private static let kernelLimit = 8192
 
   /// `[36, outputs / 16, inputs, 16]` of some outputs and inputs.
   private func transformed(_ kernels: Kernels, outputs: Range<Int>, inputs depth: Range<Int>) -> Buffer {
     let plane = outputs.count * depth.count
     let u = Buffer(uninitialized: 36 * plane)
+    let lanes = Int(SD_WINOGRAD_LANES)
+    // Whole rows of the weight where they fit, since these lie together.
+    let columns = depth.cut(most: Self.kernelLimit / lanes, multiple: 1)
+    let rows = outputs.cut(most: Self.kernelLimit / columns[0].count, multiple: lanes)
     // The transform reads whole vectors: a few floats beyond the last kernel.
-    let made = Buffer(uninitialized: Self.kernelOutputs * Self.kernelInputs * 9 + Int(SD_WINOGRAD_LANES))
-    for some in outputs.cut(length: Self.kernelOutputs) {
-      for inputs in depth.cut(length: Self.kernelInputs) {
+    let made = Buffer(uninitialized: rows[0].count * columns[0].count * 9 + lanes)
+    for some in rows {
+      for inputs in columns {
         kernels(some, inputs, made)
-        let place = (some.lowerBound - outputs.lowerBound) * depth.count
-          + (inputs.lowerBound - depth.lowerBound) * Int(SD_WINOGRAD_LANES)
+        let place =
+          (some.lowerBound - outputs.lowerBound) * depth.count + (inputs.lowerBound - depth.lowerBound) * lanes
         sd_winograd_weight(made.pointer, some.count, inputs.count, u.pointer + place, depth.count, plane)
       }
     }
