@@ -76,27 +76,11 @@ struct KernelRates: ParsableCommand {
       MatrixProduct.multiply(
         Matrix(a, stride: k), Matrix(b, stride: n), into: Matrix(c, stride: n), m: m, n: n, k: k)
     }
-    body()
-    product()
-    var ratios: [Double] = []
-    var times: [Double] = []
-    for _ in 0..<runs {
-      let own = time(body)
-      let direct = time(product) * Double(operations) / Double(2 * m * n * k)
-      times.append(own)
-      ratios.append(direct / own)
-    }
-    let seconds = times.sorted()[runs / 2]
+    let time = PairedTime(runs: runs, kernel: body, product: product)
     return Rate(
-      kernel: kernel, shape: shape, milliseconds: seconds * 1e3, gigaflops: Double(operations) / seconds / 1e9,
-      timesProduct: ratios.sorted()[runs / 2])
-  }
-
-  private func time(_ body: () -> Void) -> Double {
-    let started = ContinuousClock.now
-    body()
-    let passed = (ContinuousClock.now - started).components
-    return Double(passed.seconds) + Double(passed.attoseconds) * 1e-18
+      kernel: kernel, shape: shape, milliseconds: time.seconds * 1e3,
+      gigaflops: Double(operations) / time.seconds / 1e9,
+      timesProduct: time.timesProduct * Double(operations) / Double(2 * m * n * k))
   }
 
   private func normals(_ count: Int) -> Buffer { RandomWeights.normals(count, deviation: 1, seed: 9) }

@@ -1,0 +1,153 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Kernels
+internal import Layers
+internal import StableDiffusion
+internal import Tensors
+
+/// All matrix-product-shaped work of a training step, forward and backward, beside OpenBLAS's products of the same shapes.
+struct StepRates: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "step", abstract: "Measure all convolutions, linear layers and attention of a UNet's training step.")
+
+  @Argument(help: "A diffusers folder with a unet, such as `benchmark model` writes.", completion: .directory)
+  var model: String
+
+  @Option(help: "Height and width of the latents.")
+  var latents = 64
+
+  @Option(help: "Samples in a batch.")
+  var batch = 1
+
+  @Option(help: "Runs of each operation; the median counts.")
+  var runs = 3
+
+  func validate() throws {
+    guard runs > 0, batch > 0, latents > 0, latents % 8 == 0 else {
+      throw ValidationError("--runs, --batch, --latents: expected 1 or more, and latents of a multiple of 8")
+    }
+  }
+
+  func run() throws {
+    var measured: [String: Work] = [:]
+    var kinds: [String: Work] = [:]
+    for node in try trace().nodes {
+      guard let history = node.history, let (kind, products) = Self.products(history) else { continue }
+      let key = "\(kind) \(history.operation) \(history.inputShapes)"
+      let work = measured[key] ?? self.work(history.operation, history, products)
+      measured[key] = work
+      kinds[kind, default: Work()] += work
+    }
+    let rows = kinds.sorted { $0.key < $1.key }.map { row($0.key, $0.value) }
+    let all = row("all", kinds.values.reduce(into: Work()) { $0 += $1 })
+    print("| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |\n|---|---|---|---|---|")
+    print((rows + [all]).joined(separator: "\n"))
+  }
+
+  /// Of some operations: of the direct algorithm, and the products' time in the same run.
+  private struct Work {
+    var operations = 0.0, seconds = 0.0, productSeconds = 0.0
+
+    static func += (sum: inout Work, other: Work) {
+      sum.operations += other.operations
+      sum.seconds += other.seconds
+      sum.productSeconds += other.productSeconds
+    }
+  }
+
+  private func row(_ kind: String, _ work: Work) -> String {
+    String(
+      format: "| %@ | %.2f | %.2f | %.2f | %.2f |", kind as NSString, work.operations * 1e-12, work.seconds,
+      work.productSeconds, work.productSeconds / work.seconds)
+  }
+
+  private func trace() throws -> Trace {
+    let configuration = try UNetConfiguration(folder: model + "/unet")
+    guard configuration.textTime == nil else {
+      throw ValidationError("\(model): expected a UNet without added text embeddings, such as Stable Diffusion 1.5's")
+    }
+    let unet = try UNet(TraceParameters(), configuration)
+    return Trace(
+      of: Execution.tracing {
+        unet(
+          .placeholder(named: "sample", shape: [batch, latents, latents, configuration.inputChannels]),
+          timestep: .placeholder(named: "timestep", shape: [batch]),
+          context: .placeholder(named: "context", shape: [batch, 77, configuration.contextFeatures[0]]))
+      })
+  }
+
+  /// `c[m, n] = a[m, k] b[k, n]`, so many times.
+  private struct Product {
+    let m, n, k: Int
+    var transposesA = false, transposesB = false
+    var count = 1
+  }
+
+  /// The products that an operation is, forward and backward, by the direct algorithm; nil if it is none.
+  private static func products(_ history: Node.History) -> (kind: String, products: [Product])? {
+    let shapes = history.inputShapes
+    switch history.operation {
+    case is Linear, is Convolution2D:
+      let weight = shapes[1]
+      let (outputs, patch) = (weight[0], weight.count / weight[0])
+      let rows = history.operation.shape(of: shapes).count / outputs
+      let is3x3 = weight.rank == 4 && weight[2] == 3
+      return (
+        is3x3 ? "convolutions of 3×3" : "linear layers",
+        [
+          Product(m: rows, n: outputs, k: patch, transposesB: true), Product(m: rows, n: patch, k: outputs),
+          Product(m: outputs, n: patch, k: rows, transposesA: true),
+        ]
+      )
+    case let attention as Attention:
+      let (queries, keys, features) = (shapes[0][1], shapes[1][1], shapes[0][2] / attention.heads)
+      // Two forward, and five in the gradient, which makes the scores again.
+      return (
+        "attention",
+        [
+          Product(m: queries, n: keys, k: features, transposesB: true, count: 7 * shapes[0][0] * attention.heads)
+        ]
+      )
+    default: return nil
+    }
+  }
+
+  private func work(_ operation: some Tensors.Operation, _ history: Node.History, _ products: [Product]) -> Work {
+    let shapes = history.inputShapes
+    let inputs = shapes.map { Tensor($0, RandomWeights.normals($0.count, deviation: 0.1, seed: 9)) }
+    let y = Buffer(uninitialized: operation.shape(of: shapes).count)
+    let dy = RandomWeights.normals(y.count, deviation: 0.1, seed: 8)
+    let needed = shapes.map { _ in true }
+    var work = Work()
+    for product in products {
+      let size = 2 * Double(product.m) * Double(product.n) * Double(product.k)
+      work.operations += size * Double(product.count)
+    }
+    let once = Self.once(products)
+    let time = PairedTime(
+      runs: runs,
+      kernel: {
+        let residuals = operation.forward(inputs, into: y)
+        _ = operation.pullback(dy, residuals, inputs: shapes, needed: needed)
+      }, product: { once.forEach { $0() } })
+    work.seconds = time.seconds
+    work.productSeconds = time.seconds * time.timesProduct * Double(products[0].count)
+    return work
+  }
+
+  /// Each product on operands of its own.
+  private static func once(_ products: [Product]) -> [() -> Void] {
+    products.map { product in
+      let (m, n, k) = (product.m, product.n, product.k)
+      let a = Buffer(repeating: 0.5, count: m * k)
+      let b = Buffer(repeating: 0.5, count: k * n)
+      let c = Buffer(uninitialized: m * n)
+      return {
+        MatrixProduct.multiply(
+          Matrix(a, stride: product.transposesA ? m : k, transposed: product.transposesA),
+          Matrix(b, stride: product.transposesB ? k : n, transposed: product.transposesB), into: Matrix(c, stride: n),
+          m: m, n: n, k: k)
+      }
+    }
+  }
+}
