@@ -40,7 +40,9 @@ struct StepRates: ParsableCommand {
     }
     let rows = kinds.sorted { $0.key < $1.key }.map { row($0.key, $0.value) }
     let all = row("all", kinds.values.reduce(into: Work()) { $0 += $1 })
-    print("| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |\n|---|---|---|---|---|")
+    print(
+      "| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |\n|---|---|---|---|---|"
+    )
     print((rows + [all]).joined(separator: "\n"))
   }
 

@@ -39,25 +39,13 @@ package struct SafetensorsFile: Sendable {
   /// The same, widened wherever they are used; after the use the file keeps no memory for them.
   package func elements(_ name: String) throws(CheckpointError) -> WeightElements {
     let (entry, format) = (try entry(name), try format(name))
-    let use = Use(file: file, range: entry.range)
-    return WeightElements(count: entry.count) { part, y, offset in
-      use.file.withBytes(use.range) { bytes in
-        part.forEachRow { range, row in RawElements.decode(bytes, format, range, into: y, at: offset + row) }
-      }
-    }
-  }
-
-  /// Lets go of bytes when nothing reads them any more.
-  private final class Use: Sendable {
-    let file: MappedFile
-    let range: Range<Int>
-
-    init(file: MappedFile, range: Range<Int>) {
-      self.file = file
-      self.range = range
-    }
-
-    deinit { file.forget(range) }
+    return WeightElements(
+      count: entry.count,
+      making: { [file] part, y, offset in
+        file.withBytes(entry.range) { bytes in
+          part.forEachRow { range, row in RawElements.decode(bytes, format, range, into: y, at: offset + row) }
+        }
+      }, finally: { [file] in file.forget(entry.range) })
   }
 
   private func format(_ name: String) throws(CheckpointError) -> RawElements.Format {

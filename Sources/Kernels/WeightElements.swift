@@ -35,15 +35,28 @@ package struct WeightElements: Sendable {
 
   package let count: Int
   private let source: Source
+  private let end: End?
 
   package init(_ buffer: Buffer) {
     count = buffer.count
     source = .memory(buffer)
+    end = nil
   }
 
-  package init(count: Int, making make: @escaping Make) {
+  /// - Parameter finally: called when nobody can ask for elements any more.
+  package init(count: Int, making make: @escaping Make, finally: (@Sendable () -> Void)? = nil) {
     self.count = count
     source = .made(make)
+    end = finally.map(End.init)
+  }
+
+  /// Does something when the last copy of its owner is gone.
+  private final class End: Sendable {
+    private let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+
+    deinit { body() }
   }
 
   /// All of them.
@@ -56,10 +69,15 @@ package struct WeightElements: Sendable {
     return buffer
   }
 
-  /// The same, each part as `make` writes it with these; those in memory as they are.
-  package func made(by make: @escaping @Sendable (WeightElements, Part, Buffer, Int) -> Void) -> Self {
-    if case .memory = source { return self }
-    return WeightElements(count: count) { make(self, $0, $1, $2) }
+  /// The same, each part as `make` writes it with these; those in memory as they are, for which all is done already.
+  package func made(
+    by make: @escaping @Sendable (WeightElements, Part, Buffer, Int) -> Void, finally: @escaping @Sendable () -> Void
+  ) -> Self {
+    guard case .made = source else {
+      finally()
+      return self
+    }
+    return WeightElements(count: count, making: { make(self, $0, $1, $2) }, finally: finally)
   }
 
   /// Writes a part from a place on, its rows behind each other.
@@ -98,9 +116,9 @@ package struct WeightElements: Sendable {
 
   /// Rows or columns of so many elements each that a product takes at a time: all that lie in memory, and pieces of what
   /// is made.
-  func pieces(_ rows: Range<Int>, of length: Int, limit: Int = pieceLimit) -> [Range<Int>] {
+  func pieces(_ rows: Range<Int>, of length: Int) -> [Range<Int>] {
     if case .memory = source { return [rows] }
-    return rows.cut(most: limit / max(1, length), multiple: 16)
+    return rows.cut(most: Self.pieceLimit / max(1, length), multiple: 16)
   }
 
   /// Some rows and columns of the weight as a matrix of rows of `width`.

@@ -54,7 +54,9 @@ public struct Tensor: Sendable {
   ///
   /// - Precondition: not a tensor of a trace without data.
   package var buffer: Buffer {
-    guard let storage = storage ?? make?().buffer else { preconditionFailure("tensor \(shape) of a trace has no elements") }
+    guard let storage = storage ?? make?().buffer else {
+      preconditionFailure("tensor \(shape) of a trace has no elements")
+    }
     return storage
   }
 

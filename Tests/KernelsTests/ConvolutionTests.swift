@@ -36,7 +36,8 @@ import Testing
     Case("one pixel", ConvolutionGeometry(batch: 2, height: 5, width: 7, inputs: 24, outputs: 40), bound: 2e-6),
     // Weights of more than one piece.
     Case("deep, large", same(1, 4, 4, 256, 320), bound: 2e-6),
-    Case("few rows, large", ConvolutionGeometry(batch: 1, height: 6, width: 1, inputs: 700, outputs: 1300), bound: 2e-6),
+    Case(
+      "few rows, large", ConvolutionGeometry(batch: 1, height: 6, width: 1, inputs: 700, outputs: 1300), bound: 2e-6),
     Case(
       "many rows, large", ConvolutionGeometry(batch: 1, height: 260, width: 1, inputs: 640, outputs: 900), bound: 2e-6),
   ]

@@ -24,7 +24,9 @@ import Testing
   func looksUpTheSame(level: Int) {
     let (rows, columns, pitch) = (3, 2085, 2100)
     let weights = numbers(rows * pitch, seed: 5)
-    for (place, special) in [0, -0.0, 1e-9, -1e-9, 3e-6, 65_504 as Float].enumerated() { weights.pointer[40 + place] = special }
+    for (place, special) in [0, -0.0, 1e-9, -1e-9, 3e-6, 65_504 as Float].enumerated() {
+      weights.pointer[40 + place] = special
+    }
     let table = (0..<WeightKeys.count).map { Float($0) }
     var found = [Float](repeating: -1, count: rows * columns + 1)
     sd_gather_by_key_on(Int32(level), weights.pointer, pitch, 0.5, table, &found, rows, columns)

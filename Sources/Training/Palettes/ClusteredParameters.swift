@@ -22,20 +22,9 @@ struct ClusteredParameters: ParameterSource {
   }
 
   private func elements(of palette: StepPalette) -> WeightElements {
-    let use = Use(weights: palette.weights)
-    return time.counting { palette.layerElements() }.made { elements, part, y, offset in
-      withExtendedLifetime(use) {
+    time.counting { palette.layerElements() }.made(
+      by: { elements, part, y, offset in
         time.counting(threads: Parallel.threads) { elements.copy(part, into: y, at: offset) }
-      }
-    }
-  }
-
-  /// Lets go of latent weights when nothing makes elements of them any more.
-  private final class Use: Sendable {
-    let weights: Buffer
-
-    init(weights: Buffer) { self.weights = weights }
-
-    deinit { weights.letGo() }
+      }, finally: { palette.weights.letGo() })
   }
 }
