@@ -32,11 +32,11 @@ struct StepRates: ParsableCommand {
     var measured: [String: Work] = [:]
     var kinds: [String: Work] = [:]
     for node in try trace().nodes {
-      guard let history = node.history, let (kind, products) = Self.products(history) else { continue }
-      let key = "\(kind) \(history.operation) \(history.inputShapes)"
+      guard let history = node.history, let products = Self.products(history) else { continue }
+      let key = "\(history.operation) \(history.inputShapes)"
       let work = measured[key] ?? self.work(history.operation, history, products)
       measured[key] = work
-      kinds[kind, default: Work()] += work
+      kinds[products.kind, default: Work()] += work
     }
     let rows = kinds.sorted { $0.key < $1.key }.map { row($0.key, $0.value) }
     let all = row("all", kinds.values.reduce(into: Work()) { $0 += $1 })
@@ -78,15 +78,24 @@ struct StepRates: ParsableCommand {
       })
   }
 
-  /// `c[m, n] = a[m, k] b[k, n]`, so many times.
+  /// `c[m, n] = a[m, k] b[k, n]`
   private struct Product {
     let m, n, k: Int
     var transposesA = false, transposesB = false
+
+    var operations: Double { 2 * Double(m) * Double(n) * Double(k) }
+  }
+
+  /// The products that an operation is, forward and backward, by the direct algorithm.
+  private struct Products {
+    let kind: String
+    let products: [Product]
+    /// How often all of them: once for each head of each sample.
     var count = 1
   }
 
-  /// The products that an operation is, forward and backward, by the direct algorithm; nil if it is none.
-  private static func products(_ history: Node.History) -> (kind: String, products: [Product])? {
+  /// Nil if the operation is none.
+  private static func products(_ history: Node.History) -> Products? {
     let shapes = history.inputShapes
     switch history.operation {
     case is Linear, is Convolution2D:
@@ -94,47 +103,42 @@ struct StepRates: ParsableCommand {
       let (outputs, patch) = (weight[0], weight.count / weight[0])
       let rows = history.operation.shape(of: shapes).count / outputs
       let is3x3 = weight.rank == 4 && weight[2] == 3
-      return (
-        is3x3 ? "convolutions of 3×3" : "linear layers",
-        [
+      return Products(
+        kind: is3x3 ? "convolutions of 3×3" : "linear layers",
+        products: [
           Product(m: rows, n: outputs, k: patch, transposesB: true), Product(m: rows, n: patch, k: outputs),
           Product(m: outputs, n: patch, k: rows, transposesA: true),
-        ]
-      )
+        ])
     case let attention as Attention:
       let (queries, keys, features) = (shapes[0][1], shapes[1][1], shapes[0][2] / attention.heads)
-      // Two forward, and five in the gradient, which makes the scores again.
-      return (
-        "attention",
-        [
-          Product(m: queries, n: keys, k: features, transposesB: true, count: 7 * shapes[0][0] * attention.heads)
-        ]
-      )
+      let scores = Product(m: queries, n: keys, k: features, transposesB: true)
+      let values = Product(m: queries, n: features, k: keys)
+      let transposed = Product(m: keys, n: features, k: queries, transposesA: true)
+      // Scores and outputs; then scores again, their gradient, and those of queries, keys and values.
+      return Products(
+        kind: "attention", products: [scores, values, scores, scores, values, transposed, transposed],
+        count: shapes[0][0] * attention.heads)
     default: return nil
     }
   }
 
-  private func work(_ operation: some Tensors.Operation, _ history: Node.History, _ products: [Product]) -> Work {
+  private func work(_ operation: some Tensors.Operation, _ history: Node.History, _ products: Products) -> Work {
     let shapes = history.inputShapes
     let inputs = shapes.map { Tensor($0, RandomWeights.normals($0.count, deviation: 0.1, seed: 9)) }
     let y = Buffer(uninitialized: operation.shape(of: shapes).count)
     let dy = RandomWeights.normals(y.count, deviation: 0.1, seed: 8)
     let needed = shapes.map { _ in true }
-    var work = Work()
-    for product in products {
-      let size = 2 * Double(product.m) * Double(product.n) * Double(product.k)
-      work.operations += size * Double(product.count)
-    }
-    let once = Self.once(products)
+    let once = Self.once(products.products)
     let time = PairedTime(
       runs: runs,
       kernel: {
         let residuals = operation.forward(inputs, into: y)
         _ = operation.pullback(dy, residuals, inputs: shapes, needed: needed)
       }, product: { once.forEach { $0() } })
-    work.seconds = time.seconds
-    work.productSeconds = time.seconds * time.timesProduct * Double(products[0].count)
-    return work
+    let count = Double(products.count)
+    return Work(
+      operations: count * products.products.reduce(0) { $0 + $1.operations }, seconds: time.seconds,
+      productSeconds: count * time.seconds * time.timesProduct)
   }
 
   /// Each product on operands of its own.

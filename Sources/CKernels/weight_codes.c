@@ -22,7 +22,7 @@ SD_INLINE void to_keys(const float *x, float scale, uint16_t *key, size_t count)
 // A cache line of weights.
 enum { LINE = 16 };
 
-// Lines that lie `ahead` are fetched between those of a chunk: the processor's own prefetching ends at each page.
+// Lines that lie `ahead` are fetched between those of a chunk: the processor's own prefetching does not keep up.
 #define EACH_LINE(ahead, fetch, body)                                             \
   uint16_t keys_of_chunk[CHUNK];                                           \
   for (size_t start = 0; start < count; start += CHUNK) {                  \

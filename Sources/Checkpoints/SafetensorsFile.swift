@@ -31,10 +31,7 @@ package struct SafetensorsFile: Sendable {
   /// The tensor's elements, widened or (from double) rounded to 32-bit floats.
   ///
   /// - Throws: if there is none of that name, or if it holds integers.
-  package func floats(_ name: String) throws(CheckpointError) -> Buffer {
-    let (entry, format) = (try entry(name), try format(name))
-    return file.withBytes(entry.range) { RawElements.decoded($0, format, count: entry.count) }
-  }
+  package func floats(_ name: String) throws(CheckpointError) -> Buffer { try elements(name).buffer }
 
   /// The same, widened wherever they are used; after the use the file keeps no memory for them.
   package func elements(_ name: String) throws(CheckpointError) -> WeightElements {
@@ -58,11 +55,6 @@ package struct SafetensorsFile: Sendable {
     case .int64, .int32, .uint8, .int8, .boolean:
       throw .malformedItem(file: path, item: name, expected: "floats", found: type.rawValue)
     }
-  }
-
-  /// Lets go of the memory that the tensor's bytes take; reading them again brings them back.
-  package func forget(_ name: String) {
-    if let entry = header.entries[name] { file.forget(entry.range) }
   }
 
   /// The tensor's elements as doubles; integers beyond 2⁵³ are rounded.

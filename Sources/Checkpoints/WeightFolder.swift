@@ -67,11 +67,6 @@ package struct WeightFolder: Sendable {
     try file(of: name).elements(name)
   }
 
-  /// Lets go of the memory that the tensor's bytes take; see ``SafetensorsFile/forget(_:)``.
-  package func forget(_ name: String) {
-    if let index = home[name] { files[index].forget(name) }
-  }
-
   /// The elements of a tensor of integers or truth values.
   package func integers(_ name: String) throws(CheckpointError) -> [Int] {
     try file(of: name).integers(name)

@@ -68,7 +68,6 @@ package final class StreamedWeights: ExportWeights {
       throw ExportError.value(
         weight: name, file: folder.path, index: index, value: buffer[index], largest: largest)
     }
-    folder.forget(name)
     guard let form = policy.form(of: name, shape: shape) else { return .dense(buffer) }
     let layout = try form.layout(of: shape)
     let scale = form.channelScale ? PaletteElements.scale(of: buffer, layout) : nil

@@ -21,18 +21,6 @@ package enum RawElements {
     }
   }
 
-  /// All `count` elements of a little-endian array, on all cores.
-  package static func decoded(_ bytes: RawSpan, _ format: Format, count: Int) -> Buffer {
-    let y = Buffer(uninitialized: count)
-    bytes.withUnsafeBytes { bytes in
-      nonisolated(unsafe) let bytes = bytes
-      Parallel.ranges(count, grain: 1 << 18, multiple: 64) { part in
-        decode(RawSpan(_unsafeBytes: bytes), format, part, into: y, at: part.lowerBound)
-      }
-    }
-    return y
-  }
-
   /// Writes elements `range` of a little-endian array into `y` from `offset` on.
   package static func decode(
     _ bytes: RawSpan, _ format: Format, _ range: Range<Int>, into y: Buffer, at offset: Int

@@ -153,8 +153,8 @@ package struct WeightKeys: Sendable {
     }
   }
 
-  /// The sum of `dy` over the weights of each row: a part's in single precision, whose table the first cache holds, and
-  /// theirs in double.
+  /// The sum of `dy` over the weights of each row: a part's in single precision, whose table is half as
+  /// large, and theirs in double.
   package func scatter(_ dy: Buffer, keys: [UInt16]) -> [Double] {
     precondition(dy.count == weights.count, "scatter: \(dy.count) of \(weights.count) weights")
     let parts = parts
