@@ -1,7 +1,12 @@
 // Behind the code for one instruction set, before the next.
+#undef BLOCK
+#undef STEP
+#undef STRIP
 #undef STATIC
 #undef UNROLLED
+#undef HIDE
 #undef TARGET
 #undef NAME
 #undef ROWS
+#undef TALL
 #undef WIDEST

@@ -25,3 +25,21 @@ typedef int integers __attribute__((vector_size(64)));
 // The larger of each pair of lanes, y where one is no number: a single instruction, which clang's own maximum is not.
 #define LARGER(x, y) ({ chosen a_ = (chosen)(x), b_ = (chosen)(y); (lanes)(a_ > b_ ? a_ : b_); })
 #define PLUS(x, y) ((x) + (y))
+
+// Turns 16 vectors around: lanes `d` apart change places with vectors `d` apart, for d = 8, 4, 2, 1.
+#define EXCHANGE(d, low, high)                                                       \
+  for (int i = 0; i < 16; i++)                                                       \
+    if (!(i & d)) {                                                                  \
+      lanes x = rows[i], y = rows[i + d];                                            \
+      rows[i] = low, rows[i + d] = high;                                             \
+    }
+static inline __attribute__((always_inline)) void turn(lanes *rows) {
+  EXCHANGE(8, __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+           __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+  EXCHANGE(4, __builtin_shufflevector(x, y, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+           __builtin_shufflevector(x, y, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  EXCHANGE(2, __builtin_shufflevector(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+           __builtin_shufflevector(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  EXCHANGE(1, __builtin_shufflevector(x, y, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+           __builtin_shufflevector(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+}

@@ -1,6 +1,10 @@
 #include "palette.h"
 #include "clones.h"
+#include "processor.h"
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 SD_INLINE unsigned element(const uint8_t *stream, size_t size, unsigned bits, size_t at) {
   size_t bit = at * bits, byte = bit >> 3;
@@ -35,13 +39,53 @@ WIDTHS(LOOK_UP)
   }
 WIDTHS(UNPACK)
 
-void sd_look_up(const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count, const float *table,
-                float *y) {
+#if defined(__x86_64__)
+// Sixteen at a time from an element whose number is a multiple of eight on: how many, as long as whole words can be read.
+// Up to sixteen entries lie in one register.
+__attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+static size_t look_up_vectors(const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count,
+                              const float *table, float *y) {
+  const __m512i shifts = _mm512_mullo_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(bits));
+  const __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
+  const __m512 entries = _mm512_maskz_loadu_ps((__mmask16)(bits < 4 ? (1u << (1u << bits)) - 1 : 0xFFFF), table);
+  size_t i = 0;
+  for (size_t at = start / 8 * bits; i + 16 <= count && at + bits + 8 <= size; i += 16, at += 2 * bits) {
+    uint64_t low, high;
+    memcpy(&low, stream + at, 8), memcpy(&high, stream + at + bits, 8);
+    const __m256i first = _mm512_cvtepi64_epi32(_mm512_srlv_epi64(_mm512_set1_epi64((long long)low), shifts));
+    const __m256i last = _mm512_cvtepi64_epi32(_mm512_srlv_epi64(_mm512_set1_epi64((long long)high), shifts));
+    const __m512i index = _mm512_and_si512(_mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1), mask);
+    _mm512_storeu_ps(y + i, bits <= 4 ? _mm512_permutexvar_ps(index, entries) : _mm512_i32gather_ps(index, table, 4));
+  }
+  return i;
+}
+#endif
+
+static void look_up(const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count, const float *table,
+                    float *y) {
   switch (bits) {
 #define CASE(bits) case bits: look_up_##bits(stream, size, start, count, table, y); break;
     WIDTHS(CASE)
 #undef CASE
   }
+}
+
+void sd_look_up_on(int level, const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count,
+                   const float *table, float *y) {
+#if defined(__x86_64__)
+  size_t head = -start & 7;
+  if (level >= 4 && count >= head + 16) {
+    look_up(stream, size, bits, start, head, table, y);
+    head += look_up_vectors(stream, size, bits, start + head, count - head, table, y + head);
+    start += head, count -= head, y += head;
+  }
+#endif
+  look_up(stream, size, bits, start, count, table, y);
+}
+
+void sd_look_up(const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count, const float *table,
+                float *y) {
+  sd_look_up_on(sd_processor_level(), stream, size, bits, start, count, table, y);
 }
 
 void sd_unpack(const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count, uint8_t *y) {

@@ -2,36 +2,51 @@
 
 #define STATIC TARGET static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("clang loop unroll(full)")
+#define HIDE(pointer) __asm__("" : "+r"(pointer))
 
 // c[m, n] (+)= Σ a[m, p] b[p, n] for COUNT rows and WIDTH vectors; sums begin with `start` of their row, if there is one.
-// Element (m, p) of a lies at m * am + p * ak; b in panels of a vector's columns, whose rows lie ldb apart and which begin
-// `panel` apart; rows of c lie ldc apart. What will be written is fetched while the sums are made.
+// Element (m, p) of a lies at m * am + p * ak, one of which is 1; b in panels of a vector's columns, whose rows lie ldb apart
+// and which begin `panel` apart; rows of c lie ldc apart. What will be written is fetched while the sums are made.
+//
+// A multiplication should cost few instructions besides itself: where another thread has the other half of the core, they
+// are what limits it. So three rows of a share an address, a turn of the loop takes four p, and all constants are literal.
 #define BLOCK(BLOCK_NAME, COUNT, WIDTH)                                                                               \
   STATIC void BLOCK_NAME(size_t depth, const float *a, size_t am, size_t ak, const float *b, size_t ldb, size_t panel, \
                          float *c, size_t ldc, int adds, const float *start) {                                        \
     lanes sums[COUNT][WIDTH];                                                                                         \
-    UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                       \
+    const float *rows[(COUNT + 2) / 3];                                                                               \
+    UNROLLED for (size_t m = 0; m < COUNT; m++) {                                                                     \
       UNROLLED for (size_t w = 0; w < WIDTH; w++) {                                                                   \
         __builtin_prefetch(c + m * ldc + 16 * w, 1);                                                                  \
         sums[m][w] = adds ? LOAD(c + m * ldc + 16 * w) : start ? (lanes){0} + start[m] : (lanes){0};                  \
       }                                                                                                               \
-    for (size_t p = 0; p < depth; p++) {                                                                              \
-      lanes row[WIDTH];                                                                                               \
-      UNROLLED for (size_t w = 0; w < WIDTH; w++) row[w] = LOAD(b + p * ldb + w * panel);                             \
-      UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                     \
-        UNROLLED for (size_t w = 0; w < WIDTH; w++) sums[m][w] += a[m * am + p * ak] * row[w];                        \
+      if (m % 3 == 0) rows[m / 3] = a + m * am;                                                                       \
     }                                                                                                                 \
+    if (am != 1) { UNROLLED for (size_t i = 0; i < (COUNT + 2) / 3; i++) HIDE(rows[i]); }                             \
+    size_t p = 0;                                                                                                     \
+    for (; p + 4 <= depth; p += 4) {                                                                                  \
+      UNROLLED for (size_t q = 0; q < 4; q++) { STEP(COUNT, WIDTH) }                                                  \
+    }                                                                                                                 \
+    for (; p < depth; p++) { STEP(COUNT, WIDTH) }                                                                     \
     UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                       \
       UNROLLED for (size_t w = 0; w < WIDTH; w++) STORE(c + m * ldc + 16 * w, sums[m][w]);                            \
   }
-// And for all rows of c.
+// One p of a block. Nothing is loaded before its turn, since all registers are taken.
+#define STEP(COUNT, WIDTH)                                                                                            \
+  lanes row[WIDTH];                                                                                                   \
+  __asm__ volatile("" ::: "memory");                                                                                  \
+  UNROLLED for (size_t w = 0; w < WIDTH; w++) row[w] = LOAD(b + w * panel);                                           \
+  UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                         \
+    UNROLLED for (size_t w = 0; w < WIDTH; w++) sums[m][w] += rows[m / 3][m % 3 * am] * row[w];                       \
+  UNROLLED for (size_t i = 0; i < (COUNT + 2) / 3; i++) rows[i] += ak;                                                \
+  b += ldb;
+// And for all rows of c; strides that are mostly the same are literals.
 #define STRIP(WIDTH)                                                                                                  \
   BLOCK(NAME(one_row_##WIDTH), 1, WIDTH)                                                                              \
   BLOCK(NAME(half_##WIDTH), ROWS / 2, WIDTH)                                                                          \
   BLOCK(NAME(rows_##WIDTH), ROWS, WIDTH)                                                                              \
-  TARGET static void NAME(strip_##WIDTH)(size_t m, size_t k, const float *a, size_t am, size_t ak, const float *b,    \
-                                         size_t ldb, size_t panel, float *c, size_t ldc, int adds,                    \
-                                         const float *start) {                                                        \
+  STATIC void NAME(all_rows_##WIDTH)(size_t m, size_t k, const float *a, size_t am, size_t ak, const float *b,        \
+                                     size_t ldb, size_t panel, float *c, size_t ldc, int adds, const float *start) {  \
     size_t i = 0;                                                                                                     \
     for (; i + ROWS <= m; i += ROWS)                                                                                  \
       NAME(rows_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);        \
@@ -39,6 +54,17 @@
       NAME(half_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);        \
     for (; i < m; i++)                                                                                                \
       NAME(one_row_##WIDTH)(k, a + i * am, am, ak, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);     \
+  }                                                                                                                   \
+  TARGET static void NAME(strip_##WIDTH)(size_t m, size_t k, const float *a, size_t am, size_t ak, const float *b,    \
+                                         size_t ldb, size_t panel, float *c, size_t ldc, int adds,                    \
+                                         const float *start) {                                                        \
+    if (am == 1) {                                                                                                    \
+      NAME(all_rows_##WIDTH)(m, k, a, 1, ak, b, ldb, panel, c, ldc, adds, start);                                     \
+    } else if (ldb == 16) {                                                                                           \
+      NAME(all_rows_##WIDTH)(m, k, a, am, 1, b, 16, panel, c, ldc, adds, start);                                      \
+    } else {                                                                                                          \
+      NAME(all_rows_##WIDTH)(m, k, a, am, 1, b, ldb, 16, c, ldc, adds, start);                                        \
+    }                                                                                                                 \
   }
 STRIP(1)
 #if WIDEST > 1
@@ -60,6 +86,3 @@ TARGET static void NAME(product)(size_t m, size_t vectors, size_t k, const float
 #endif
   for (; vectors > 0; vectors--, b += panel, c += 16) NAME(strip_1)(m, k, a, am, ak, b, ldb, panel, c, ldc, adds, start);
 }
-
-#undef BLOCK
-#undef STRIP

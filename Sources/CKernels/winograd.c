@@ -60,12 +60,39 @@ typedef struct {
 
 // Rows `from ..< from + count` of 16 planes, turned into [count, width, 16].
 SD_INLINE void gather_planes(const float *x, sd_image g, size_t first, size_t from, size_t count, float *scratch) {
-  for (size_t r = 0; r < count; r++)
-    for (size_t c = 0; c < LANES; c++) {
-      const float *line = x + ((first + c) * g.height + from + r) * g.width;
-      float *out = scratch + r * g.width * LANES + c;
-      for (size_t i = 0; i < g.width; i++) out[i * LANES] = line[i];
+  size_t plane = g.height * g.width;
+  const float *line = x + first * plane + from * g.width;
+  // The rows of a plane follow each other.
+  for (size_t i = 0; i < count * g.width; i += LANES) {
+    size_t n = count * g.width - i < LANES ? count * g.width - i : LANES;
+    if (n < LANES) {
+      for (size_t c = 0; c < LANES; c++)
+        for (size_t p = 0; p < n; p++) scratch[(i + p) * LANES + c] = line[c * plane + i + p];
+      break;
     }
+    lanes pixels[LANES];
+    for (size_t c = 0; c < LANES; c++) pixels[c] = LOAD(line + c * plane + i);
+    turn(pixels);
+    for (size_t p = 0; p < LANES; p++) STORE(scratch + (i + p) * LANES, pixels[p]);
+  }
+}
+
+// And back.
+SD_INLINE void scatter_planes(const float *scratch, sd_image g, size_t first, size_t from, size_t count, float *y) {
+  size_t plane = g.height * g.width;
+  float *line = y + first * plane + from * g.width;
+  for (size_t i = 0; i < count * g.width; i += LANES) {
+    size_t n = count * g.width - i < LANES ? count * g.width - i : LANES;
+    if (n < LANES) {
+      for (size_t c = 0; c < LANES; c++)
+        for (size_t p = 0; p < n; p++) line[c * plane + i + p] = scratch[(i + p) * LANES + c];
+      break;
+    }
+    lanes pixels[LANES];
+    for (size_t p = 0; p < LANES; p++) pixels[p] = LOAD(scratch + (i + p) * LANES);
+    turn(pixels);
+    for (size_t c = 0; c < LANES; c++) STORE(line + c * plane + i, pixels[c]);
+  }
 }
 
 SD_INLINE view viewed(const float *x, sd_image g, size_t channel, size_t from, size_t count, float *scratch) {
@@ -127,13 +154,7 @@ SD_CLONES void sd_winograd_output(const float *m, size_t pitch, size_t plane, co
         for (size_t c = 0; c < columns; c++) STORE(base + r * row + (tile * 4 + c) * pixel, line[c] + shift);
       }
     }
-    if (!g.planar) continue;
-    for (size_t r = 0; r < count; r++)
-      for (size_t c = 0; c < LANES; c++) {
-        float *line = y + ((channel + c) * g.height + from + r) * g.width;
-        const float *in = scratch + r * row + c;
-        for (size_t i = 0; i < g.width; i++) line[i] = in[i * LANES];
-      }
+    if (g.planar) scatter_planes(scratch, g, channel, from, count, y);
   }
 }
 
@@ -158,24 +179,6 @@ SD_CLONES void sd_winograd_output_gradient(const float *dy, sd_image g, size_t t
       }
     }
   }
-}
-
-// Turns 16 vectors around: lanes `d` apart change places with vectors `d` apart, for d = 8, 4, 2, 1.
-#define EXCHANGE(d, low, high)                                                       \
-  for (int i = 0; i < LANES; i++)                                                    \
-    if (!(i & d)) {                                                                  \
-      lanes x = rows[i], y = rows[i + d];                                            \
-      rows[i] = low, rows[i + d] = high;                                             \
-    }
-SD_INLINE void turn(lanes *rows) {
-  EXCHANGE(8, __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-           __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-  EXCHANGE(4, __builtin_shufflevector(x, y, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-           __builtin_shufflevector(x, y, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-  EXCHANGE(2, __builtin_shufflevector(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-           __builtin_shufflevector(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-  EXCHANGE(1, __builtin_shufflevector(x, y, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
-           __builtin_shufflevector(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
 }
 
 // G g Gᵀ of the kernels of 16 outputs at a time, which their turned rows have side by side; what lies behind a kernel is

@@ -28,14 +28,42 @@ struct Panels: Sendable {
   func multiplyInline(
     _ a: Buffer, m: Int, bias: Buffer?, from first: Int, into c: Buffer, offset: Int, stride: Int
   ) {
+    precondition(m * rows <= a.count, "product \(m)×\(rows) of \(a.count) elements")
+    check(m, bias, from: first, into: c, offset: offset, stride: stride)
+    sd_product(
+      m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias.map { $0.pointer + first })
+  }
+
+  /// The same with all rows of `a`.
+  func multiplyInline(_ a: PackedRows, bias: Buffer?, from first: Int, into c: Buffer, offset: Int, stride: Int) {
+    precondition(a.columns == rows, "product of \(a.columns) columns and \(rows) rows")
+    check(a.rows, bias, from: first, into: c, offset: offset, stride: stride)
+    sd_packed_product(
+      a.rows, columns, rows, a.buffer.pointer, panels, c.pointer + offset, stride, bias.map { $0.pointer + first })
+  }
+
+  private var panels: sd_panels { sd_panels(first: buffer.pointer, row: Self.width, panel: Self.width * rows) }
+
+  private func check(_ m: Int, _ bias: Buffer?, from first: Int, into c: Buffer, offset: Int, stride: Int) {
     precondition(
-      m * rows <= a.count && first >= 0 && (bias.map { first + m <= $0.count } ?? true)
+      first >= 0 && (bias.map { first + m <= $0.count } ?? true)
         && (m == 0 || offset + (m - 1) * stride + columns <= c.count),
-      "product \(m)×\(rows) by \(rows)×\(columns) reaches outside its buffers")
-    let panels = sd_panels(first: buffer.pointer, row: Self.width, panel: Self.width * rows)
-    guard let bias else {
-      return sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, nil)
-    }
-    sd_product(m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias.pointer + first)
+      "product of \(m) rows and \(columns) columns reaches outside its buffers")
+  }
+}
+
+/// A matrix `[rows, columns]` whose rows lie together 24 at a time, column by column: for products with many ``Panels``.
+struct PackedRows: Sendable {
+  /// Rows that lie together.
+  static let height = Int(SD_PACKED_ROWS)
+
+  fileprivate let buffer: Buffer
+  let rows, columns: Int
+
+  init(_ x: Buffer, rows: Int, columns: Int) {
+    precondition(rows * columns <= x.count, "packed rows of \(rows)×\(columns) from \(x.count) elements")
+    (self.rows, self.columns) = (rows, columns)
+    buffer = Buffer(uninitialized: (rows + Self.height - 1) / Self.height * Self.height * columns)
+    sd_pack_rows(x.pointer, rows, columns, buffer.pointer)
   }
 }

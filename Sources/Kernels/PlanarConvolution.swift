@@ -154,10 +154,12 @@ package struct PlanarConvolution: Sendable {
     let outputs = self.outputs / groups
     let pieces = (0..<pixels).cut(most: Self.pixelLimit / depth, multiple: 3 * Panels.width)
     let plane = group * depth * pixels
-    for rows in (group * outputs..<(group + 1) * outputs).cut(most: Self.weightLimit / depth, multiple: 8) {
-      let tiles = rows.cut(most: Self.smallTile / depth, multiple: 8)
+    for rows in (group * outputs..<(group + 1) * outputs).cut(
+      most: Self.weightLimit / depth, multiple: PackedRows.height)
+    {
+      let tiles = rows.cut(most: Self.smallTile / depth, multiple: PackedRows.height)
       let matrices = Parallel.map(tiles.count) { tile in
-        weight.rows(tiles[tile], of: depth)
+        PackedRows(weight.rows(tiles[tile], of: depth), rows: tiles[tile].count, columns: depth)
       }
       Parallel.forEach(batch * pieces.count) { index in
         let (image, piece) = index.quotientAndRemainder(dividingBy: pieces.count)
@@ -166,7 +168,7 @@ package struct PlanarConvolution: Sendable {
           columns: pieces[piece].count)
         for (tile, matrix) in zip(tiles, matrices) {
           panels.multiplyInline(
-            matrix, m: tile.count, bias: bias, from: tile.lowerBound, into: y,
+            matrix, bias: bias, from: tile.lowerBound, into: y,
             offset: (image * self.outputs + tile.lowerBound) * pixels + pieces[piece].lowerBound, stride: pixels)
         }
       }

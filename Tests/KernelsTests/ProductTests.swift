@@ -7,6 +7,7 @@ import Testing
   private struct Case: CustomStringConvertible {
     let m, n, k: Int
     let isTransposed, isInPanels, adds: Bool
+    var isPacked = false
     var description: String { "\(m)×\(k) by \(k)×\(n)" }
   }
 
@@ -19,6 +20,8 @@ import Testing
       Case(m: 19, n: 80, k: 37, isTransposed: true, isInPanels: false, adds: true),
       Case(m: 13, n: 160, k: 1100, isTransposed: false, isInPanels: true, adds: true),
       Case(m: 24, n: 64, k: 2050, isTransposed: true, isInPanels: true, adds: false),
+      Case(m: 30, n: 80, k: 45, isTransposed: false, isInPanels: false, adds: false),
+      Case(m: 69, n: 48, k: 1059, isTransposed: false, isInPanels: true, adds: false, isPacked: true),
     ]
     for one in cases {
       let (m, n, k) = (one.m, one.n, one.k)
@@ -33,6 +36,11 @@ import Testing
         guard let first = panels.baseAddress else { return }
         let operand =
           one.isInPanels ? sd_panels(first: first, row: 16, panel: 16 * k) : sd_panels(first: first, row: n, panel: 16)
+        if one.isPacked {
+          var packed = [Float](repeating: .nan, count: (m + 23) / 24 * 24 * k)
+          sd_pack_rows(a, m, k, &packed)
+          return sd_packed_product_on(Int32(level), m, n, k, packed, operand, &c, n, bias)
+        }
         let (row, depth) = one.isTransposed ? (1, m) : (k, 1)
         sd_product_on(Int32(level), m, n, k, a, row, depth, operand, &c, n, one.adds ? 1 : 0, one.adds ? nil : bias)
       }

@@ -10,6 +10,9 @@ void sd_pack(const uint8_t *x, size_t count, unsigned bits, uint8_t *stream);
 /// y[i] = table[element start + i]; the table has 2^bits entries.
 void sd_look_up(const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count, const float *table,
                 float *y);
+/// The same with the code for a processor level (`sd_processor_level`).
+void sd_look_up_on(int level, const uint8_t *stream, size_t size, unsigned bits, size_t start, size_t count,
+                   const float *table, float *y);
 /// y[i] = table[table_base + table_offset[i] + pitch * element(index_base + index_offset[i])].
 void sd_look_up_scattered(const uint8_t *stream, size_t size, unsigned bits, size_t index_base,
                           const uint32_t *index_offset, size_t table_base, const uint32_t *table_offset, size_t pitch,

@@ -11,12 +11,22 @@ typedef struct {
 } sd_panels;
 
 /// c[m, n] = start[m] + a b, or += a b if `adds`; `start` may be null, n is a multiple of 16. Element (i, p) of a lies at
-/// i * am + p * ak, rows of c lie ldc apart. Each element of c is summed in order of p.
+/// i * am + p * ak, one of which is 1; rows of c lie ldc apart. Each element of c is summed in order of p.
+///
+/// With am other than 1, panels are of rows 16 apart, or 16 apart themselves.
 void sd_product(size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c, size_t ldc,
                 int adds, const float *start);
 /// The same with the code for a processor level (`sd_processor_level`) or the highest below it that there is.
 void sd_product_on(int level, size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c,
                    size_t ldc, int adds, const float *start);
+
+#define SD_PACKED_ROWS 24
+/// Rows of a [m, k] so many at a time: [m / SD_PACKED_ROWS, k, SD_PACKED_ROWS], the last of them in part.
+void sd_pack_rows(const float *a, size_t m, size_t k, float *packed);
+/// c[m, n] = start[m] + a b with a packed. For operands that are used often: the fastest there is.
+void sd_packed_product(size_t m, size_t n, size_t k, const float *a, sd_panels b, float *c, size_t ldc, const float *start);
+void sd_packed_product_on(int level, size_t m, size_t n, size_t k, const float *a, sd_panels b, float *c, size_t ldc,
+                          const float *start);
 
 /// Rows first ..< last of x [rows, columns], which lie `stride` apart, into panels 16 · rows apart; columns are a multiple
 /// of 16.
