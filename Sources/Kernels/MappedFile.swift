@@ -22,7 +22,8 @@ package final class MappedFile: @unchecked Sendable {
   private let base: UnsafeRawPointer?
 
   package init(_ path: String) throws(Failure) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK, opening a pipe waits for somebody to write to it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw .cannotOpen(path, reason: String(cString: strerror(errno)))
     }

@@ -40,6 +40,9 @@ package final class PackageModel: Sendable {
   package let operationCounts: [String: Int]
   private let plan: Plan
 
+  /// What a converter noted under a key of its own.
+  package func note(_ key: String) -> String? { metadata.userDefined[key] }
+
   /// Loads a package and checks its program.
   ///
   /// - Parameter function: the function to run; the package's own choice if not given.

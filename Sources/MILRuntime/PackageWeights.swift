@@ -117,8 +117,10 @@ private struct ConstantChains {
     var pending = [name]
     var seen: Set<String> = []
     while let next = pending.popLast() {
-      guard seen.insert(next).inserted, let maker = makers[next] else { continue }
-      if !chain.contains(maker) { chain.append(maker) }
+      guard !seen.contains(next), let maker = makers[next] else { continue }
+      // An operation of several results is one link.
+      seen.formUnion(maker.outputs.map(\.name))
+      chain.append(maker)
       for binding in maker.inputs.sorted(by: { $0.key < $1.key }).flatMap({ $0.value }) {
         if case .name(let source) = binding { pending.append(source) }
       }

@@ -101,10 +101,13 @@ protocol PackedConstant: Sendable {
   var elements: WeightElements { get }
   /// Lets go of the memory that the stored bytes take; decoding reads them from their file again.
   func letGo()
+  /// Rows and columns whose places are listed.
+  var listedPlaces: Int { get }
 }
 
 extension PackedConstant {
   func letGo() {}
+  var listedPlaces: Int { 0 }
 
   var elements: WeightElements {
     WeightElements(count: count) { part, y, offset in

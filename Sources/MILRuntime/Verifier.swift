@@ -10,6 +10,9 @@ struct Verifier {
   private var slots: [String: Int] = [:]
   private var types: [TensorType] = []
   private var result = Plan()
+  /// Places that constants and products list, and how many all of them may: half a gigabyte.
+  private var listedPlaces = 0
+  private static let mostListedPlaces = 1 << 26
 
   init(package: ModelPackage, function: Function) {
     self.package = package
@@ -137,7 +140,17 @@ struct Verifier {
     let values = try kind.make(ConstantCall(place: place, arguments: arguments))
     _ = try Plan.matched(values.map(\.tensorType), declared, place)
     for (output, value) in zip(operation.outputs, values) {
+      if case .packed(let constant) = value.storage { try list(constant.listedPlaces, place) }
       _ = try define(output.name, value.tensorType, place, value)
+    }
+  }
+
+  private mutating func list(_ places: Int, _ place: Place) throws(MILError) {
+    listedPlaces += places
+    guard listedPlaces <= Self.mostListedPlaces else {
+      throw .tooLarge(
+        place, what: "\(listedPlaces) places of rows, columns and products in all operations so far",
+        limit: "\(Self.mostListedPlaces)")
     }
   }
 
@@ -169,6 +182,7 @@ struct Verifier {
     if call.isReady(for: kind.parameters) {
       let operation = try kind.prepare(call)
       results = try Plan.matched(operation.results, declared, place)
+      if let product = operation as? any MatrixProductOperation { try list(3 * product.batch.x.offsets.count, place) }
       prepared = operation
     }
     var outputs: [Int] = []

@@ -204,4 +204,19 @@ import Testing
     } while rest > 0
     return bytes
   }
+
+  @Test func dataThatLieElsewhere() throws {
+    let folder = try sound()
+    let (data, elsewhere) = (folder.package + "/Data", folder.path + "/elsewhere")
+    try FileManager.default.moveItem(atPath: data, toPath: elsewhere)
+    try FileManager.default.createSymbolicLink(atPath: data, withDestinationPath: elsewhere)
+    expectRefusal(folder, "a symbolic link")
+  }
+
+  @Test func weightsThatAreAPipe() throws {
+    let folder = try sound()
+    try FileManager.default.removeItem(atPath: folder.weights)
+    #expect(mkfifo(folder.weights, 0o600) == 0)
+    expectRefusal(folder, "cannot be opened")
+  }
 }

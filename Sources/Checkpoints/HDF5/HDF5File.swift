@@ -115,10 +115,11 @@ package struct HDF5File: ~Copyable, Sendable {
         file: path, item: dataset, expected: "integers", found: stored.rawValue)
     }
     var bytes = element.byteCount
-    for extent in shape {
+    // Extents of zero last: products of the others must be numbers, too.
+    for extent in shape.sorted(by: >) {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
       bytes = overflow ? .max : product
-      if bytes == 0 { break }
+      if overflow { break }
     }
     guard bytes <= ProcessInfo.processInfo.physicalMemory else {
       throw .malformedItem(

@@ -29,12 +29,12 @@ package final class ModelPackage: Sendable {
     let manifest = try Manifest(
       Self.read(Manifest.fileName, in: path, package: path, limit: 1 << 20), package: path)
     for item in manifest.itemInfoEntries.values.sorted(by: { $0.path < $1.path }) {
-      _ = try Self.resolve(item.path, in: path + "/Data", package: path)
+      _ = try Self.resolve("Data/" + item.path, in: path, package: path)
     }
     guard let root = manifest.itemInfoEntries[manifest.rootModelIdentifier] else {
       throw .manifest(package: path, expected: "a root model", found: "none")
     }
-    let data = try Self.read(root.path, in: path + "/Data", package: path, limit: Self.modelLimit)
+    let data = try Self.read("Data/" + root.path, in: path, package: path, limit: Self.modelLimit)
     let message: WireModel
     do {
       message = try WireModel(serializedBytes: data)

@@ -61,14 +61,25 @@ package final class ModelPackageWriter {
 
   private static let suffix = ".partial-"
 
-  /// Removes what writers left behind that were killed: their numbers belong to no process any more.
+  /// Of a package that steps aside.
+  private static let oldSuffix = "-old"
+
+  /// Removes what writers left behind that were killed: their numbers belong to no process any more. A package that
+  /// stepped aside comes back if nothing took its place.
   private static func removeAbandoned(_ path: String) {
     let place = URL(filePath: path)
     let prefix = place.lastPathComponent + suffix
     let folder = place.deletingLastPathComponent().path
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasPrefix(prefix) {
-      guard let process = pid_t(name.dropFirst(prefix.count)), kill(process, 0) != 0, errno == ESRCH else { continue }
-      try? FileManager.default.removeItem(atPath: folder + "/" + name)
+      let isOld = name.hasSuffix(oldSuffix)
+      let number = name.dropFirst(prefix.count).dropLast(isOld ? oldSuffix.count : 0)
+      guard let process = pid_t(number), kill(process, 0) != 0, errno == ESRCH else { continue }
+      let left = folder + "/" + name
+      if isOld, !FileManager.default.fileExists(atPath: path) {
+        try? FileManager.default.moveItem(atPath: left, toPath: path)
+      } else {
+        try? FileManager.default.removeItem(atPath: left)
+      }
     }
   }
 
@@ -90,7 +101,7 @@ package final class ModelPackageWriter {
     guard files.fileExists(atPath: path) else {
       return try files.moveItem(atPath: temporary, toPath: path)
     }
-    let old = temporary + "-old"
+    let old = temporary + Self.oldSuffix
     try files.moveItem(atPath: path, toPath: old)
     do {
       try files.moveItem(atPath: temporary, toPath: path)

@@ -88,6 +88,8 @@ struct PaletteConstant: PackedConstant {
 
   func letGo() { indices.letGo() }
 
+  var listedPlaces: Int { 2 * indexRows.count + (map == nil ? 0 : 2 * rowLength) }
+
   /// One component of every vector of a row's palette.
   private func component(_ row: Int) -> Buffer {
     let palette = Buffer(uninitialized: 1 << bits)

@@ -46,4 +46,6 @@ struct ScaledConstant: PackedConstant {
   }
 
   func letGo() { data.letGo() }
+
+  var listedPlaces: Int { rowScales.count + columnScales.count }
 }

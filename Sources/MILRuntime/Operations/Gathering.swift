@@ -123,6 +123,7 @@ struct GatherByPosition: MILOperation {
 private struct CoordinateBlocks: Sendable {
   let blockShape: [Int]
   let blockCount: Int
+  private let entries: Int
   private let leading: [Int]
   private let whole: Int
 
@@ -130,6 +131,7 @@ private struct CoordinateBlocks: Sendable {
     guard let depth = indices.last, depth <= shape.count else {
       throw call.refuse("indices", "at most \(shape.count) coordinates", "\(indices)")
     }
+    entries = indices.dropLast().reduce(1, *)
     leading = Array(shape[..<depth])
     blockShape = Array(shape[depth...])
     blockCount = blockShape.reduce(1, *)
@@ -139,16 +141,14 @@ private struct CoordinateBlocks: Sendable {
   /// First element of every block that the indices name.
   func starts(_ indices: [Int32], batches: Int, _ call: Call) throws(MILError) -> [Int] {
     let depth = leading.count
-    guard depth > 0 else { return [] }
-    let count = indices.count / depth
     var starts: [Int] = []
-    starts.reserveCapacity(count)
-    for entry in 0..<count {
+    starts.reserveCapacity(entries)
+    for entry in 0..<entries {
       var at = 0
       for axis in 0..<depth {
         at = at * leading[axis] + (try place(indices[entry * depth + axis], leading[axis], call))
       }
-      let batch = batches > 1 ? entry / max(1, count / batches) : 0
+      let batch = batches > 1 ? entry / max(1, entries / batches) : 0
       starts.append(batch * whole + at * blockCount)
     }
     return starts

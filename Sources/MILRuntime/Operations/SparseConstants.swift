@@ -19,6 +19,7 @@ extension ConstantCall {
     let count = shape.reduce(1, *)
     let value = try value(name)
     if case .packed(let constant) = value.storage, let mask = constant as? MaskConstant {
+      guard mask.count == count else { throw refuse(name, "a bit for each of \(shape)", "\(mask.count)") }
       return mask.bits
     }
     let stored = try stored(name)

@@ -40,7 +40,7 @@ public struct TextEncoderConfiguration: Sendable, Equatable {
     projection =
       architectures.contains("CLIPTextModelWithProjection")
       ? try json.integer("projection_dim") : nil
-    endOfText = Int(try json.number("eos_token_id", default: 2))
+    endOfText = try json.whole("eos_token_id", default: 2, in: 0...1_000_000)
     guard features % heads == 0 else {
       throw .unsupported(
         json.file, key: "num_attention_heads", value: "\(heads)",

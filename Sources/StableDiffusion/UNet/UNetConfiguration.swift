@@ -64,7 +64,7 @@ public struct UNetConfiguration: Sendable, Equatable {
     for (level, channels) in blockChannels.enumerated() {
       shapes += [Shape](repeating: [batch, height, width, channels], count: layersPerBlock[level])
       if level < blockChannels.count - 1 {
-        (height, width) = (height / 2, width / 2)
+        (height, width) = ((height + 1) / 2, (width + 1) / 2)
         shapes.append([batch, height, width, channels])
       }
     }
@@ -105,7 +105,7 @@ extension UNetConfiguration {
     usesLinearProjection = try json.boolean("use_linear_projection", default: false)
     flipsSinToCos = try json.boolean("flip_sin_to_cos", default: true)
     frequencyShift = try Float(json.number("freq_shift", default: 0))
-    sampleSize = try json.integer("sample_size", default: 64)
+    sampleSize = try json.whole("sample_size", default: 64, in: 1...1024)
     textTime = try Self.textTime(json)
     try Self.refuseUnknown(json)
     if isControlNet { try Self.refuseUnknownControl(json) }
