@@ -73,8 +73,6 @@ package struct AppleMixedBitRecipe: Codable, Sendable {
   private static func weight(_ module: String) -> String { module + ".weight" }
 
   package func write(to path: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try encoder.encode(self).write(to: URL(filePath: path), options: .atomic)
+    try JSONEncoder.ofResults.encode(self).write(to: URL(filePath: path), options: .atomic)
   }
 }

@@ -1,3 +1,4 @@
+internal import CoreMLExport
 package import Foundation
 internal import Layers
 package import Recipes
@@ -47,6 +48,8 @@ package struct DryRun: Codable, Sendable {
     let configuration = try UNetConfiguration(folder: recipe.path(recipe.model, in: folder) + "/unet")
     let dataset = try LatentDataset(path: recipe.path(recipe.data, in: folder), split: .validation, limit: 1)
     let latents = dataset.latents.shape
+    // The run ends with a package: what cannot be one should be known before.
+    try TracedNetwork.checkSize(configuration, height: latents[2], width: latents[3])
     let source = TraceParameters()
     let unet = try UNet(source, configuration)
     let batch = recipe.training.batchSize
@@ -74,10 +77,13 @@ package struct DryRun: Codable, Sendable {
 
   /// Refuses a run that this machine cannot hold, before anything is loaded.
   ///
+  /// - Parameter ranks: processes that share out batch and state, each on a machine like this one.
   /// - Throws: ``JobError/tooLarge`` with what in the recipe would change that.
-  package static func check(_ recipe: Recipe, recipeFolder: URL) throws {
-    let (trace, shapes) = try trace(recipe, recipeFolder)
-    let needed = try StepMemory(trace, shapes, recipe).peak
+  package static func check(_ recipe: Recipe, recipeFolder: URL, ranks: Int = 1) throws {
+    var share = recipe
+    share.training.batchSize /= ranks
+    let (trace, shapes) = try trace(share, recipeFolder)
+    let needed = try StepMemory(trace, shapes, share, ranks: ranks).peak
     let present = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard needed > present else { return }
     var advice: [String] = []

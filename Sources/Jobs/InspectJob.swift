@@ -55,22 +55,41 @@ package struct Inspection: Codable, Sendable {
     (self.inputs, self.outputs) = (inputs, outputs)
   }
 
+  /// Of a tuning run or, without palettes, of training from scratch.
   private static func checkpoint(_ path: String) throws -> [Fact] {
-    let contents = try RunCheckpoint.read(path)
+    let contents: RunCheckpoint.Contents
+    do {
+      contents = try RunCheckpoint.read(path)
+    } catch let error as CheckpointError {
+      guard case .missing = error, let (recipe, state) = try? PretrainingState.read(path) else { throw error }
+      return facts(state.parameters, losses: state.losses, state.step, of: recipe.training.steps, recipe.name)
+    }
     let state = contents.state
-    let weights = state.parameters.values.reduce(0) { $0 + $1.shape.count }
-    var facts = [
-      Fact(name: "recipe", value: contents.recipe.name),
-      Fact(name: "step", value: "\(state.step) of \(contents.recipe.training.steps)"),
-      Fact(name: "phase", value: contents.recipe.phase(at: max(0, state.step - 1)).name),
-      Fact(name: "weights", value: "\(weights) in \(state.parameters.count) tensors"),
+    let recipe = contents.recipe
+    var facts = facts(
+      state.parameters, losses: state.losses, state.step, of: recipe.training.steps, recipe.name)
+    facts += [
+      Fact(name: "phase", value: recipe.phase(at: max(0, state.step - 1)).name),
       Fact(name: "palettized", value: "\(state.centroids.count) tensors"),
-      Fact(name: "last loss", value: state.losses.last.map { "\($0.loss)" } ?? "none"),
     ]
     if let hard = contents.hard {
       facts.append(Fact(name: "finished", value: String(format: "%.4f bits a weight", hard.bitsPerWeight)))
     }
     return facts
+  }
+
+  private static func facts(
+    _ parameters: [String: (shape: Shape, buffer: Buffer)], losses: [RunState.StepLoss], _ step: Int, of steps: Int,
+    _ recipe: String
+  ) -> [Fact] {
+    [
+      Fact(name: "recipe", value: recipe),
+      Fact(name: "step", value: "\(step) of \(steps)"),
+      Fact(
+        name: "weights",
+        value: "\(parameters.values.reduce(0) { $0 + $1.shape.count }) in \(parameters.count) tensors"),
+      Fact(name: "last loss", value: losses.last.map { "\($0.loss)" } ?? "none"),
+    ]
   }
 
   private static func safetensors(_ path: String) throws -> [Fact] {

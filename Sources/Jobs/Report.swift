@@ -48,11 +48,7 @@ package struct Report: Codable, Sendable {
   package var package: Package
 
   package func encoded() throws -> Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    return try encoder.encode(self)
+    try JSONEncoder.ofResults.encode(self)
   }
 
   /// The figures as a table for the terminal.
@@ -82,7 +78,7 @@ package struct Report: Codable, Sendable {
   }
 
   /// Of a loss that is next to nothing there is no share.
-  private var share: String {
+  var share: String {
     postTraining.epsilonMSE - reference.epsilonMSE > 1e-4 * reference.epsilonMSE
       ? String(format: "left of the post-training loss: %.1f %%", 100 * shareOfPostTrainingLoss)
       : "post-training palettes lose nothing"

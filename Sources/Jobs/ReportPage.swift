@@ -18,10 +18,10 @@ extension Report {
     <table><tr><th></th><th>epsilon-MSE</th><th>above fp32</th><th>PSNR, dB</th>
     <th>bits a weight</th><th>bytes</th></tr>
     \(row("fp32", reference))\(row("post-training", postTraining))\(row("tuned", tuned))</table>
-    <p>Left of the post-training loss: \(String(format: "%.1f", 100 * shareOfPostTrainingLoss)) %.
+    <p>\(share.prefix(1).uppercased() + share.dropFirst()).
     \(run.steps) steps of \(String(format: "%.3f", run.secondsPerStep)) s,
     palettes \(String(format: "%.1f", 100 * run.clusteringShare)) % of it.
-    Package <code>\(package.path)</code>, sha256 <code>\(package.sha256)</code>.</p>
+    Package <code>\(escaped(package.path))</code>, sha256 <code>\(package.sha256)</code>.</p>
     <h2>Error above fp32 by timestep</h2>
     \(plot)
     <h2>Recipe</h2><pre>\(escaped(String(decoding: recipe.encoded(), as: UTF8.self)))</pre>

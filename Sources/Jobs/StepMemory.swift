@@ -24,7 +24,8 @@ struct StepMemory {
   ]
   private static let programBytes = 90 << 20
 
-  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe) throws {
+  /// - Parameter ranks: processes that share out the state; each holds the weights of all layers beside its part.
+  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe, ranks: Int = 1) throws {
     let training = recipe.training
     let count = weights.values.reduce(0) { $0 + $1.count }
     let clustered = weights.filter { recipe.clustering.palette(of: $0, shape: $1.axes) != nil }
@@ -45,7 +46,8 @@ struct StepMemory {
       let palette = recipe.clustering.palette(of: weight.key, shape: weight.value.axes)
       return sum + weight.value.count * (palette?.bits ?? 0) / 8 / (palette?.vector ?? 1)
     }
-    state = inUse + gradients + indices + palettes
+    let layers = ranks > 1 ? 4 * count : 0
+    state = layers + gradients + (inUse + indices + palettes) / ranks
 
     var read: Set<ObjectIdentifier> = []
     var leaving: Set<ObjectIdentifier> = []

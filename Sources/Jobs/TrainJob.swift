@@ -51,9 +51,7 @@ package struct TrainJob: Sendable {
     try write(weights, inputs)
     stage("evaluating")
     let metrics = try metrics(weights, inputs)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try encoder.encode(metrics).write(to: URL(filePath: folder.path + "/metrics.json"), options: .atomic)
+    try JSONEncoder.ofResults.encode(metrics).write(to: URL(filePath: folder.path + "/metrics.json"), options: .atomic)
     return metrics
   }
 
@@ -80,9 +78,14 @@ package struct TrainJob: Sendable {
 
   private func replace(_ item: String, from model: String) throws {
     let (source, target) = ("\(model)/\(item)", "\(folder.path)/\(item)")
-    guard URL(filePath: source).standardizedFileURL != URL(filePath: target).standardizedFileURL else { return }
-    if FileManager.default.fileExists(atPath: target) { try FileManager.default.removeItem(atPath: target) }
-    try FileManager.default.copyContents(atPath: source, toPath: target)
+    guard URL(filePath: source).resolvingSymlinksInPath() != URL(filePath: target).resolvingSymlinksInPath() else {
+      return
+    }
+    let (files, partial) = (FileManager.default, target + ".partial")
+    if files.fileExists(atPath: partial) { try files.removeItem(atPath: partial) }
+    try files.copyContents(atPath: source, toPath: partial)
+    if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
+    try files.moveItem(atPath: partial, toPath: target)
   }
 
   private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {

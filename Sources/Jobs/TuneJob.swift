@@ -38,7 +38,11 @@ package struct TuneJob: Sendable {
     func notify(_ event: Event) { if ranks.isFirst { announce(event) } }
     let claim = ranks.isFirst && (!resume || folder.hasCheckpoint) ? try folder.claim() : nil
     defer { withExtendedLifetime(claim) {} }
-    try DryRun.check(recipe, recipeFolder: recipeFolder)
+    try TrainingRun.check(recipe, ranks)
+    try DryRun.check(recipe, recipeFolder: recipeFolder, ranks: ranks.count)
+    if claim != nil, !resume, let kept = try folder.setAside() {
+      notify(.warning("the checkpoint of an unfinished run was here: kept as \(kept); --resume would have gone on with it"))
+    }
     notify(.stage("loading \(recipe.model)"))
     var inputs = try RunInputs(recipe, folder: recipeFolder)
     let unmatched = recipe.clustering.unmatchedLayers(inputs.weights.names)

@@ -70,7 +70,11 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
   }
 
   package func validate() throws(RecipeError) {
-    for (path, palette) in palettes { try palette.validate(path) }
+    for (path, palette) in palettes {
+      try palette.validate(path)
+      try Check.that(
+        start != .fisher || palette.vector == 1, "\(path).vector", "1 where clustering.start is fisher", palette.vector)
+    }
     try Check.that(
       minimumElements >= 0, "clustering.minimumElements", "0 or more", minimumElements)
     try Check.that(

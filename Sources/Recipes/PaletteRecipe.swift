@@ -40,6 +40,7 @@ public struct PaletteRecipe: Sendable, Equatable {
     try Check.that(
       groupSize % vector == 0, "\(path).vector", "a divisor of groupSize (\(groupSize))", vector)
     try Check.that(prune >= 0 && prune < 1, "\(path).prune", "0 or more and below 1", prune)
+    try Check.that(prune == 0 || vector == 1, "\(path).vector", "1 where weights are pruned", vector)
     try Check.that(
       prune == 0 || enforceZero, "\(path).enforceZero", "true where weights are pruned", enforceZero)
   }

@@ -42,6 +42,14 @@ public struct PretrainingRecipe: RecipeDocument {
         path: "training.state", expected: "memory: only tuning keeps its state in a file",
         found: "'\(training.state.rawValue)'")
     }
+    for (path, isUsual, expected) in [
+      ("featureWeight", training.featureWeight == 0, "0: a model from scratch has no teacher"),
+      ("blockShare", training.blockShare == 0, "0: a model from scratch has no teacher"),
+      ("latents", training.latents == .data, "data: a model from scratch has no teacher"),
+      ("timesteps.distribution", training.timesteps.distribution == .uniform, "uniform: only tuning draws otherwise"),
+    ] where !isUsual {
+      throw .invalid(path: "training.\(path)", expected: expected, found: "another")
+    }
     try training.validate()
     try evaluation.validate()
   }

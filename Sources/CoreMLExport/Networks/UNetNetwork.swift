@@ -18,7 +18,7 @@ extension TracedNetwork {
     timeIdentifiers: Int = 6, controlled: Bool = false,
     source: any ParameterSource = TraceParameters()
   ) throws -> TracedNetwork {
-    try checkSize(height: height, width: width, halvings: configuration.blockChannels.count - 1)
+    try checkSize(configuration, height: height, width: width)
     let conditions = try NetworkConditions(
       configuration, batch: batch, tokens: tokens, timeIdentifiers: timeIdentifiers)
     let sample = Input(
@@ -46,6 +46,11 @@ extension TracedNetwork {
     return TracedNetwork(
       inputs: inputs,
       outputs: [Output("noise_pred", prediction, description: FeatureText.prediction)])
+  }
+
+  /// - Throws: ``ExportError/size`` for latents that a UNet's package cannot take.
+  package static func checkSize(_ configuration: UNetConfiguration, height: Int, width: Int) throws {
+    try checkSize(height: height, width: width, halvings: configuration.blockChannels.count - 1)
   }
 
   /// - Throws: when an image cannot be halved so often.

@@ -131,7 +131,7 @@ public struct NoiseSchedule: Sendable, Equatable {
   /// What a sample's squared error is to count for so that none has more than `limit` times the weight of a predicted
   /// picture's (Hang et al. 2023, equation 8).
   package func minimumSNRWeight(at timestep: Int, limit: Float) -> Float {
-    let alpha = cumulativeAlphas[timestep]
+    let alpha = positiveAlpha(timestep)
     let ratio = alpha / (1 - alpha)
     return switch prediction {
     case .epsilon: min(ratio, limit) / ratio
@@ -139,9 +139,12 @@ public struct NoiseSchedule: Sendable, Equatable {
     }
   }
 
+  /// ᾱ, but never the 0 that the last timestep of a schedule of zero terminal SNR has.
+  private func positiveAlpha(_ timestep: Int) -> Float { max(cumulativeAlphas[timestep], 0x1p-24) }
+
   /// What a sample's squared error is divided by so that samples of much noise count more: `ᾱ` to a power.
   package func signalPower(at timestep: Int, exponent: Float) -> Float {
-    powf(cumulativeAlphas[timestep], exponent)
+    powf(positiveAlpha(timestep), exponent)
   }
 
   private func combine(

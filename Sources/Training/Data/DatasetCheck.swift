@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Recipes
 package import StableDiffusion
 internal import Tensors
 
@@ -21,6 +22,11 @@ extension LatentDataset {
         found: "input_ids alone")
     }
     for (text, encoder) in zip(texts, encoders) { try Self.check(text, encoder, file) }
+    let tokens = texts.prefix(encoders.count).map(\.empty.count)
+    guard tokens.allSatisfy({ $0 == tokens[0] }) else {
+      throw .mismatch(
+        what: "\(file): input_ids_2", expected: "\(tokens[0]) tokens a caption, as input_ids", found: "\(tokens[1])")
+    }
     let features = encoders.reduce(0) { $0 + $1.features }
     guard unet.contextFeatures.allSatisfy({ $0 == features }) else {
       throw .mismatch(
@@ -53,5 +59,15 @@ extension LatentDataset {
         what: "\(file): token numbers", expected: "0 to \(encoder.vocabulary - 1)",
         found: "\(least) to \(largest)")
     }
+  }
+}
+
+extension EvaluationRecipe {
+  /// - Throws: ``TrainingError/mismatch`` if a timestep lies behind the schedule's last.
+  func check(_ schedule: NoiseSchedule) throws(TrainingError) {
+    guard let last = timesteps.max(), last >= schedule.timesteps else { return }
+    throw .mismatch(
+      what: "evaluation.timesteps", expected: "below \(schedule.timesteps), num_train_timesteps of the model's scheduler",
+      found: "\(last)")
   }
 }

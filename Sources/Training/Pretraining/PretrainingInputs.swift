@@ -19,6 +19,7 @@ package struct PretrainingInputs: Sendable {
     unet = try UNetConfiguration(folder: modelFolder + "/unet")
     textEncoder = try TextEncoderConfiguration(folder: modelFolder + "/text_encoder")
     schedule = try NoiseSchedule(folder: modelFolder + "/scheduler")
+    try recipe.evaluation.check(schedule)
     training = try LatentDataset(path: data, split: .train)
     validation = try LatentDataset(path: data, split: .validation, limit: recipe.evaluation.pictures)
     for dataset in [training, validation] { try dataset.check(unet, [textEncoder], file: data) }

@@ -61,19 +61,29 @@ package struct PretrainingState: Sendable {
 
   /// - Throws: if the file is damaged, or of another recipe.
   package init(resuming recipe: PretrainingRecipe, from path: String) throws {
+    let stored = try Self.read(path)
+    guard stored.recipe == recipe else {
+      throw TrainingError.otherRecipe(file: path, difference: stored.recipe.difference(from: recipe))
+    }
+    self = stored.state
+  }
+
+  /// A checkpoint, whatever recipe it is of.
+  package static func read(_ path: String) throws -> (recipe: PretrainingRecipe, state: PretrainingState) {
     let contents = try CheckpointFile.read(from: path)
     guard case .string(let json) = contents.attributes["pretraining"],
       case .integer(let step) = contents.attributes["step"], step >= 0
     else { throw CheckpointError.missing(file: path, item: "recipe and step of `sdtune train`") }
-    let stored = try StrictDecoding.decode(PretrainingRecipe.self, from: Data(json.utf8), file: path)
-    guard stored == recipe else {
-      throw TrainingError.otherRecipe(file: path, difference: stored.difference(from: recipe))
-    }
+    let recipe = try StrictDecoding.decode(PretrainingRecipe.self, from: Data(json.utf8), file: path)
     let arrays = StateArrays(path: path, arrays: contents.arrays)
+    return (recipe, try PretrainingState(recipe, step: step, arrays, file: path))
+  }
+
+  private init(_ recipe: PretrainingRecipe, step: Int, _ arrays: StateArrays, file path: String) throws {
     self.step = step
     parameters = try arrays.parameters("parameters")
     averages = try arrays.parameters("averages")
-    moments = try arrays.moments(stored.training.moments, of: parameters)
+    moments = try arrays.moments(recipe.training.moments, of: parameters)
     losses = try arrays.losses(steps: step)
     guard averages.count == parameters.count, moments.count == parameters.count,
       parameters.allSatisfy({ averages[$0]?.shape == $1.shape && moments[$0]?.count == $1.shape.count })

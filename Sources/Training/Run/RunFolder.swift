@@ -1,3 +1,4 @@
+internal import Checkpoints
 internal import Foundation
 
 /// Where a run keeps its files.
@@ -22,6 +23,18 @@ package struct RunFolder: Sendable {
       throw TrainingError.folder(
         path, reason: "cannot be created: is there a file of that name, or may you not write there?")
     }
+  }
+
+  /// Renames the checkpoint of a run that did not finish, so that a new run does not replace it.
+  ///
+  /// - Returns: where it is now; nil if there is none.
+  package func setAside() throws -> String? {
+    guard hasCheckpoint else { return nil }
+    let attributes = try? HDF5File(reading: checkpoint).attributes()
+    guard attributes?["finished"] != .integer(1) else { return nil }
+    let kept = path + "/state-unfinished.h5"
+    guard rename(checkpoint, kept) == 0 else { throw TrainingError.folder(path, reason: String(cString: strerror(errno))) }
+    return kept
   }
 
   /// Keeps other runs out of the folder for as long as the result lives.

@@ -23,6 +23,7 @@ package struct RunInputs: Sendable {
     let data = recipe.path(recipe.data, in: folder)
     (unet, weights) = try DiffusersFolder.unet(model + "/unet")
     schedule = try NoiseSchedule(folder: model + "/scheduler")
+    try recipe.evaluation.check(schedule)
     let encoders = try Self.textEncoders(of: model)
     let pictures = try LatentDataset(path: data, split: .train)
     validation = try LatentDataset(

@@ -48,7 +48,7 @@ package struct Trainer: Sendable {
   package func step(_ state: inout RunState) throws -> StepReport {
     let started = ContinuousClock.now
     let phase = recipe.phase(at: state.step)
-    if phase == .polish, state.frozen.isEmpty { try freeze(&state) }
+    if state.step == recipe.polishStart { try freeze(&state) }
     let time = PaletteTime()
     let palettes = try time.counting { try self.palettes(of: state, in: phase) }
 
@@ -139,7 +139,7 @@ package struct Trainer: Sendable {
   }
 
   private func optimizer(_ state: RunState, _ phase: TrainingPhase) -> OptimizerStep {
-    let earlier = phase == .polish ? recipe.softSteps + recipe.hardSteps : 0
+    let earlier = phase == .polish ? recipe.polishStart : 0
     return OptimizerStep(
       recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1)
   }

@@ -69,6 +69,7 @@ extension Trainer {
   /// Fixes every weight's index, and makes the entries what is trained.
   func freeze(_ state: inout RunState) throws {
     for (name, palette) in try palettes(of: state, in: .hard) {
+      defer { palette.weights.letGo() }
       guard let indices = palette.indices, let centroids = state.centroids[name] else { continue }
       let form = palette.elements.form
       let table = Buffer(

@@ -26,9 +26,12 @@ extension Recipe {
   var hardSteps: Int { Int(clustering.hardShare * Double(training.steps)) }
   var polishSteps: Int { Int(clustering.polishShare * Double(training.steps)) }
 
+  /// The step, counted from 0, before which indices are fixed.
+  var polishStart: Int { softSteps + hardSteps }
+
   /// The phase of a step, counted from 0.
   package func phase(at step: Int) -> TrainingPhase {
-    if step >= softSteps + hardSteps { return .polish }
+    if step >= polishStart { return .polish }
     if step >= softSteps { return .hard }
     let temperature = clustering.temperature
     return .soft(
@@ -44,10 +47,10 @@ extension Recipe {
   /// The learning rate of a step: a warm-up, then a cosine; polishing has a cosine of its own.
   package func learningRate(at step: Int) -> Double {
     if phase(at: step) == .polish {
-      let done = Double(step - softSteps - hardSteps) / Double(max(1, polishSteps))
+      let done = Double(step - polishStart) / Double(max(1, polishSteps))
       return training.polishLearningRate * Schedule.cosine(done, floor: training.finalShare)
     }
     return training.learningRate
-      * Schedule.warmCosine(training, step: step, steps: softSteps + hardSteps)
+      * Schedule.warmCosine(training, step: step, steps: polishStart)
   }
 }

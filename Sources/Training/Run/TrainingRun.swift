@@ -63,9 +63,7 @@ package struct TrainingRun: Sendable {
   package func callAsFunction(
     resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
   ) throws -> Outcome? {
-    guard recipe.training.batchSize % ranks.count == 0 else {
-      throw RankError.unequal(batchSize: recipe.training.batchSize, ranks: ranks.count)
-    }
+    try Self.check(recipe, ranks)
     try folder.create()
     var state = try start(resume: resume)
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
@@ -97,6 +95,13 @@ package struct TrainingRun: Sendable {
       clusteringSeconds: monitor.clusteringSeconds)
   }
 
+  /// - Throws: ``RankError/unequal(batchSize:ranks:)``
+  package static func check(_ recipe: Recipe, _ ranks: Ranks) throws(RankError) {
+    guard recipe.training.batchSize % ranks.count == 0 else {
+      throw .unequal(batchSize: recipe.training.batchSize, ranks: ranks.count)
+    }
+  }
+
   /// Whether it is so on any rank; all know when it returns.
   private func isAny(_ value: Bool) throws(RankError) -> Bool { try ranks.sum([value ? 1 : 0])[0] > 0 }
 
@@ -117,7 +122,7 @@ package struct TrainingRun: Sendable {
     earlier.training.state = recipe.training.state
     guard earlier == recipe else {
       throw TrainingError.otherRecipe(
-        file: folder.checkpoint, difference: contents.recipe.difference(from: recipe))
+        file: folder.checkpoint, difference: earlier.difference(from: recipe))
     }
     return contents.state.part(owned)
   }
