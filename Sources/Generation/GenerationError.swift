@@ -11,7 +11,7 @@ package enum GenerationError: Error, CustomStringConvertible, Equatable {
   /// A picture file that cannot be read or written.
   case picture(path: String, reason: String)
   /// The network's answer has no numbers in it.
-  case notANumber(component: String, step: Int)
+  case notANumber(component: String, step: Int? = nil)
 
   /// The user asked to stop.
   case interrupted
@@ -26,7 +26,8 @@ package enum GenerationError: Error, CustomStringConvertible, Equatable {
     case .picture(let path, let reason): "\(path): \(reason)"
     case .interrupted: "interrupted"
     case .notANumber(let component, let step):
-      "\(component): not a number at step \(step): is the model sound, and is its prediction type right?"
+      "\(component): not a number\(step.map { " at step \($0)" } ?? ""): is the model sound, and is its prediction type "
+        + "right? In fp16, some models overflow: try fp32"
     }
   }
 }

@@ -88,6 +88,17 @@ package struct GenerateJob: Sendable {
     ]
     if let start = request.start { settings.append(("Denoising strength", "\(start.strength)")) }
     if request.eta > 0 { settings.append(("Eta", "\(request.eta)")) }
+    if request.precision != .single { settings.append(("Precision", request.precision.rawValue)) }
+    if let mask = request.start?.mask { settings.append(("Mask", "\(mask.width)x\(mask.height)")) }
+    if let control = request.control {
+      settings += [("ControlNet", control.place.path), ("ControlNet scale", "\(control.scale)")]
+    }
+    if let refiner = request.refiner {
+      settings += [("Refiner", refiner.unet.path), ("Refiner switch at", "\(refiner.start)")]
+    }
+    if request.readsWeights { settings.append(("Prompt weights", "on")) }
+    if request.overflow != .cut { settings.append(("Long prompt", "on")) }
+    if request.reducesMemory { settings.append(("Reduced memory", "on")) }
     if let source = request.noiseSource { settings.append(("RNG", source.rawValue)) }
     if let hash = try? SHA256.ofFolder(unet) { settings.append(("UNet hash", String(hash.prefix(16)))) }
     settings.append(("Version", "sdtune"))

@@ -30,6 +30,9 @@ package struct PalettizeJob: Sendable {
     var metadata = Metadata()
     metadata.shortDescription = "Stable Diffusion UNet with optimal post-training palettes"
     metadata.author = "sdtune"
+    if let schedule = try? NoiseSchedule(folder: model + "/scheduler") {
+      metadata.userDefined["sdtune.prediction_type"] = schedule.prediction.rawValue
+    }
     try exporter.write(weights, to: output, metadata: metadata)
     return weights.bitsPerWeight
   }

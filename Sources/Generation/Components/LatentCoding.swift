@@ -34,6 +34,7 @@ package struct LatentDecoding: Sendable {
 
   /// - Parameter latents: as the UNet has them, `[1, channels, height, width]`
   /// - Returns: a picture from −1 to 1, `[1, 3, height · magnification, width · magnification]`
+  /// - Throws: ``GenerationError/notANumber`` among others.
   package func callAsFunction(_ latents: Tensor) throws -> Tensor {
     let z = Tensor.combination((1 / geometry.scalingFactor, latents))
     var tile = self.tile
@@ -46,8 +47,14 @@ package struct LatentDecoding: Sendable {
       // A package of one size still decodes larger pictures, tile by tile.
       tile = size.height
     }
-    guard let tile, max(z.shape[2], z.shape[3]) > tile else { return try decoded(z) }
-    return try LatentTiles(tile: tile, magnification: geometry.magnification).decoded(z) { try decoded($0) }
+    let picture: Tensor
+    if let tile, max(z.shape[2], z.shape[3]) > tile {
+      picture = try LatentTiles(tile: tile, magnification: geometry.magnification).decoded(z) { try decoded($0) }
+    } else {
+      picture = try decoded(z)
+    }
+    guard picture.elements.allSatisfy(\.isFinite) else { throw GenerationError.notANumber(component: "VAE") }
+    return picture
   }
 
   private func decoded(_ z: Tensor) throws -> Tensor {

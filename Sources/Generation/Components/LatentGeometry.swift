@@ -26,8 +26,12 @@ package struct LatentGeometry: Sendable {
     case .package(let path):
       let model = try PackageModel(path: path)
       let shape = try model.shape(of: "z", rank: 4)
-      scalingFactor =
-        Double(configuration?.scalingFactor ?? (models.textEncoders.count == 2 ? 0.13025 : 0.18215))
+      let told = model.note("sdtune.scaling_factor").flatMap(Double.init)
+      let usual = models.textEncoders.count == 2 ? 0.13025 : 0.18215
+      scalingFactor = configuration.map { Double($0.scalingFactor) } ?? told ?? usual
+      guard scalingFactor.isFinite, scalingFactor > 0 else {
+        throw GenerationError.package(path: path, expected: "a scaling factor above 0", found: "\(scalingFactor)")
+      }
       guard shape[1] == 4, shape[2] > 0, shape[3] > 0 else {
         throw GenerationError.package(
           path: path, expected: "z [1, 4, height, width]", found: "\(shape)")

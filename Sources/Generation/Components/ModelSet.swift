@@ -1,4 +1,5 @@
 internal import Foundation
+internal import MILRuntime
 internal import StableDiffusion
 
 /// Where the parts of a Stable Diffusion model are: in a diffusers folder, in packages, or some here and some there.
@@ -17,6 +18,12 @@ package struct ModelSet: Sendable {
       switch self {
       case .folder(let path), .package(let path): path
       }
+    }
+
+    /// What a UNet's package says it predicts, if it is one and says so.
+    func prediction() throws -> String? {
+      guard case .package(let path) = self else { return nil }
+      return try PackageModel(path: path).note("sdtune.prediction_type")
     }
   }
 

@@ -75,10 +75,12 @@ package struct QualityEvaluation: Sendable {
   ///
   /// - Parameters:
   ///   - models: the reference
+  ///   - candidates: with their names; those that do not fit the reference are refused before it runs.
   ///   - progress: from 0 to 1
   package init(
     _ models: ModelSet, _ settings: Settings, method: SamplerConfiguration.Method?,
-    precision: Precision, isInterrupted: () -> Bool, progress: (Double) -> Void
+    precision: Precision, candidates: [(name: String, denoiser: any Denoiser)], isInterrupted: () -> Bool,
+    progress: (Double) -> Void
   ) throws {
     var request = GenerationRequest(prompt: "")
     (request.steps, request.guidance, request.precision) = (settings.steps, settings.guidance, precision)
@@ -90,11 +92,14 @@ package struct QualityEvaluation: Sendable {
     let decoder = try LatentDecoding(models, LatentGeometry(models), precision: precision)
     let denoiser = try models.denoiser(precision)
     let size = denoiser.fixedSize ?? denoiser.usualSize
-    let encoder = try PromptEncoder(models)
     let loops = try settings.prompts.map { prompt in
-      let told = try encoder([WeightedPrompt(plain: ""), WeightedPrompt(plain: prompt)])
+      request.prompt = prompt
+      let told = try Pipeline(models, request).conditioning { _ in }
       let sizes = pipeline.sizes(denoiser, size, told)
       return DenoisingLoop(told, sizes: sizes, guidance: settings.guidance)
+    }
+    for (name, candidate) in [(models.folder, denoiser)] + candidates {
+      try Self.check(candidate, name, size, tokens: loops[0].conditioning.states.shape[1])
     }
     let clock = ContinuousClock.now
     var traces: [Trace] = []
@@ -117,6 +122,24 @@ package struct QualityEvaluation: Sendable {
     }
     (self.configuration, self.decoder, self.traces) = (configuration, decoder, traces)
     (self.settings, self.size) = (resolved, size)
+  }
+
+  private static func check(
+    _ denoiser: any Denoiser, _ name: String, _ size: (height: Int, width: Int), tokens: Int
+  ) throws(GenerationError) {
+    guard denoiser.inputChannels == 4 else {
+      throw .mismatch(
+        what: name, expected: "4 channels of latents: evaluation has no mask for an inpainting UNet",
+        found: "\(denoiser.inputChannels)")
+    }
+    if let own = denoiser.fixedSize, own != size {
+      throw .mismatch(
+        what: name, expected: "latents of \(size.height)×\(size.width), the reference's",
+        found: "\(own.height)×\(own.width)")
+    }
+    if let own = denoiser.fixedTokens, own != tokens {
+      throw .mismatch(what: name, expected: "\(tokens) tokens, the text encoder's", found: "\(own)")
+    }
   }
 
   /// The settings with the scheduler that was used.

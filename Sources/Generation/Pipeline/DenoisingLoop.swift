@@ -88,7 +88,8 @@ package struct DenoisingLoop: Sendable {
       let told = conditioning.rows(group)
       var extras = DenoiserExtras(sizes: sizes?.rows(group))
       if let control {
-        extras.residuals = try control(sample, timestep: timestep, told, sizes: extras.sizes)
+        extras.residuals = try control(
+          input.rows(group.map { _ in 0 }), timestep: timestep, told, sizes: extras.sizes)
       }
       return try denoiser(sample, timestep: timestep, told, extras)
     }

@@ -47,9 +47,19 @@ package struct Pipeline: Sendable {
     var configuration =
       try models.scheduler.map {
         try SamplerConfiguration(folder: $0, method: request.method)
-      } ?? SamplerConfiguration(stableDiffusion: request.method ?? .pndm)
+      } ?? SamplerConfiguration(stableDiffusion: request.method ?? .pndm, prediction: try models.unet.prediction())
     if let spacing = request.spacing { configuration.spacing = spacing }
-    if let karras = request.usesKarras { configuration.usesKarras = karras }
+    if let karras = request.usesKarras {
+      guard !karras || [.dpmSolver, .euler].contains(configuration.method) else {
+        throw GenerationError.option(
+          name: "--karras", expected: "dpm-solver or euler as --scheduler", found: configuration.method.rawValue)
+      }
+      configuration.usesKarras = karras
+    }
+    guard request.eta == 0 || configuration.method == .ddim else {
+      throw GenerationError.option(
+        name: "--eta", expected: "ddim as --scheduler", found: configuration.method.rawValue)
+    }
     configuration.eta = request.eta
     if request.compatibility == .apple { configuration.endsAtSmallestLevel = true }
     self.configuration = configuration
@@ -102,11 +112,7 @@ package struct Pipeline: Sendable {
       request.skipsSafetyChecker ? nil : try SafetyChecking(place, request.compatibility)
     }
     return try latents.enumerated().map { index, latents in
-      let values = try decoder(latents)
-      guard values.elements.allSatisfy(\.isFinite) else {
-        throw GenerationError.notANumber(component: "VAE", step: request.steps)
-      }
-      let picture = Picture(values: values)
+      let picture = Picture(values: try decoder(latents))
       let isFlagged = try checker?.isFlagged(picture) ?? false
       if isFlagged {
         try notify(.warning("the model's safety checker blackened picture \(index + 1)"))

@@ -109,7 +109,7 @@ extension Pipeline {
     guard let control = request.control else { return nil }
     let picture = control.picture.fitted(
       width: size.width * geometry.magnification, height: size.height * geometry.magnification)
-    return Control(try ControlEncoding(control.place), picture: picture, scale: control.scale)
+    return Control(try ControlEncoding(control.place, magnification: geometry.magnification), picture: picture, scale: control.scale)
   }
 
   /// SDXL's picture size, crop and target size; the refiner's size, crop and aesthetic score.

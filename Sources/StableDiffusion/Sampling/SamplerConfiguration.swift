@@ -61,11 +61,14 @@ package struct SamplerConfiguration: Sendable {
   }
 
   /// Stable Diffusion's own parameters, for packages that come without a configuration.
-  package init(stableDiffusion method: Method) throws(ConfigurationError) {
-    let values: [String: Any] = [
+  ///
+  /// - Parameter prediction: what the network predicts; noise if nil.
+  package init(stableDiffusion method: Method, prediction: String? = nil) throws(ConfigurationError) {
+    var values: [String: Any] = [
       "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
       "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1, "skip_prk_steps": true,
     ]
+    values["prediction_type"] = prediction
     try self.init(JSONConfiguration(file: "Stable Diffusion's schedule", values: values), method)
   }
 
