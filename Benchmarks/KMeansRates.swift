@@ -18,8 +18,7 @@ struct KMeansRates: ParsableCommand {
   @Option(help: "Runs of each; the median counts.")
   var runs = 5
 
-  @Flag(help: "Print the figures as JSON.")
-  var json = false
+  @OptionGroup var options: BenchmarkOutput
 
   @Option(help: "Where the weights go, as 32-bit floats that half precision holds.")
   var weights: String?
@@ -53,9 +52,9 @@ struct KMeansRates: ParsableCommand {
       }
       rates.append(Rate(bits: bits, seconds: seconds.sorted()[runs / 2], squaredError: squaredError))
     }
-    guard !json else { return print(String(decoding: try JSONEncoder().encode(rates), as: UTF8.self)) }
-    for rate in rates {
-      print(String(format: "%ld bits: %.4f s, squared error %.9g", rate.bits, rate.seconds, rate.squaredError))
+    let lines = rates.map {
+      String(format: "%ld bits: %.4f s, squared error %.9g", $0.bits, $0.seconds, $0.squaredError)
     }
+    try options.show(rates, table: lines.joined(separator: "\n"))
   }
 }

@@ -16,8 +16,7 @@ struct KernelRates: ParsableCommand {
   @Option(help: "Where the figures go, as JSON.")
   var output: String?
 
-  @Flag(help: "Print the figures as JSON.")
-  var json = false
+  @OptionGroup var options: BenchmarkOutput
 
   /// One kernel on one shape.
   private struct Rate: Encodable {
@@ -49,11 +48,9 @@ struct KernelRates: ParsableCommand {
     for (tokens, keys, features) in [(4096, 4096, 40), (1024, 1024, 80), (256, 256, 160), (4096, 77, 40)] {
       rates += attention(queries: tokens, keys: keys, features: features)
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    let figures = try encoder.encode(Figures(threads: Parallel.threads, batch: batch, rates: rates))
-    print(json ? String(decoding: figures, as: UTF8.self) : table(rates))
-    if let output { try figures.write(to: URL(filePath: output)) }
+    let figures = Figures(threads: Parallel.threads, batch: batch, rates: rates)
+    try options.show(figures, table: table(rates))
+    if let output { try BenchmarkOutput.encoded(figures).write(to: URL(filePath: output)) }
   }
 
   private func table(_ rates: [Rate]) -> String {

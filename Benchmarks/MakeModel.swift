@@ -23,6 +23,8 @@ struct MakeModel: ParsableCommand {
   @Option(help: "The folder to write.")
   var output: String
 
+  @OptionGroup var options: BenchmarkOutput
+
   private var side: Int { latents ?? size.latentSide }
 
   func run() throws {
@@ -31,6 +33,7 @@ struct MakeModel: ParsableCommand {
     try write(scheduler, to: "scheduler/scheduler_config.json")
     try writeLatents()
     try writeInputs()
+    try options.show(["output": output], table: output)
   }
 
   private func writeUNet() throws {

@@ -18,6 +18,8 @@ struct PackageRates: ParsableCommand {
   @Option(help: "Runs after a first one that does not count; the median counts.")
   var runs = 3
 
+  @OptionGroup var options: BenchmarkOutput
+
   private struct Rate: Encodable {
     let package: String
     /// Until every operation and weight record is checked.
@@ -49,8 +51,10 @@ struct PackageRates: ParsableCommand {
     let rate = Rate(
       package: package, loadSeconds: load / .seconds(1), seconds: seconds[runs / 2], fastestSeconds: seconds[0],
       peakGiB: Double(ProcessMemory.peakBytes) / 1_073_741_824, threads: Parallel.threads)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(rate), as: UTF8.self))
+    try options.show(
+      rate,
+      table: String(
+        format: "loaded in %.3f s; a run takes %.3f s, the fastest %.3f s; peak memory %.3f GiB, %ld threads",
+        rate.loadSeconds, rate.seconds, rate.fastestSeconds, rate.peakGiB, rate.threads))
   }
 }

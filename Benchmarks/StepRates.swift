@@ -22,6 +22,8 @@ struct StepRates: ParsableCommand {
   @Option(help: "Runs of each operation; the median counts.")
   var runs = 3
 
+  @OptionGroup var options: BenchmarkOutput
+
   func validate() throws {
     guard runs > 0, batch > 0, latents > 0, latents % 8 == 0 else {
       throw ValidationError("--runs, --batch, --latents: expected 1 or more, and latents of a multiple of 8")
@@ -39,15 +41,16 @@ struct StepRates: ParsableCommand {
       kinds[products.kind, default: Work()] += work
     }
     let rows = kinds.sorted { $0.key < $1.key }.map { row($0.key, $0.value) }
-    let all = row("all", kinds.values.reduce(into: Work()) { $0 += $1 })
-    print(
-      "| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |\n|---|---|---|---|---|"
-    )
-    print((rows + [all]).joined(separator: "\n"))
+    let all = kinds.values.reduce(into: Work()) { $0 += $1 }
+    let head = [
+      "| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |", "|---|---|---|---|---|",
+    ]
+    kinds["all"] = all
+    try options.show(kinds, table: (head + rows + [row("all", all)]).joined(separator: "\n"))
   }
 
   /// Of some operations: of the direct algorithm, and the products' time in the same run.
-  private struct Work {
+  private struct Work: Encodable {
     var operations = 0.0, seconds = 0.0, productSeconds = 0.0
 
     static func += (sum: inout Work, other: Work) {

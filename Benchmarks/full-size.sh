@@ -33,7 +33,7 @@ recipe="$folder/../$size-recipe.json"
 "$bin/sdtune" --recipe "$recipe" --dry-run
 measured tune "$bin/sdtune" --recipe "$recipe" --output "$folder/run"
 grep -h "s a step" "$folder/tune.log"
-measured run "$bin/sdtune" run "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors" \
+measured run "$bin/sdtune" run "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors" --json \
   --output "$folder/out.safetensors"
 "$bin/sdtune" benchmark package "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors"
 if [ -n "${PYTHON:-}" ]; then

@@ -1,6 +1,7 @@
 internal import Foundation
 package import Generation
 package import StableDiffusion
+package import Training
 
 /// `sdtune evaluate`: a reference against packages, on the same prompts, seeds and first noise.
 package struct EvaluateJob {
@@ -14,6 +15,8 @@ package struct EvaluateJob {
       /// Of `sdtune generate` with it, in a process of its own; nil if that could not be started.
       package let peakMemoryBytes: Int?
       package let figures: QualityEvaluation.Figures
+      /// On the data's validation pictures, if there are data.
+      package let noisePrediction: DenoisingEvaluation.Quality?
     }
 
     package let reference: String
@@ -22,6 +25,8 @@ package struct EvaluateJob {
     package let referenceSecondsPerStep: Double
     package let referencePeakMemoryBytes: Int?
     package let settings: QualityEvaluation.Settings
+    /// On the data's validation pictures, if there are data.
+    package let referenceNoisePrediction: DenoisingEvaluation.Quality?
     /// The reference in half precision first: what that alone costs.
     package let candidates: [Candidate]
   }
@@ -38,35 +43,42 @@ package struct EvaluateJob {
   private let settings: QualityEvaluation.Settings
   private let method: SamplerConfiguration.Method?
   private let precision: Precision
+  private let data: String?
 
+  /// - Parameter data: pictures whose noise is predicted, too.
   package init(
     _ models: ModelSet, packages: [String], settings: QualityEvaluation.Settings,
-    method: SamplerConfiguration.Method?, precision: Precision
+    method: SamplerConfiguration.Method?, precision: Precision, data: String? = nil
   ) throws {
     for (name, holds, found) in [
       ("--prompt", !settings.prompts.isEmpty, "none"), ("--seeds", !settings.seeds.isEmpty, "none"),
       ("--steps", (1...1000).contains(settings.steps), "\(settings.steps)"),
       ("--guidance", settings.guidance > 1 && settings.guidance <= 100, "\(settings.guidance)"),
     ] where !holds {
-      throw JobError.option(
-        name: name, expected: name == "--guidance" ? "above 1, to 100" : "at least 1", found: found)
+      let expected = ["--steps": "1 to 1000", "--guidance": "above 1, to 100"][name] ?? "at least 1"
+      throw JobError.option(name: name, expected: expected, found: found)
     }
-    // A package that is none should be known before the reference has run for hours.
-    for path in packages { _ = try PackageDenoiser(path) }
     self.models = models
     self.packages = packages
     self.settings = settings
     self.method = method
     self.precision = precision
+    self.data = data
   }
 
   /// - Parameter executable: this program, to measure memory in processes of their own.
   package func callAsFunction(
-    executable: String?, isInterrupted: () -> Bool, notify: (String) -> Void
+    executable: String?, isInterrupted: @escaping @Sendable () -> Bool, notify: (String) -> Void
   ) throws -> (outcome: Outcome, rows: [Row]) {
+    let noise = try data.map { data in
+      notify("predicting the noise of \(data)")
+      return try NoiseEvaluation(model: models.folder, data: data, isInterrupted: isInterrupted)
+    }
+    let predictions = try packages.map { path in try noise?.quality(try PackageDenoiser(path)) }
     notify("running the reference \(models.folder)")
     let evaluation = try QualityEvaluation(
-      models, settings, method: method, precision: precision, isInterrupted: isInterrupted
+      models, settings, method: method, precision: precision,
+      candidates: try packages.map { ($0, try PackageDenoiser($0)) }, isInterrupted: isInterrupted
     ) { notify(Self.percent("reference", $0)) }
     var columns = [evaluation.pictures]
     var candidates: [Outcome.Candidate] = []
@@ -78,9 +90,10 @@ package struct EvaluateJob {
       columns.append(result.pictures)
       candidates.append(
         Outcome.Candidate(
-          name: "fp16", path: models.unet.path, bytes: bytes / 2, peakMemoryBytes: nil, figures: result.figures))
+          name: "fp16", path: models.unet.path, bytes: bytes / 2, peakMemoryBytes: nil, figures: result.figures,
+          noisePrediction: nil))
     }
-    for path in packages {
+    for (path, prediction) in zip(packages, predictions) {
       let name = self.name(path)
       let result = try evaluation.figures(
         try PackageDenoiser(path), isInterrupted: isInterrupted
@@ -89,13 +102,14 @@ package struct EvaluateJob {
       candidates.append(
         Outcome.Candidate(
           name: name, path: path, bytes: try StoredSize.bytes(of: path),
-          peakMemoryBytes: peakMemory(executable, unet: path), figures: result.figures))
+          peakMemoryBytes: peakMemory(executable, unet: path), figures: result.figures,
+          noisePrediction: prediction))
     }
     let outcome = Outcome(
       reference: models.folder, referenceBytes: bytes, referencePrecision: precision.rawValue,
       referenceSecondsPerStep: evaluation.referenceSecondsPerStep,
       referencePeakMemoryBytes: peakMemory(executable, unet: nil),
-      settings: evaluation.resolvedSettings, candidates: candidates)
+      settings: evaluation.resolvedSettings, referenceNoisePrediction: noise?.reference, candidates: candidates)
     let rows = columns[0].indices.map { index in
       Row(
         prompt: settings.prompts[index / settings.seeds.count],
@@ -144,19 +158,32 @@ extension EvaluateJob {
   /// Writes `evaluation.json`, `evaluation.html`, and `pictures.png` with a column for every prompt and seed: the
   /// reference on top, below it the candidates.
   package func write(_ outcome: Outcome, _ rows: [Row], to folder: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try Self.prepare(folder)
+    let files = [
+      ("evaluation.json", try JSONEncoder.ofResults.encode(outcome)),
+      ("evaluation.html", Data(try EvaluationPage(outcome, rows).html().utf8)),
+    ]
+    for (name, data) in files {
+      let path = folder + "/" + name
+      do {
+        try data.write(to: URL(filePath: path), options: .atomic)
+      } catch {
+        throw JobError.unwritable(path: path, reason: error.localizedDescription)
+      }
+    }
+    let columns = rows[0].pictures.indices.map { line in rows.map { $0.pictures[line] } }
+    try PNGFile.write(.sheet(columns), to: folder + "/pictures.png")
+  }
+
+  /// Makes the folder of the results, which should be possible before hours of work.
+  package static func prepare(_ folder: String) throws(JobError) {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      try encoder.encode(outcome).write(to: URL(filePath: folder + "/evaluation.json"), options: .atomic)
-      try Data(EvaluationPage(outcome, rows).html().utf8)
-        .write(to: URL(filePath: folder + "/evaluation.html"), options: .atomic)
-      let columns = rows[0].pictures.indices.map { line in rows.map { $0.pictures[line] } }
-      try PNGFile.write(.sheet(columns), to: folder + "/pictures.png")
-    } catch let error as GenerationError {
-      throw error
     } catch {
-      throw JobError.option(name: "--output", expected: "a folder that can be written", found: folder)
+      throw .unwritable(path: folder, reason: error.localizedDescription)
+    }
+    guard FileManager.default.isWritableFile(atPath: folder) else {
+      throw .unwritable(path: folder, reason: "nothing may be written there")
     }
   }
 }
@@ -173,6 +200,14 @@ extension EvaluateJob.Outcome {
           EvaluationPage.outputPSNR(figures), figures.latentPSNR.mean, figures.imagePSNR.mean,
           figures.imageSSIM.mean, figures.appleMixedBitPSNR, figures.secondsPerStep)
     }
-    return ([head] + lines).joined(separator: "\n")
+    let noise = [("reference", referenceNoisePrediction)] + candidates.map { ($0.name, $0.noisePrediction) }
+    let predictions = noise.compactMap { name, quality in
+      quality.map {
+        name.padding(toLength: 14, withPad: " ", startingAt: 0)
+          + String(format: "  epsilon-MSE %.6f", $0.epsilonMSE)
+          + ($0.psnr.map { String(format: ", PSNR %.2f dB", $0) } ?? "")
+      }
+    }
+    return ([head] + lines + predictions).joined(separator: "\n")
   }
 }

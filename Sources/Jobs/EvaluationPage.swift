@@ -16,10 +16,8 @@ package struct EvaluationPage {
   private static let colours = ["#888", "#c33", "#26a", "#2a6", "#a3a", "#c80", "#066", "#650"]
 
   package func html() throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
     // A closing tag inside a prompt must not end the script element.
-    let figures = String(decoding: try encoder.encode(outcome), as: UTF8.self)
+    let figures = String(decoding: try JSONEncoder.ofResults.encode(outcome), as: UTF8.self)
       .replacingOccurrences(of: "<", with: "\\u003c")
     return """
       <!doctype html>

@@ -13,35 +13,42 @@ package struct ExportJob: Sendable {
   package enum Format: String, Sendable, CaseIterable { case mlpackage, diffusers }
 
   private let checkpoint: String
-  private let modelFolder: String?
+  private let modelFolder, data: String?
 
-  /// - Parameter modelFolder: the model the run started from, if the recipe's path does not lead there from here.
-  package init(checkpoint: String, modelFolder: String?) {
+  /// - Parameters:
+  ///   - modelFolder: the model the run started from, if the recipe's path does not lead there from here.
+  ///   - data: the latents of the run, likewise.
+  package init(checkpoint: String, modelFolder: String?, data: String?) {
     self.checkpoint = checkpoint
     self.modelFolder = modelFolder
+    self.data = data
   }
 
   package func callAsFunction(format: Format, output: String) throws {
     let contents = try RunCheckpoint.read(checkpoint)
     let hard = try contents.hard ?? HardWeights(contents.state, contents.recipe.clustering)
+    var recipe = contents.recipe
+    recipe.model = try located(recipe, \.model, modelFolder, "--model")
     switch format {
     case .mlpackage:
-      let inputs = try RunInputs(recipe(contents.recipe), folder: folder)
-      try PackageExport(contents.recipe, inputs).write(hard, to: output)
-    case .diffusers:
-      let model = recipe(contents.recipe).path(contents.recipe.model, in: folder)
-      try writeFolder(hard, configuration: (modelFolder ?? model) + "/unet", output)
+      recipe.data = try located(recipe, \.data, data, "--data")
+      let inputs = try RunInputs(recipe, folder: URL(filePath: "/"))
+      try PackageExport(recipe, inputs).write(hard, to: output)
+    case .diffusers: try writeFolder(hard, configuration: recipe.model + "/unet", output)
     }
   }
 
-  /// Recipes lie in `recipes/` of the project; their paths are relative to there.
-  private var folder: URL { URL(filePath: "recipes/") }
-
-  private func recipe(_ recipe: Recipe) -> Recipe {
-    guard let modelFolder else { return recipe }
-    var moved = recipe
-    moved.model = URL(filePath: modelFolder).path
-    return moved
+  /// A recipe's paths are relative to where it lies: in `recipes/` of the project or here, if no option says otherwise.
+  private func located(
+    _ recipe: Recipe, _ path: KeyPath<Recipe, String>, _ given: String?, _ option: String
+  ) throws(JobError) -> String {
+    if let given { return URL(filePath: given).path }
+    let path = recipe[keyPath: path]
+    let places = ["recipes/", "./"].map { recipe.path(path, in: URL(filePath: $0)) }
+    guard let place = places.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
+      throw .option(name: option, expected: "where '\(path)' of the checkpoint's recipe is", found: "none at \(places[0])")
+    }
+    return place
   }
 
   private func writeFolder(

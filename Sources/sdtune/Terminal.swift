@@ -10,9 +10,7 @@ struct OutputOptions: ParsableArguments {
   /// Prints a result: JSON if asked for, words otherwise.
   func show(_ result: some Encodable, text: String) throws {
     guard json else { return try Terminal.print(text) }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try Terminal.print(String(decoding: try encoder.encode(result), as: UTF8.self))
+    try Terminal.print(String(decoding: try JSONEncoder.ofResults.encode(result), as: UTF8.self))
   }
 }
 

@@ -51,6 +51,37 @@ import Testing
       ["convert", "--model", "checkpoints/emoji-sd", "--output", "README.md"], "error: README.md: File exists"
     ),
     (
+      [
+        "generate", "--models", "checkpoints/emoji-sd", "--prompt", "cat", "--output", "cat.png", "--scheduler", "ddim",
+        "--karras",
+      ],
+      "error: --karras: expected dpm-solver or euler as --scheduler, found ddim"
+    ),
+    (
+      ["generate", "--models", "checkpoints/emoji-sd", "--prompt", "cat", "--output", "cat.png", "--eta", "0.5",
+        "--scheduler", "euler",
+      ],
+      "error: --eta: expected ddim as --scheduler, found euler"
+    ),
+    (
+      ["evaluate", "--reference", "checkpoints/emoji-sd", "--steps", "2000"],
+      "error: --steps: expected 1 to 1000, found 2000"
+    ),
+    (
+      ["evaluate", "--reference", "checkpoints/emoji-sd", "--output", "README.md"],
+      "error: README.md: cannot be written"
+    ),
+    (
+      ["--recipe", "recipes/smoke.json", "--set", "clustering.prune=0.5", "--set", "clustering.enforceZero=true",
+        "--set", "clustering.vector=2",
+      ],
+      "error: clustering.vector: expected 1 where weights are pruned, found 2"
+    ),
+    (
+      ["train", "--recipe", "recipes/models/emoji-sd.json", "--set", "training.featureWeight=1"],
+      "error: training.featureWeight: expected 0: a model from scratch has no teacher"
+    ),
+    (
       ["convert", "--model", "checkpoints/emoji-sd", "--output", "nowhere", "--palette-group", "8"],
       "error: --palette-group: expected --quantize-nbits with it, found none"
     ),

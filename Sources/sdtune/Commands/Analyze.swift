@@ -63,6 +63,10 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
       throw ValidationError(
         "give one of --average-bits, --megabytes and --psnr, above 0, or --apple-input")
     }
+    for (name, value, most) in [("--average-bits", averageBits, 64), ("--megabytes", megabytes, 1e6)] {
+      guard let value, value > most else { continue }
+      throw ValidationError("\(name): expected at most \(Int(most)), found \(value)")
+    }
     guard batches > 0 else { throw ValidationError("--batches: expected 1 or more, found \(batches)") }
   }
 

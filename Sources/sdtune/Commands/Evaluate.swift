@@ -15,6 +15,11 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
   @Option(name: .customLong("package"), help: "A UNet package; repeatable.")
   var packages: [String] = []
 
+  @Option(
+    help: "Latents and tokens, as a recipe's data: also compare the noise that is predicted on them.",
+    completion: .file(extensions: ["h5"]))
+  var data: String?
+
   @Option(name: .customLong("prompt"), help: "A prompt; repeatable (default: eight of Apple's kind).")
   var prompts: [String] = []
 
@@ -60,7 +65,9 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
       guidance: guidance, scheduler: "")
     let job = try EvaluateJob(
       try ModelSet(reference), packages: packages, settings: settings,
-      method: try choice("--scheduler", scheduler), precision: try choice("--precision", precision))
+      method: try choice("--scheduler", scheduler), precision: try choice("--precision", precision),
+      data: data)
+    try EvaluateJob.prepare(output)
     let result = try job(
       executable: "/proc/self/exe", isInterrupted: { Interruption.isRequested }, notify: { Terminal.note($0) })
     try job.write(result.outcome, result.rows, to: output)

@@ -15,13 +15,16 @@ struct Export: ParsableCommand {
   @Option(help: "mlpackage or diffusers.")
   var format: ExportJob.Format = .mlpackage
 
-  @Option(help: "The model the run started from (default: the recipe's, from recipes/).")
+  @Option(help: "The model the run started from (default: the recipe's, from recipes/ or from here).")
   var model: String?
+
+  @Option(help: "The run's latents (default: the recipe's, likewise); a package needs their size.")
+  var data: String?
 
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    try ExportJob(checkpoint: checkpoint, modelFolder: model)(format: format, output: output)
+    try ExportJob(checkpoint: checkpoint, modelFolder: model, data: data)(format: format, output: output)
     try options.show(["output": output], text: output)
   }
 }

@@ -1,0 +1,44 @@
+internal import Foundation
+internal import Generation
+internal import Recipes
+internal import Training
+
+/// How well a reference and packages predict the noise of a dataset's validation pictures, as `report.json` has it.
+struct NoiseEvaluation {
+  private let evaluation: DenoisingEvaluation
+  private let answers: DenoisingEvaluation.Predictions
+  /// The reference's own.
+  let reference: DenoisingEvaluation.Quality
+  private let isInterrupted: @Sendable () -> Bool
+
+  /// - Parameters:
+  ///   - model: a diffusers folder
+  ///   - data: latents and tokens, as recipes name them
+  init(model: String, data: String, isInterrupted: @escaping @Sendable () -> Bool) throws {
+    let recipe = try RecipeFile.standard(
+      name: "evaluation", model: URL(filePath: model).path, data: URL(filePath: data).path, steps: 1, settings: [])
+    let inputs = try RunInputs(recipe, folder: URL(filePath: "/"))
+    self.isInterrupted = isInterrupted
+    evaluation = DenoisingEvaluation(
+      inputs.validation, inputs.validationStates, inputs.schedule, timesteps: recipe.evaluation.timesteps)
+    answers = try evaluation.predictions(
+      batch: 32, Self.interruptible(inputs.unet.denoiser, isInterrupted))
+    reference = evaluation.quality(answers, reference: nil)
+  }
+
+  /// A package's, its PSNR against the reference's answers.
+  func quality(_ package: PackageDenoiser) throws -> DenoisingEvaluation.Quality {
+    let own = try evaluation.predictions(
+      batch: package.batch, concurrent: true, Self.interruptible(package.asked, isInterrupted))
+    return evaluation.quality(own, reference: answers)
+  }
+
+  private static func interruptible(
+    _ denoiser: @escaping DenoisingEvaluation.Denoiser, _ isInterrupted: @escaping @Sendable () -> Bool
+  ) -> DenoisingEvaluation.Denoiser {
+    { noisy, timestep, text in
+      if isInterrupted() { throw GenerationError.interrupted }
+      return try denoiser(noisy, timestep, text)
+    }
+  }
+}
