@@ -5,7 +5,7 @@
 
 SWIFT ?= swift
 RECIPE ?= recipes/unet-4bit.json
-DEBIAN = libopenblas-dev libhdf5-dev libpng-dev pkg-config
+DEBIAN = git libopenblas-dev libhdf5-dev libpng-dev pkg-config
 # MPI=1: a build that shares batches out over the processes that mpirun starts.
 ifdef MPI
 export SDTUNE_MPI = 1
@@ -70,6 +70,8 @@ lint:
 
 # Installs the Debian packages that are missing, and says nothing when none is.
 dependencies:
+	@command -v $(firstword $(SWIFT)) >/dev/null || { \
+	  echo "error: $(SWIFT): not found; expected Swift 6.2 or newer in PATH, see https://www.swift.org/install/linux"; exit 1; }
 	@missing=$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 	  echo "installing" $$missing; \

@@ -43,7 +43,8 @@ struct StepRates: ParsableCommand {
     let rows = kinds.sorted { $0.key < $1.key }.map { row($0.key, $0.value) }
     let all = kinds.values.reduce(into: Work()) { $0 += $1 }
     let head = [
-      "| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |", "|---|---|---|---|---|",
+      "| \(measured.count) distinct operations | TFLOP | seconds | products' seconds | × product |",
+      "|---|---|---|---|---|",
     ]
     kinds["all"] = all
     try options.show(kinds, table: (head + rows + [row("all", all)]).joined(separator: "\n"))

@@ -18,7 +18,7 @@
 #define DISPATCH(function, ...)                                                \
   if (sd_processor_level() >= 4) v4_##function(__VA_ARGS__);                   \
   else if (sd_processor_level() >= 3) v3_##function(__VA_ARGS__);              \
-  else baseline_##function(__VA_ARGS__);
+  else baseline_##function(__VA_ARGS__)
 #else
 #define DISPATCH(function, ...) baseline_##function(__VA_ARGS__)
 #endif
@@ -34,10 +34,10 @@ size_t sd_attention_gradient_scratch(size_t queries, size_t keys, size_t feature
 
 void sd_attention_forward(sd_attention_head head, const float *q, const float *k, const float *v, float *o, float *logsum,
                           size_t first, size_t last, float *scratch) {
-  DISPATCH(forward, head, q, k, v, o, logsum, first, last, scratch)
+  DISPATCH(forward, head, q, k, v, o, logsum, first, last, scratch);
 }
 
 void sd_attention_gradient(sd_attention_head head, const float *q, const float *k, const float *v, const float *o,
                            const float *logsum, const float *dy, float *dq, float *dk, float *dv, float *scratch) {
-  DISPATCH(gradient, head, q, k, v, o, logsum, dy, dq, dk, dv, scratch)
+  DISPATCH(gradient, head, q, k, v, o, logsum, dy, dq, dk, dv, scratch);
 }

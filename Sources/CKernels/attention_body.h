@@ -4,7 +4,8 @@
 // exp(in - shift) as a power of two, never below exp(-60): gradients times much smaller ones would be below the normal
 // floats, which processors multiply slowly.
 STATIC void NAME(exponentials)(const float *in, float shift, lanes *out) {
-  lanes x = LARGER(LOAD(in) - shift, (lanes){0} - 60.0f);
+  // What is no number stays so.
+  lanes x = LARGER((lanes){0} - 60.0f, LOAD(in) - shift);
   // The lowest bits of the sum hold the nearest whole number.
   lanes sum = x * 1.44269504f + 12582912.0f, r = x * 1.44269504f - (sum - 12582912.0f);
   lanes p = r * 0.000154718368f + 0.00133904374f;

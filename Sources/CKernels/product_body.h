@@ -4,6 +4,17 @@
 #define UNROLLED _Pragma("clang loop unroll(full)")
 #define HIDE(pointer) __asm__("" : "+r"(pointer))
 
+// One p of a block below, with its rows of a, its b and its sums. Nothing is loaded before its turn, since all registers are
+// taken.
+#define STEP(COUNT, WIDTH)                                                                                            \
+  lanes row[WIDTH];                                                                                                   \
+  __asm__ volatile("" ::: "memory");                                                                                  \
+  UNROLLED for (size_t w = 0; w < WIDTH; w++) row[w] = LOAD(b + w * panel);                                           \
+  UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                         \
+    UNROLLED for (size_t w = 0; w < WIDTH; w++) sums[m][w] += rows[m / 3][m % 3 * am] * row[w];                       \
+  UNROLLED for (size_t i = 0; i < (COUNT + 2) / 3; i++) rows[i] += ak;                                                \
+  b += ldb;
+
 // c[m, n] (+)= Σ a[m, p] b[p, n] for COUNT rows and WIDTH vectors; sums begin with `start` of their row, if there is one.
 // Element (m, p) of a lies at m * am + p * ak, one of which is 1; b in panels of a vector's columns, whose rows lie ldb apart
 // and which begin `panel` apart; rows of c lie ldc apart. What will be written is fetched while the sums are made.
@@ -31,15 +42,6 @@
     UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                       \
       UNROLLED for (size_t w = 0; w < WIDTH; w++) STORE(c + m * ldc + 16 * w, sums[m][w]);                            \
   }
-// One p of a block. Nothing is loaded before its turn, since all registers are taken.
-#define STEP(COUNT, WIDTH)                                                                                            \
-  lanes row[WIDTH];                                                                                                   \
-  __asm__ volatile("" ::: "memory");                                                                                  \
-  UNROLLED for (size_t w = 0; w < WIDTH; w++) row[w] = LOAD(b + w * panel);                                           \
-  UNROLLED for (size_t m = 0; m < COUNT; m++)                                                                         \
-    UNROLLED for (size_t w = 0; w < WIDTH; w++) sums[m][w] += rows[m / 3][m % 3 * am] * row[w];                       \
-  UNROLLED for (size_t i = 0; i < (COUNT + 2) / 3; i++) rows[i] += ak;                                                \
-  b += ldb;
 // And for all rows of c; strides that are mostly the same are literals.
 #define STRIP(WIDTH)                                                                                                  \
   BLOCK(NAME(one_row_##WIDTH), 1, WIDTH)                                                                              \

@@ -110,7 +110,8 @@ struct LoweringContext {
         try constant(plain + (options.precision == .half ? "_to_fp16" : ""), buffer, shape: shape)
       case .palettized(let tensor):
         try builder.weight(
-          unused(plain + "_to_fp16_palettized"), try palettized(tensor, shape: shape, name: name))
+          unused(plain + (options.precision == .half ? "_to_fp16" : "") + "_palettized"),
+          try palettized(tensor, shape: shape, name: name), type: options.precision == .half ? .float16 : .float32)
       }
     stored[key] = operand
     return operand

@@ -7,6 +7,8 @@ package struct AnalyzeRecipe: Sendable {
   /// What the recipe's paths are relative to.
   package let folder: URL
   private let output: String
+  /// Whether nobody said what weights get that the bits do not name.
+  private let leavesOthers: Bool
 
   /// - Parameters:
   ///   - data: the model folder's `latents.h5` if nil.
@@ -15,6 +17,7 @@ package struct AnalyzeRecipe: Sendable {
     model: String, data: String?, recipe: String?, settings: [String], output: String
   ) throws {
     self.output = output
+    leavesOthers = recipe == nil && !settings.contains { $0.hasPrefix("clustering.bits=") }
     let target = URL(filePath: output)
     guard target.pathExtension == "json" else {
       throw JobError.unusable(file: output, expected: "a name that ends in .json", found: "another")
@@ -49,9 +52,11 @@ package struct AnalyzeRecipe: Sendable {
   /// Widths that the target's palettes can have.
   package var supportedBits: [Int] { recipe.export.target.hasGroupedPalettes ? [1, 2, 3, 4, 6, 8] : [1, 2, 4, 6, 8] }
 
-  /// The recipe with bits by weight name.
+  /// The recipe with bits by weight name; other weights stay in half precision, as Apple's tools leave them, if nothing
+  /// else was said.
   package func assigning(_ bits: [String: Int]) throws -> Recipe {
     var mixed = recipe
+    if leavesOthers { mixed.clustering.bits = 16 }
     mixed.clustering = recipe.clustering.assigning(
       bits.sorted { $0.key < $1.key }.map { ($0.key, $0.value, recipe.clustering.groupSize) })
     try mixed.validate()

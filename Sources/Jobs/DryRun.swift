@@ -35,7 +35,7 @@ package struct DryRun: Codable, Sendable {
     }
     bitsPerWeight = Double(bits) / Double(parameters)
     forwardOperations = trace.floatingPointOperations / batch
-    let teacher = recipe.training.loss == .distillation ? 1 : 0
+    let teacher = recipe.training.asksTeacher ? 1 : 0
     let recomputed = recipe.training.recompute ? 1 : 0
     stepOperations = trace.floatingPointOperations * (3 + teacher + recomputed)
     peakMemoryBytes = try StepMemory(trace, shapes, recipe).peak

@@ -39,7 +39,7 @@ package struct EvaluateJob {
   }
 
   private let models: ModelSet
-  private let packages: [String]
+  private let packages: [(path: String, denoiser: PackageDenoiser)]
   private let settings: QualityEvaluation.Settings
   private let method: SamplerConfiguration.Method?
   private let precision: Precision
@@ -59,7 +59,8 @@ package struct EvaluateJob {
       throw JobError.option(name: name, expected: expected, found: found)
     }
     self.models = models
-    self.packages = packages
+    // A package that is none should be known before the reference has run for hours.
+    self.packages = try packages.map { ($0, try PackageDenoiser($0)) }
     self.settings = settings
     self.method = method
     self.precision = precision
@@ -72,13 +73,14 @@ package struct EvaluateJob {
   ) throws -> (outcome: Outcome, rows: [Row]) {
     let noise = try data.map { data in
       notify("predicting the noise of \(data)")
-      return try NoiseEvaluation(model: models.folder, data: data, isInterrupted: isInterrupted)
+      return try NoiseEvaluation(
+        model: models.folder, data: data, packages: packages, isInterrupted: isInterrupted)
     }
-    let predictions = try packages.map { path in try noise?.quality(try PackageDenoiser(path)) }
+    let predictions = try packages.map { try noise?.quality($0.denoiser) }
     notify("running the reference \(models.folder)")
     let evaluation = try QualityEvaluation(
       models, settings, method: method, precision: precision,
-      candidates: try packages.map { ($0, try PackageDenoiser($0)) }, isInterrupted: isInterrupted
+      candidates: packages.map { ($0.path, $0.denoiser) }, isInterrupted: isInterrupted
     ) { notify(Self.percent("reference", $0)) }
     var columns = [evaluation.pictures]
     var candidates: [Outcome.Candidate] = []
@@ -93,10 +95,10 @@ package struct EvaluateJob {
           name: "fp16", path: models.unet.path, bytes: bytes / 2, peakMemoryBytes: nil, figures: result.figures,
           noisePrediction: nil))
     }
-    for (path, prediction) in zip(packages, predictions) {
+    for ((path, denoiser), prediction) in zip(packages, predictions) {
       let name = self.name(path)
       let result = try evaluation.figures(
-        try PackageDenoiser(path), isInterrupted: isInterrupted
+        denoiser, isInterrupted: isInterrupted
       ) { notify(Self.percent(name, $0)) }
       columns.append(result.pictures)
       candidates.append(
@@ -126,7 +128,7 @@ package struct EvaluateJob {
   private func name(_ path: String) -> String {
     let url = URL(filePath: path)
     let own = url.deletingPathExtension().lastPathComponent
-    let shared = packages.filter { URL(filePath: $0).deletingPathExtension().lastPathComponent == own }
+    let shared = packages.filter { URL(filePath: $0.path).deletingPathExtension().lastPathComponent == own }
     return shared.count == 1 ? own : "\(url.deletingLastPathComponent().lastPathComponent)/\(own)"
   }
 

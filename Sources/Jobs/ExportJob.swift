@@ -46,7 +46,8 @@ package struct ExportJob: Sendable {
     let path = recipe[keyPath: path]
     let places = ["recipes/", "./"].map { recipe.path(path, in: URL(filePath: $0)) }
     guard let place = places.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
-      throw .option(name: option, expected: "where '\(path)' of the checkpoint's recipe is", found: "none at \(places[0])")
+      throw .option(
+        name: option, expected: "where '\(path)' of the checkpoint's recipe is", found: "none at \(places[0])")
     }
     return place
   }

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Generation
 internal import Recipes
+internal import Tensors
 internal import Training
 
 /// How well a reference and packages predict the noise of a dataset's validation pictures, as `report.json` has it.
@@ -14,10 +15,26 @@ struct NoiseEvaluation {
   /// - Parameters:
   ///   - model: a diffusers folder
   ///   - data: latents and tokens, as recipes name them
-  init(model: String, data: String, isInterrupted: @escaping @Sendable () -> Bool) throws {
+  ///   - packages: those that will be asked; one that does not fit the data is refused before anything is computed.
+  init(
+    model: String, data: String, packages: [(path: String, denoiser: PackageDenoiser)],
+    isInterrupted: @escaping @Sendable () -> Bool
+  ) throws {
     let recipe = try RecipeFile.standard(
       name: "evaluation", model: URL(filePath: model).path, data: URL(filePath: data).path, steps: 1, settings: [])
     let inputs = try RunInputs(recipe, folder: URL(filePath: "/"))
+    let latents = inputs.validation.latents.shape
+    for (path, package) in packages {
+      if let size = package.fixedSize, size != (latents[2], latents[3]) {
+        throw GenerationError.mismatch(
+          what: path, expected: "latents of \(latents[2])×\(latents[3]), the data's",
+          found: "\(size.height)×\(size.width)")
+      }
+      if let tokens = package.fixedTokens, tokens != inputs.validation.emptyCaption.count {
+        throw GenerationError.mismatch(
+          what: path, expected: "\(inputs.validation.emptyCaption.count) tokens, the data's", found: "\(tokens)")
+      }
+    }
     self.isInterrupted = isInterrupted
     evaluation = DenoisingEvaluation(
       inputs.validation, inputs.validationStates, inputs.schedule, timesteps: recipe.evaluation.timesteps)

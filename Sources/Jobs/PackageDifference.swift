@@ -9,6 +9,8 @@ package struct PackageDifference: Codable, Sendable {
   package let interface: [String]
   /// Operations of a type that one has more of.
   package let operations: [Operations]
+  /// Where operations have as many and yet are told different things, in words.
+  package let arguments: [String]
   package let weights: [Weight]
   /// Weights that hold the same values.
   package let equalWeights: Int
@@ -31,7 +33,7 @@ package struct PackageDifference: Codable, Sendable {
     package let note: String?
   }
 
-  package var isEmpty: Bool { interface.isEmpty && operations.isEmpty && weights.isEmpty }
+  package var isEmpty: Bool { interface.isEmpty && operations.isEmpty && arguments.isEmpty && weights.isEmpty }
 
   package init(_ first: String, _ second: String) throws {
     let (a, b) = (try Side(first), try Side(second))
@@ -41,6 +43,7 @@ package struct PackageDifference: Codable, Sendable {
       let (x, y) = (a.model.operationCounts[type] ?? 0, b.model.operationCounts[type] ?? 0)
       return x == y ? nil : Operations(type: type, first: x, second: y)
     }
+    arguments = ProgramOutline(a.package).differences(to: ProgramOutline(b.package))
     (weights, equalWeights) = Self.weights(a.weights, b.weights)
   }
 
@@ -147,7 +150,7 @@ package struct PackageDifference: Codable, Sendable {
   package var text: String {
     if isEmpty { return "no difference: \(equalWeights) weights are equal" }
     var lines = interface
-    lines += operations.map { "operation \($0.type): \($0.first) → \($0.second)" }
+    lines += operations.map { "operation \($0.type): \($0.first) → \($0.second)" } + arguments
     lines += weights.map { weight in
       let forms =
         weight.first == weight.second
@@ -181,7 +184,7 @@ struct SignalError {
         for index in 0..<x.count {
           let difference = abs(Double(x[index]) - Double(y[index]))
           sum += difference * difference
-          if !(difference <= maximum) { maximum = difference }
+          if !maximum.isNaN, !(difference <= maximum) { maximum = difference }
           peak = max(peak, Double(abs(x[index])))
           ownPeak = max(ownPeak, Double(abs(y[index])))
         }

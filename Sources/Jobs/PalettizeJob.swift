@@ -1,5 +1,6 @@
 internal import Clustering
 internal import CoreMLExport
+internal import Layers
 internal import MIL
 package import Recipes
 internal import StableDiffusion
@@ -19,8 +20,9 @@ package struct PalettizeJob: Sendable {
 
   /// - Parameter tokens: of a prompt; the text encoder's longest if nil.
   /// - Returns: average bits a weight.
-  package func callAsFunction(output: String, tokens: Int?) throws -> Double {
+  package func callAsFunction(output: String, tokens: Int?, warn: (String) -> Void) throws -> Double {
     let (unet, store) = try DiffusersFolder.unet(model + "/unet")
+    if let line = clustering.unmatchedNote(store.names, of: model) { warn(line) }
     let longest = try TextEncoderConfiguration(folder: model + "/text_encoder").positions
     let weights = try HardWeights(postTraining: store, clustering)
     let size = unet.configuration.sampleSize
@@ -35,5 +37,13 @@ package struct PalettizeJob: Sendable {
     }
     try exporter.write(weights, to: output, metadata: metadata)
     return weights.bitsPerWeight
+  }
+}
+
+extension ClusteringRecipe {
+  /// Says how many patterns of single layers fit none of a model's weights; nil if all fit some.
+  func unmatchedNote(_ weights: [String], of model: String) -> String? {
+    let unmatched = unmatchedLayers(weights)
+    return unmatched.first.map { "\(unmatched.count) of clustering.layers fit no weight of \(model), first '\($0)'" }
   }
 }

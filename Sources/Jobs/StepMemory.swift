@@ -46,8 +46,15 @@ struct StepMemory {
       let palette = recipe.clustering.palette(of: weight.key, shape: weight.value.axes)
       return sum + weight.value.count * (palette?.bits ?? 0) / 8 / (palette?.vector ?? 1)
     }
+    // While entries are polished, a byte for each index instead of the soft palettes.
+    let frozen =
+      recipe.clustering.polishShare * Double(training.steps) < 1
+      ? 0
+      : clustered.reduce(0) { sum, weight in
+        sum + weight.value.count / (recipe.clustering.palette(of: weight.key, shape: weight.value.axes)?.vector ?? 1)
+      }
     let layers = ranks > 1 ? 4 * count : 0
-    state = layers + gradients + (inUse + indices + palettes) / ranks
+    state = layers + gradients + (inUse + indices + max(palettes, frozen)) / ranks
 
     var read: Set<ObjectIdentifier> = []
     var leaving: Set<ObjectIdentifier> = []

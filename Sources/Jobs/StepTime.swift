@@ -16,8 +16,8 @@ struct StepTime {
     let count = weights.values.reduce(0) { $0 + $1.count }
     let palettes = try PaletteTimes(weights, recipe)
     let network = OperationTimes(trace)
-    let forwards = 1 + (training.recompute ? 1 : 0) + (training.loss == .distillation ? 1 : 0)
-    let widened = training.loss == .distillation ? 6 * count : 0
+    let forwards = 1 + (training.recompute ? 1 : 0) + (training.asksTeacher ? 1 : 0)
+    let widened = training.asksTeacher ? 6 * count : 0
     let momentBytes = training.moments == .single ? 16 : training.moments == .brainFloat ? 8 : 4
     seconds =
       Self.cold * (Double(forwards) * network.forward + network.backward) + palettes.seconds

@@ -43,6 +43,7 @@ package struct TrainJob: Sendable {
     let claim = !resume || folder.hasCheckpoint ? try folder.claim() : nil
     defer { withExtendedLifetime(claim) {} }
     let inputs = try PretrainingInputs(recipe, folder: recipeFolder)
+    if !resume, let line = try folder.setAside() { stage(line) }
     stage("training to \(folder.checkpoint)")
     let state = try PretrainingRun(recipe, inputs, in: folder)(
       resume: resume, isInterrupted: isInterrupted, progress: progress)

@@ -40,15 +40,9 @@ package struct TuneJob: Sendable {
     defer { withExtendedLifetime(claim) {} }
     try TrainingRun.check(recipe, ranks)
     try DryRun.check(recipe, recipeFolder: recipeFolder, ranks: ranks.count)
-    if claim != nil, !resume, let kept = try folder.setAside() {
-      notify(.warning("the checkpoint of an unfinished run was here: kept as \(kept); --resume would have gone on with it"))
-    }
     notify(.stage("loading \(recipe.model)"))
     var inputs = try RunInputs(recipe, folder: recipeFolder)
-    let unmatched = recipe.clustering.unmatchedLayers(inputs.weights.names)
-    if let first = unmatched.first {
-      notify(.warning("\(unmatched.count) of clustering.layers fit no weight of \(recipe.model), first '\(first)'"))
-    }
+    if let line = recipe.clustering.unmatchedNote(inputs.weights.names, of: recipe.model) { notify(.warning(line)) }
     if recipe.training.latents == .teacher {
       try inputs.makeLatents(
         recipe, folder: recipeFolder, kept: ranks.isFirst ? folder.teacherLatents : nil, isInterrupted: isInterrupted
@@ -56,6 +50,7 @@ package struct TuneJob: Sendable {
         notify(.stage("the teacher's latents: \(done) of \(count), \(Int(left) / 60) min \(Int(left) % 60) s left"))
       }
     }
+    if claim != nil, !resume, let line = try folder.setAside() { notify(.warning(line)) }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
     let outcome = try run(resume: resume, isInterrupted: isInterrupted) { notify(.step($0)) }

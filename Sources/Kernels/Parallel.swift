@@ -1,6 +1,7 @@
 internal import CKernels
 internal import Dispatch
 internal import Foundation
+internal import Synchronization
 
 /// Splits loops over the machine's cores.
 ///
@@ -22,9 +23,15 @@ package enum Parallel {
       return
     }
     sd_leave_region()
-    DispatchQueue.concurrentPerform(iterations: count) { index in
+    // The system would take all its cores.
+    let next = Atomic(0)
+    DispatchQueue.concurrentPerform(iterations: min(count, threads)) { _ in
       let entered = sd_enter_region()
-      body(index)
+      while true {
+        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        guard index < count else { break }
+        body(index)
+      }
       if entered { sd_leave_region() }
     }
   }

@@ -114,33 +114,45 @@ struct Winograd: Sendable {
   ///   - bias: `[outputs]`
   /// - Complexity: 2 · 36 / 16 · pixels · inputs · outputs FLOPs and the transforms.
   func forward(_ x: Buffer, kernels: Kernels, bias: Buffer?, into y: Buffer) {
-    let shape = image(outputs)
     forEachBlock(channels: inputs) { rows in
       let v = transformedInput(x, rows)
-      let tiles = rows.count * tilesInRow
-      let pieces = pieces(tiles)
-      Parallel.forEach(pieces.outputs.count) { index in
-        let chunk = pieces.outputs[index]
-        // Products go back into the image while they are in the second cache. All inputs are one piece then.
-        let few = (0..<rows.count).cut(length: max(1, Self.manyTiles / tilesInRow))
-        let parts = pieces.inputs.count == 1 ? few : [0..<rows.count]
-        let m = Buffer(uninitialized: 36 * (parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count)
-        let scratch = scratch
-        for depth in pieces.inputs {
-          let u = transformed(kernels, outputs: chunk, inputs: depth)
-          for part in parts {
-            multiply(v, tiles, part, u, into: m, outputs: chunk.count, inputs: depth)
-            guard depth.upperBound == inputs else { continue }
-            for index in part {
-              let (image, row) = place(rows.lowerBound + index)
-              sd_winograd_output(
-                m.pointer + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count,
-                part.count * tilesInRow * chunk.count, bias?.pointer, y.pointer + image * height * width * outputs,
-                shape, row, chunk.lowerBound, chunk.upperBound, scratch.pointer)
-            }
-          }
-        }
+      let outputs = pieces(rows.count * tilesInRow).outputs
+      Parallel.forEach(outputs.count) { forward(v, rows, kernels: kernels, bias: bias, outputs: outputs[$0], into: y) }
+    }
+  }
+
+  /// Some outputs of some rows of tiles, on the calling thread.
+  private func forward(
+    _ v: Buffer, _ rows: Range<Int>, kernels: Kernels, bias: Buffer?, outputs chunk: Range<Int>, into y: Buffer
+  ) {
+    let tiles = rows.count * tilesInRow
+    let depths = pieces(tiles).inputs
+    // Products go back into the image while they are in the second cache. All inputs are one piece then.
+    let few = (0..<rows.count).cut(length: max(1, Self.manyTiles / tilesInRow))
+    let parts = depths.count == 1 ? few : [0..<rows.count]
+    let m = Buffer(uninitialized: 36 * (parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count)
+    let scratch = scratch
+    for depth in depths {
+      let u = transformed(kernels, outputs: chunk, inputs: depth)
+      for part in parts {
+        multiply(v, tiles, part, u, into: m, outputs: chunk.count, inputs: depth)
+        guard depth.upperBound == inputs else { continue }
+        transformBack(m, part, of: rows, bias: bias, outputs: chunk, into: y, scratch)
       }
+    }
+  }
+
+  /// Products of some of the rows of tiles, into their images.
+  private func transformBack(
+    _ m: Buffer, _ part: Range<Int>, of rows: Range<Int>, bias: Buffer?, outputs chunk: Range<Int>, into y: Buffer,
+    _ scratch: Buffer
+  ) {
+    for index in part {
+      let (image, row) = place(rows.lowerBound + index)
+      sd_winograd_output(
+        m.pointer + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count,
+        part.count * tilesInRow * chunk.count, bias?.pointer, y.pointer + image * height * width * outputs,
+        self.image(outputs), row, chunk.lowerBound, chunk.upperBound, scratch.pointer)
     }
   }
 

@@ -110,6 +110,9 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   /// Whether blocks are computed again in the backward pass instead of kept: less memory, a third more time.
   public var recompute: Bool
 
+  /// Whether every step runs the full-precision model, too.
+  public var asksTeacher: Bool { loss == .distillation || featureWeight > 0 }
+
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     loss = try values.value(.loss, .distillation)

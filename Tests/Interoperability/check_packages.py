@@ -48,6 +48,11 @@ def conversions():
     yield "vectors", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-group", "16", "--palette-vector", "2"]
     yield "scales", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-group", "8", "--channel-scale"]
     yield "8-bit entries", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-int8"]
+    # A VAE that overflows half precision keeps single precision, its palettes too.
+    xl = ["--components", "vae-decoder", "--quantize-components", "vae-decoder", "--quantize-nbits", "4"]
+    yield "xl VAE", f"{MINIATURES}/sdxl-tiny", xl
+    yield "xl VAE, scales", f"{MINIATURES}/sdxl-tiny", xl + [
+        "--target", "iOS18", "--palette-group", "8", "--channel-scale", "--palette-int8"]
     yield "halves", EMOJI, ["--components", "unet", "--quantize-nbits", "4", "--chunk-unet"]
 
 

@@ -128,6 +128,22 @@ import Testing
     }
   }
 
+  /// SDXL's VAE overflows half precision: what its convolutions multiply must be single precision on both sides.
+  @Test(arguments: [DeploymentTarget.iOS16, .iOS18])
+  func palettesOfXLsVAEAreOfSinglePrecision(target: DeploymentTarget) throws {
+    let scratch = try ScratchFolder()
+    let outcome = try convert(References.path("models/sdxl-tiny"), to: scratch.file("out")) {
+      $0.components = [.vaeDecoder]
+      $0.palettized = [.vaeDecoder]
+      ($0.bits, $0.target) = (4, target)
+    }
+    let package = try ModelPackage(outcome.packages[0].path)
+    let operations = try #require(package.model.functions[package.model.defaultFunction]).block.operations
+    let palettes = operations.filter { $0.type == "constexpr_lut_to_dense" }
+    #expect(!palettes.isEmpty)
+    for palette in palettes { #expect(palette.outputs[0].type.tensor?.dataType == .float32) }
+  }
+
   /// Each form of SDXL's UNet and of its refiner's within 35 dB of the model, or `convert` throws.
   @Test(arguments: ExportOptions.AttentionForm.allCases, [false, true])
   func xlUNet(attention: ExportOptions.AttentionForm, isRefiner: Bool) throws {
@@ -174,6 +190,7 @@ import Testing
     #expect(
       result.output.contains(
         "xcrun coremlcompiler compile '\(root)/packages/\(package).mlpackage' '\(root)/compiled' "
-          + "&& mv '\(root)/compiled/\(package).mlmodelc' '\(root)/compiled/VAEDecoder.mlmodelc'"))
+          + "&& mkdir -p '\(root)/compiled' && rm -rf '\(root)/compiled/VAEDecoder.mlmodelc' && mv '\(root)/compiled/\(package).mlmodelc' '\(root)/compiled/VAEDecoder.mlmodelc'"
+      ))
   }
 }

@@ -58,7 +58,8 @@ import Testing
       "error: --karras: expected dpm-solver or euler as --scheduler, found ddim"
     ),
     (
-      ["generate", "--models", "checkpoints/emoji-sd", "--prompt", "cat", "--output", "cat.png", "--eta", "0.5",
+      [
+        "generate", "--models", "checkpoints/emoji-sd", "--prompt", "cat", "--output", "cat.png", "--eta", "0.5",
         "--scheduler", "euler",
       ],
       "error: --eta: expected ddim as --scheduler, found euler"
@@ -72,7 +73,8 @@ import Testing
       "error: README.md: cannot be written"
     ),
     (
-      ["--recipe", "recipes/smoke.json", "--set", "clustering.prune=0.5", "--set", "clustering.enforceZero=true",
+      [
+        "--recipe", "recipes/smoke.json", "--set", "clustering.prune=0.5", "--set", "clustering.enforceZero=true",
         "--set", "clustering.vector=2",
       ],
       "error: clustering.vector: expected 1 where weights are pruned, found 2"

@@ -51,7 +51,8 @@ import Training
     try FileManager.default.createSymbolicLink(atPath: scratch.file("alias"), withDestinationPath: model)
     let recipe = Program.repository.appending(path: "recipes/models/emoji-sd.json").path
     let settings = [
-      "model=\(model)", "data=\(model)/latents.h5", "training.steps=1", "evaluation.timesteps=[500]", "evaluation.pictures=2",
+      "model=\(model)", "data=\(model)/latents.h5", "training.steps=1", "evaluation.timesteps=[500]",
+      "evaluation.pictures=2",
     ]
     let words = ["train", "--recipe", recipe, "--output", scratch.file("alias")] + settings.flatMap { ["--set", $0] }
     let result = try Program.run(words)

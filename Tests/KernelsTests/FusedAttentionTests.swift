@@ -93,4 +93,17 @@ import Testing
       }
     }
   }
+
+  /// A picture should not look sound where the arithmetic was not.
+  @Test func whatIsNoNumberStaysSo() {
+    let test = Case(queries: 40, keys: 33, features: 16, heads: 1, planar: [false, false, false, false])
+    let attention = FusedAttention(
+      queries: 40, keys: 33, features: 16, scale: 0.25, q: operand(40, test, 0), k: operand(33, test, 1),
+      v: operand(33, test, 2), o: operand(40, test, 3))
+    let (q, k, v) = (numbers(640, seed: 1), numbers(528, seed: 2), numbers(528, seed: 3))
+    q.pointer[7 * 16 + 3] = .nan
+    let o = Buffer(uninitialized: 640)
+    attention.forward(q, k, v, into: o, logsum: nil)
+    for token in 0..<40 { #expect(o[token * 16].isNaN == (token == 7)) }
+  }
 }

@@ -92,9 +92,10 @@ package struct QualityEvaluation: Sendable {
     let decoder = try LatentDecoding(models, LatentGeometry(models), precision: precision)
     let denoiser = try models.denoiser(precision)
     let size = denoiser.fixedSize ?? denoiser.usualSize
+    let encoder = try PromptEncoder(models)
     let loops = try settings.prompts.map { prompt in
       request.prompt = prompt
-      let told = try Pipeline(models, request).conditioning { _ in }
+      let told = try Pipeline(models, request).conditioning(with: encoder) { _ in }
       let sizes = pipeline.sizes(denoiser, size, told)
       return DenoisingLoop(told, sizes: sizes, guidance: settings.guidance)
     }

@@ -13,13 +13,17 @@ extension Pipeline {
 
   /// Negative prompt and prompt, or the prompt alone without guidance.
   ///
-  /// - Parameter lastOnly: as SDXL's refiner is told, which never takes zeros for no prompt.
+  /// - Parameters:
+  ///   - known: an encoder of these models and of a request like this one; a new one if nil.
+  ///   - lastOnly: as SDXL's refiner is told, which never takes zeros for no prompt.
   func conditioning(
-    lastOnly: Bool = false, _ notify: (Event) throws -> Void
+    with known: PromptEncoder? = nil, lastOnly: Bool = false, _ notify: (Event) throws -> Void
   ) throws -> Conditioning {
-    let encoder = try PromptEncoder(
-      models, dialect: request.compatibility == .apple ? .apple : .clip, overflow: request.overflow,
-      lastOnly: lastOnly)
+    let encoder =
+      try known
+      ?? PromptEncoder(
+        models, dialect: request.compatibility == .apple ? .apple : .clip, overflow: request.overflow,
+        lastOnly: lastOnly)
     func read(_ text: String) throws -> WeightedPrompt {
       request.readsWeights ? try WeightedPrompt(weighted: text) : WeightedPrompt(plain: text)
     }
@@ -109,7 +113,8 @@ extension Pipeline {
     guard let control = request.control else { return nil }
     let picture = control.picture.fitted(
       width: size.width * geometry.magnification, height: size.height * geometry.magnification)
-    return Control(try ControlEncoding(control.place, magnification: geometry.magnification), picture: picture, scale: control.scale)
+    let network = try ControlEncoding(control.place, magnification: geometry.magnification)
+    return Control(network, picture: picture, scale: control.scale)
   }
 
   /// SDXL's picture size, crop and target size; the refiner's size, crop and aesthetic score.

@@ -49,6 +49,12 @@ struct ModelComponents {
     let configuration = try UNetConfiguration(folder: folder)
     let (height, width) = latentSize(configuration)
     let weights = try WeightFolder(path: folder)
+    let named = try options.policy(for: .unet).bits.keys.sorted()
+    if let first = named.first, named.allSatisfy({ weights.shape(of: $0) == nil }) {
+      throw JobError.unusable(
+        file: options.mixedBits ?? "bits", expected: "modules of \(folder)",
+        found: "none of them: '\(first)' and others")
+    }
     let shapes = weights.shapes()
     let network = try TracedNetwork.unet(
       configuration, batch: options.batch, height: height, width: width, tokens: model.tokens(),

@@ -66,8 +66,9 @@ struct PackageBundle: Sendable {
     }
     let made = ((package.path as NSString).lastPathComponent as NSString).deletingPathExtension
     let wanted = "\(folder)/\(package.resource).mlmodelc"
+    let parent = (wanted as NSString).deletingLastPathComponent
     return Self.compileCommand(package.path, into: folder)
-      + " && mv '\(folder)/\(made).mlmodelc' '\(wanted)'"
+      + " && mkdir -p '\(parent)' && rm -rf '\(wanted)' && mv '\(folder)/\(made).mlmodelc' '\(wanted)'"
   }
 
   private static func compileCommand(_ package: String, into folder: String) -> String {

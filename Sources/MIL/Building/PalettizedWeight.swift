@@ -65,31 +65,42 @@ package struct PalettizedWeight: Sendable {
 }
 
 extension ProgramBuilder {
-  /// Adds a palettized weight tensor in half precision.
+  /// Adds a palettized weight tensor.
   ///
+  /// - Parameter type: of what it decodes to, half or single precision; products take one type on both sides.
   /// - Throws: when the target cannot store it; see ``PalettizedWeight/obstacle(for:)``.
   @discardableResult
-  package func weight(_ name: String, _ weight: PalettizedWeight) throws(MILError) -> Operand {
+  package func weight(
+    _ name: String, _ weight: PalettizedWeight, type: DataType = .float16
+  ) throws(MILError) -> Operand {
     if let obstacle = weight.obstacle(for: target) {
       throw .argument(
         Place(package: "\(target)", operation: "constexpr_lut_to_dense", name: name), name: "lut",
         expected: "a palette that the target knows", found: obstacle)
     }
-    guard target.hasGroupedPalettes else { return try flat(name, weight) }
-    guard let scale = weight.scale else { return try grouped(name, weight) }
-    let dense = try grouped(name + "_unscaled", weight)
+    guard target.hasGroupedPalettes else { return try flat(name, weight, type) }
+    guard let scale = weight.scale else { return try grouped(name, weight, type) }
+    let dense = try grouped(name + "_unscaled", weight, type)
     var blocks = [Int](repeating: 1, count: weight.shape.count)
     blocks[weight.axis] = scale.count
     return add(
       "constexpr_blockwise_shift_scale", name: name,
       inputs: [
         "data": [.name(dense.name)],
-        "scale": [.value(try stored(.float16, blocks, Data(littleEndian: scale)))],
-      ], attributes: [:], results: [(name, .float16, weight.shape)])[0]
+        "scale": [.value(try numbers(scale, blocks, type))],
+      ], attributes: [:], results: [(name, type, weight.shape)])[0]
+  }
+
+  /// Half-precision numbers in a type that holds them.
+  private func numbers(_ codes: [UInt16], _ shape: [Int], _ type: DataType) throws(MILError) -> Value {
+    guard type == .float32 else { return try stored(type, shape, Data(littleEndian: codes)) }
+    return try stored(type, shape, HalfPrecision.decode(codes).bytes)
   }
 
   /// Before specification 9: attributes, and indices as the bytes of the stream.
-  private func flat(_ name: String, _ weight: PalettizedWeight) throws(MILError) -> Operand {
+  private func flat(
+    _ name: String, _ weight: PalettizedWeight, _ type: DataType
+  ) throws(MILError) -> Operand {
     guard case .half(let codes) = weight.table else { preconditionFailure("checked before") }
     let indices = Data(weight.indices.bytes)
     let shape = weight.shape.map { UInt32($0) }
@@ -97,23 +108,25 @@ extension ProgramBuilder {
       "constexpr_lut_to_dense", name: name, inputs: [:],
       attributes: [
         "indices": try stored(.uint8, [indices.count], indices),
-        "lut": try stored(.float16, [codes.count], Data(littleEndian: codes)),
+        "lut": try numbers(codes, [codes.count], type),
         "shape": try stored(.uint32, [shape.count], Data(littleEndian: shape)),
-      ], results: [(name, .float16, weight.shape)])[0]
+      ], results: [(name, type, weight.shape)])[0]
   }
 
   /// From specification 9 on: inputs, and indices in a type of their own width.
-  private func grouped(_ name: String, _ weight: PalettizedWeight) throws(MILError) -> Operand {
-    guard let type = DataType.unsigned(bits: weight.indices.bits) else {
+  private func grouped(
+    _ name: String, _ weight: PalettizedWeight, _ type: DataType
+  ) throws(MILError) -> Operand {
+    guard let indices = DataType.unsigned(bits: weight.indices.bits) else {
       preconditionFailure("checked before")
     }
     var shape = weight.shape
     shape[weight.axis] /= weight.vector
     var groups = [Int](repeating: 1, count: shape.count)
     groups[weight.axis] = weight.groups
-    let lut = try palette(name, weight, groups)
+    let lut = try palette(name, weight, groups, type)
     var inputs: [String: [Binding]] = [
-      "indices": [.value(try stored(type, shape, Data(weight.indices.bytes)))], "lut": [lut],
+      "indices": [.value(try stored(indices, shape, Data(weight.indices.bytes)))], "lut": [lut],
     ]
     if weight.vector > 1 {
       inputs["vector_axis"] = [
@@ -122,25 +135,23 @@ extension ProgramBuilder {
     }
     return add(
       "constexpr_lut_to_dense", name: name, inputs: inputs, attributes: [:],
-      results: [(name, .float16, weight.shape)])[0]
+      results: [(name, type, weight.shape)])[0]
   }
 
   private func palette(
-    _ name: String, _ weight: PalettizedWeight, _ groups: [Int]
+    _ name: String, _ weight: PalettizedWeight, _ groups: [Int], _ type: DataType
   ) throws(MILError) -> Binding {
     let shape = groups + [1 << weight.indices.bits, weight.vector]
     switch weight.table {
     case .half(let codes):
-      return .value(try stored(.float16, shape, Data(littleEndian: codes)))
+      return .value(try numbers(codes, shape, type))
     case .int8(let codes, let scales):
       let lut = add(
         "constexpr_blockwise_shift_scale", name: name + "_lut",
         inputs: [
           "data": [.value(try stored(.int8, shape, Data(littleEndian: codes)))],
-          "scale": [
-            .value(try stored(.float16, groups + [1, 1], Data(littleEndian: scales)))
-          ],
-        ], attributes: [:], results: [(name + "_lut", .float16, shape)])[0]
+          "scale": [.value(try numbers(scales, groups + [1, 1], type))],
+        ], attributes: [:], results: [(name + "_lut", type, shape)])[0]
       return .name(lut.name)
     }
   }

@@ -67,7 +67,7 @@ extension EvaluationRecipe {
   func check(_ schedule: NoiseSchedule) throws(TrainingError) {
     guard let last = timesteps.max(), last >= schedule.timesteps else { return }
     throw .mismatch(
-      what: "evaluation.timesteps", expected: "below \(schedule.timesteps), num_train_timesteps of the model's scheduler",
-      found: "\(last)")
+      what: "evaluation.timesteps",
+      expected: "below \(schedule.timesteps), num_train_timesteps of the model's scheduler", found: "\(last)")
   }
 }

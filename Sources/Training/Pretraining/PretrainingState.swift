@@ -54,7 +54,7 @@ package struct PretrainingState: Sendable {
     arrays.add(losses)
     let attributes: [String: AttributeValue] = [
       "pretraining": .string(String(decoding: recipe.encoded(), as: UTF8.self)),
-      "step": .integer(step),
+      "step": .integer(step), "finished": .integer(step < recipe.training.steps ? 0 : 1),
     ]
     try CheckpointFile.write(CheckpointContents(attributes: attributes, arrays: arrays), to: path)
   }

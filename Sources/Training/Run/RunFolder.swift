@@ -27,14 +27,17 @@ package struct RunFolder: Sendable {
 
   /// Renames the checkpoint of a run that did not finish, so that a new run does not replace it.
   ///
-  /// - Returns: where it is now; nil if there is none.
+  /// - Returns: a line that says where it is now; nil if there is none.
   package func setAside() throws -> String? {
     guard hasCheckpoint else { return nil }
     let attributes = try? HDF5File(reading: checkpoint).attributes()
     guard attributes?["finished"] != .integer(1) else { return nil }
-    let kept = path + "/state-unfinished.h5"
-    guard rename(checkpoint, kept) == 0 else { throw TrainingError.folder(path, reason: String(cString: strerror(errno))) }
-    return kept
+    let names = (1...).lazy.map { self.path + ($0 == 1 ? "/state-unfinished.h5" : "/state-unfinished-\($0).h5") }
+    guard let kept = names.first(where: { !FileManager.default.fileExists(atPath: $0) }) else { return nil }
+    guard rename(checkpoint, kept) == 0 else {
+      throw TrainingError.folder(path, reason: String(cString: strerror(errno)))
+    }
+    return "the checkpoint of an unfinished run was here: kept as \(kept); --resume would have gone on with it"
   }
 
   /// Keeps other runs out of the folder for as long as the result lives.

@@ -63,6 +63,10 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
       throw ValidationError(
         "give one of --average-bits, --megabytes and --psnr, above 0, or --apple-input")
     }
+    try require("--apple-input", appleInput != nil, for: [("--apple-recipe", appleRecipe != nil)])
+    guard appleInput == nil || appleOutput == nil else {
+      throw ValidationError("--apple-output: expected measurements to write, found --apple-input instead of them")
+    }
     for (name, value, most) in [("--average-bits", averageBits, 64), ("--megabytes", megabytes, 1e6)] {
       guard let value, value > most else { continue }
       throw ValidationError("\(name): expected at most \(Int(most)), found \(value)")
@@ -80,6 +84,10 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
       return try options.show(result, text: "\(output): bits of \(assigned.count) weights")
     }
     let widths = bits.isEmpty ? base.supportedBits : bits
+    if let bad = widths.first(where: { !base.supportedBits.contains($0) }) {
+      let supported = base.supportedBits.map(String.init).joined(separator: ", ")
+      throw JobError.option(name: "--bits", expected: "some of \(supported), the target's", found: "\(bad)")
+    }
     let job = AnalyzeJob(
       base.recipe, folder: base.folder, options: .init(bits: widths, groupSizes: groupSizes, batches: batches))
     let result = try job(

@@ -108,6 +108,25 @@ struct Convert: ParsableCommand {
       ("--mixed-bit-recipe", mixedBitRecipe != nil),
     ]
     try require("unet among --components", written.contains(.unet), for: unet)
+    let made = controlnet.isEmpty ? written : written.union([.controlNet])
+    try require(
+      "unet or controlnet among --components", !made.isDisjoint(with: [.unet, .controlNet]),
+      for: [("--unet-batch-one", unetBatchOne)])
+    try require(
+      "unet among --quantize-components", quantizeComponents?.list.contains(.unet) ?? true,
+      for: [("--mixed-bit-recipe", mixedBitRecipe != nil)])
+    if let missing = quantizeComponents?.list.first(where: { !made.contains($0) }) {
+      throw ValidationError(
+        "--quantize-components: expected components that are written, found '\(missing.rawValue)'")
+    }
+    let usual = ConvertOptions().palettized
+    try require(
+      "one of \(usual.map(\.rawValue).sorted().joined(separator: ", ")) among --components, or --quantize-components",
+      quantizeComponents != nil || !made.isDisjoint(with: usual), for: [("--quantize-nbits", quantizeNbits != nil)])
+    let names = controlnet.map(\.value.name)
+    if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+      throw ValidationError("--controlnet: expected a name for each, such as other=FOLDER, found '\(twice)' twice")
+    }
     try require(
       "vae-decoder or vae-encoder among --components", !written.isDisjoint(with: [.vaeDecoder, .vaeEncoder]),
       for: [("--custom-vae", customVae != nil)])

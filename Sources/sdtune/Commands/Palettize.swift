@@ -55,8 +55,13 @@ struct Palettize: ParsableCommand {
 
   func run() throws {
     let recipe = try wanted()
+    guard recipe.clustering.start == .optimal else {
+      throw JobError.option(
+        name: "clustering.start", expected: "optimal: palettize sees no data to weigh weights by",
+        found: recipe.clustering.start.rawValue)
+    }
     let job = PalettizeJob(model: model, clustering: recipe.clustering, export: recipe.export)
-    let average = try job(output: output, tokens: tokens)
+    let average = try job(output: output, tokens: tokens) { Terminal.note("warning: \($0)") }
     try options.show(
       Summary(package: output, bitsPerWeight: average),
       text: String(format: "%@: %.3f bits a weight", output as NSString, average))
