@@ -51,8 +51,8 @@ def conversions():
     # A VAE that overflows half precision keeps single precision, its palettes too.
     xl = ["--components", "vae-decoder", "--quantize-components", "vae-decoder", "--quantize-nbits", "4"]
     yield "xl VAE", f"{MINIATURES}/sdxl-tiny", xl
-    yield "xl VAE, scales", f"{MINIATURES}/sdxl-tiny", xl + [
-        "--target", "iOS18", "--palette-group", "8", "--channel-scale", "--palette-int8"]
+    for extra in ("--channel-scale", "--palette-int8"):
+        yield f"xl VAE {extra}", f"{MINIATURES}/sdxl-tiny", xl + ["--target", "iOS18", "--palette-group", "8", extra]
     yield "halves", EMOJI, ["--components", "unet", "--quantize-nbits", "4", "--chunk-unet"]
 
 
