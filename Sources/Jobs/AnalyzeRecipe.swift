@@ -57,7 +57,7 @@ package struct AnalyzeRecipe: Sendable {
   package func assigning(_ bits: [String: Int]) throws -> Recipe {
     var mixed = recipe
     if leavesOthers { mixed.clustering.bits = 16 }
-    mixed.clustering = recipe.clustering.assigning(
+    mixed.clustering = mixed.clustering.assigning(
       bits.sorted { $0.key < $1.key }.map { ($0.key, $0.value, recipe.clustering.groupSize) })
     try mixed.validate()
     return mixed

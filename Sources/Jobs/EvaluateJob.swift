@@ -71,6 +71,7 @@ package struct EvaluateJob {
   package func callAsFunction(
     executable: String?, isInterrupted: @escaping @Sendable () -> Bool, notify: (String) -> Void
   ) throws -> (outcome: Outcome, rows: [Row]) {
+    try QualityEvaluation.check(models, packages.map { ($0.path, $0.denoiser) }, precision: precision)
     let noise = try data.map { data in
       notify("predicting the noise of \(data)")
       return try NoiseEvaluation(
@@ -80,7 +81,7 @@ package struct EvaluateJob {
     notify("running the reference \(models.folder)")
     let evaluation = try QualityEvaluation(
       models, settings, method: method, precision: precision,
-      candidates: packages.map { ($0.path, $0.denoiser) }, isInterrupted: isInterrupted
+      isInterrupted: isInterrupted
     ) { notify(Self.percent("reference", $0)) }
     var columns = [evaluation.pictures]
     var candidates: [Outcome.Candidate] = []

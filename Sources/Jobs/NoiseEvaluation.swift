@@ -15,7 +15,7 @@ struct NoiseEvaluation {
   /// - Parameters:
   ///   - model: a diffusers folder
   ///   - data: latents and tokens, as recipes name them
-  ///   - packages: those that will be asked; one that does not fit the data is refused before anything is computed.
+  ///   - packages: those that will be asked; one that does not fit the data is refused before a UNet runs.
   init(
     model: String, data: String, packages: [(path: String, denoiser: PackageDenoiser)],
     isInterrupted: @escaping @Sendable () -> Bool

@@ -143,6 +143,8 @@ package struct PackageDifference: Codable, Sendable {
     guard x.shape.filter({ $0 > 1 }) == y.shape.filter({ $0 > 1 }),
       let first = a.elements(of: x), let second = b.elements(of: y)
     else { return weight(maximum: nil, psnr: nil, note: "shapes \(x.shape) and \(y.shape)") }
+    // An infinity has no difference to itself.
+    guard first.bytes != second.bytes else { return weight(maximum: 0, psnr: nil, note: nil) }
     let error = SignalError(first, second)
     return weight(maximum: error.maximum, psnr: error.maximum == 0 ? nil : error.psnr, note: nil)
   }

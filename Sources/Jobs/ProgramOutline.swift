@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Kernels
 internal import MIL
 
 /// A program's operations in their order, a line each: the type and the arguments that are written in the program.
@@ -37,19 +38,28 @@ struct ProgramOutline {
   }
 
   private static let mostShown = 20
-  /// Elements up to which a value is an argument and no weight.
-  private static let mostElements = 16
+  /// Elements up to which a list of whole numbers is an argument.
+  private static let mostElements = 64
 
+  /// Nil for weights, which are compared as such: floats of more than one element.
   private static func text(_ value: Value) -> String? {
-    func list<Element>(_ elements: [Element]) -> String? { elements.count <= mostElements ? "\(elements)" : nil }
+    func list<Element>(_ elements: [Element], most: Int = mostElements) -> String? {
+      elements.count <= most ? "\(elements)" : nil
+    }
     return switch value.content {
-    case .floats(let elements): list(elements)
-    case .doubles(let elements): list(elements)
+    case .floats(let elements): list(elements, most: 1)
+    case .doubles(let elements): list(elements, most: 1)
     case .ints(let elements): list(elements)
     case .longInts(let elements): list(elements)
     case .bools(let elements): list(elements)
     case .strings(let elements): list(elements)
-    case .bytes(let data): data.count <= 4 * mostElements ? "\(value.type) \(Array(data))" : nil
+    case .bytes(let data):
+      switch value.type.tensor?.dataType {
+      case .float16:
+        data.count == 2 ? "[\(HalfPrecision.decode(data.reversed().reduce(0) { $0 << 8 | UInt16($1) }))]" : nil
+      case .float32, .float64: data.count <= 8 ? "\(Array(data))" : nil
+      default: list(Array(data))
+      }
     case .list, .blob: nil
     }
   }

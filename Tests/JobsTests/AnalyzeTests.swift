@@ -42,6 +42,19 @@ import Testing
     #expect(bits == layers.map { [$0.match, "\($0.bits ?? 0)"] })
   }
 
+  /// As Apple's tools, which leave what their file does not name.
+  @Test func whatApplesFileDoesNotNameStaysInHalfPrecision() throws {
+    let scratch = try ScratchFolder()
+    let apple = try scratch.write(
+      "apple.json",
+      """
+      {"model_version": "emoji", "baselines": {}, "single_layer": {}, "recipes": {"one": {"conv_in": 6}}}
+      """)
+    let result = try Program.run(quick + ["--apple-input", apple, "--output", scratch.file("r.json")])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try read(scratch.file("r.json")).clustering.bits == 16)
+  }
+
   private func read(_ path: String) throws -> Recipe {
     let json = try Data(contentsOf: URL(filePath: path))
     let recipe = try StrictDecoding.decode(Recipe.self, from: json, file: path)

@@ -85,10 +85,16 @@ import Testing
     for package in packages {
       digests[package.component] = try ModelPackage(package.path).model.metadata.userDefined["sdtune.content"]
     }
+    var single = ConvertOptions()
+    (single.name, single.components, single.palettized, single.bits) = ("xl", [.vaeDecoder], [.vaeDecoder], 4)
+    let large = try ConvertJob(model: References.path("models/sdxl-tiny"), options: single, output: scratch.path) { _ in
+    }
+    digests["xl"] = try ModelPackage(large.packages[0].path).model.metadata.userDefined["sdtune.content"]
     let written = [
-      "text_encoder": "bbda3ddb2e892a5f956ebba762aa32dd", "unet": "3f869693ecd3d4c5e362e5a2682c221e",
-      "vae_decoder": "b74a05011a2335b491367947d154bbd8", "vae_encoder": "eaa79ca324c7b19a9070d07af83dd883",
-      "controlnet": "4616f9ecaafb010312923b0e51ce854c",
+      "xl": "d40c24830ce3d45902a896db2c4d6738", "text_encoder": "c93230487469ae42956ebba762aa32dd",
+      "unet": "dee0f3a18dddae8ce362e5a2682c221e",
+      "vae_decoder": "69193ad6b811c3d391367947d154bbd8", "vae_encoder": "ad98eab1830f22009070d07af83dd883",
+      "controlnet": "163da4544d91f33212923b0e51ce854c",
     ]
     #expect(digests == written)
   }

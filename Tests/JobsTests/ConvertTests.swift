@@ -186,6 +186,11 @@ import Testing
     #expect((15...40).contains(weight.psnr ?? 0))
     #expect(!difference.weights.contains { $0.name.contains("embedding") })
     #expect(difference.operations.contains { $0.type == "constexpr_lut_to_dense" && $0.first == 0 })
+    // The same weights and operations, told other sizes.
+    let small = try convert(.vaeDecoder, in: scratch.file("small"))
+    let large = try convert(.vaeDecoder, in: scratch.file("large")) { $0.latentHeight = 24 }
+    let told = try PackageDifference(small.path, large.path)
+    #expect(told.weights.isEmpty && told.operations.isEmpty && !told.arguments.isEmpty, "\(told.text.prefix(800))")
   }
 
   static let mistakes: [(arguments: [String], line: String)] = [

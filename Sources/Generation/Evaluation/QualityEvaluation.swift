@@ -75,12 +75,10 @@ package struct QualityEvaluation: Sendable {
   ///
   /// - Parameters:
   ///   - models: the reference
-  ///   - candidates: with their names; those that do not fit the reference are refused before it runs.
   ///   - progress: from 0 to 1
   package init(
     _ models: ModelSet, _ settings: Settings, method: SamplerConfiguration.Method?,
-    precision: Precision, candidates: [(name: String, denoiser: any Denoiser)], isInterrupted: () -> Bool,
-    progress: (Double) -> Void
+    precision: Precision, isInterrupted: () -> Bool, progress: (Double) -> Void
   ) throws {
     var request = GenerationRequest(prompt: "")
     (request.steps, request.guidance, request.precision) = (settings.steps, settings.guidance, precision)
@@ -98,9 +96,6 @@ package struct QualityEvaluation: Sendable {
       let told = try Pipeline(models, request).conditioning(with: encoder) { _ in }
       let sizes = pipeline.sizes(denoiser, size, told)
       return DenoisingLoop(told, sizes: sizes, guidance: settings.guidance)
-    }
-    for (name, candidate) in [(models.folder, denoiser)] + candidates {
-      try Self.check(candidate, name, size, tokens: loops[0].conditioning.states.shape[1])
     }
     let clock = ContinuousClock.now
     var traces: [Trace] = []
@@ -123,6 +118,18 @@ package struct QualityEvaluation: Sendable {
     }
     (self.configuration, self.decoder, self.traces) = (configuration, decoder, traces)
     (self.settings, self.size) = (resolved, size)
+  }
+
+  /// Refuses candidates that do not fit the reference, before either runs.
+  package static func check(
+    _ models: ModelSet, _ candidates: [(name: String, denoiser: any Denoiser)], precision: Precision
+  ) throws {
+    let reference = try models.denoiser(precision)
+    let size = reference.fixedSize ?? reference.usualSize
+    let tokens = try PromptEncoder(models)([WeightedPrompt(plain: "")]).states.shape[1]
+    for (name, candidate) in [(models.folder, reference)] + candidates {
+      try check(candidate, name, size, tokens: tokens)
+    }
   }
 
   private static func check(

@@ -88,6 +88,7 @@ package struct ConvertJob: Sendable {
     try FileManager.default.createDirectory(
       atPath: layout.packages, withIntermediateDirectories: true)
     let components = ModelComponents(model, options)
+    try components.checkMixedBits()
     var digests: [String: String] = [:]
     var packages: [Package] = []
     for component in options.allComponents {

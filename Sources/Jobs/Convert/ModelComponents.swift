@@ -44,17 +44,22 @@ struct ModelComponents {
     return part(name, folder, network, weights, attention: .original)
   }
 
+  /// - Throws: if a mixed-bit recipe names modules that the UNet does not have: it is another model's.
+  func checkMixedBits() throws {
+    guard let file = options.mixedBits else { return }
+    let folder = try model.component("unet")
+    let weights = try WeightFolder(path: folder)
+    let unknown = try options.policy(for: .unet).bits.keys.filter { weights.shape(of: $0) == nil }.sorted()
+    guard let first = unknown.first else { return }
+    throw JobError.unusable(
+      file: file, expected: "modules of \(folder)", found: "\(unknown.count) that it does not have, first '\(first)'")
+  }
+
   private func unet() throws -> ComponentPart {
     let folder = try model.component("unet")
     let configuration = try UNetConfiguration(folder: folder)
     let (height, width) = latentSize(configuration)
     let weights = try WeightFolder(path: folder)
-    let named = try options.policy(for: .unet).bits.keys.sorted()
-    if let first = named.first, named.allSatisfy({ weights.shape(of: $0) == nil }) {
-      throw JobError.unusable(
-        file: options.mixedBits ?? "bits", expected: "modules of \(folder)",
-        found: "none of them: '\(first)' and others")
-    }
     let shapes = weights.shapes()
     let network = try TracedNetwork.unet(
       configuration, batch: options.batch, height: height, width: width, tokens: model.tokens(),

@@ -10,7 +10,7 @@ internal import MIL
 /// program's form and the metadata.
 struct PackageFingerprint: Equatable {
   /// Raised when the same model and options give other bytes than before; a test holds it against what is written.
-  static let writerVersion = 1
+  static let writerVersion = 2
   private static let key = "sdtune.fingerprint"
 
   private let text: String

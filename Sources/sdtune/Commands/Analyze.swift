@@ -64,12 +64,18 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
         "give one of --average-bits, --megabytes and --psnr, above 0, or --apple-input")
     }
     try require("--apple-input", appleInput != nil, for: [("--apple-recipe", appleRecipe != nil)])
-    guard appleInput == nil || appleOutput == nil else {
-      throw ValidationError("--apple-output: expected measurements to write, found --apple-input instead of them")
+    let measuring = [
+      ("--apple-output", appleOutput != nil), ("--bits", !bits.isEmpty), ("--group-sizes", groupSizes != [0]),
+    ]
+    if appleInput != nil, let idle = measuring.first(where: \.1) {
+      throw ValidationError("\(idle.0): expected measurements, found --apple-input instead of them")
     }
     for (name, value, most) in [("--average-bits", averageBits, 64), ("--megabytes", megabytes, 1e6)] {
       guard let value, value > most else { continue }
       throw ValidationError("\(name): expected at most \(Int(most)), found \(value)")
+    }
+    if let bad = bits.first(where: { ![1, 2, 3, 4, 6, 8].contains($0) }) {
+      throw ValidationError("--bits: expected some of 1, 2, 3, 4, 6 and 8, found \(bad)")
     }
     guard batches > 0 else { throw ValidationError("--batches: expected 1 or more, found \(batches)") }
   }
@@ -84,10 +90,6 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
       return try options.show(result, text: "\(output): bits of \(assigned.count) weights")
     }
     let widths = bits.isEmpty ? base.supportedBits : bits
-    if let bad = widths.first(where: { !base.supportedBits.contains($0) }) {
-      let supported = base.supportedBits.map(String.init).joined(separator: ", ")
-      throw JobError.option(name: "--bits", expected: "some of \(supported), the target's", found: "\(bad)")
-    }
     let job = AnalyzeJob(
       base.recipe, folder: base.folder, options: .init(bits: widths, groupSizes: groupSizes, batches: batches))
     let result = try job(

@@ -123,6 +123,9 @@ struct Convert: ParsableCommand {
     try require(
       "one of \(usual.map(\.rawValue).sorted().joined(separator: ", ")) among --components, or --quantize-components",
       quantizeComponents != nil || !made.isDisjoint(with: usual), for: [("--quantize-nbits", quantizeNbits != nil)])
+    try require(
+      "another component than text-encoder", made != [.textEncoder],
+      for: [("--latent-h", latentH != nil), ("--latent-w", latentW != nil)])
     let names = controlnet.map(\.value.name)
     if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
       throw ValidationError("--controlnet: expected a name for each, such as other=FOLDER, found '\(twice)' twice")
