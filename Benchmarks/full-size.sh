@@ -33,9 +33,9 @@ recipe="$folder/../$size-recipe.json"
 "$bin/sdtune" --recipe "$recipe" --dry-run
 measured tune "$bin/sdtune" --recipe "$recipe" --output "$folder/run"
 grep -h "s a step" "$folder/tune.log"
-measured run "$bin/sdtune" run "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors" --json \
+measured run "$bin/sdtune" run "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors" \
   --output "$folder/out.safetensors"
-"$bin/sdtune" benchmark package "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors"
+"$bin/sdtune" benchmark package "$folder/run/Unet.mlpackage" --inputs "$folder/package-inputs.safetensors" --json
 if [ -n "${PYTHON:-}" ]; then
   peers=$(dirname "$0")/peers
   "$PYTHON" "$peers/torch_unet.py" --model "$folder" --batch 2

@@ -71,7 +71,7 @@ package struct EvaluateJob {
   package func callAsFunction(
     executable: String?, isInterrupted: @escaping @Sendable () -> Bool, notify: (String) -> Void
   ) throws -> (outcome: Outcome, rows: [Row]) {
-    try QualityEvaluation.check(models, packages.map { ($0.path, $0.denoiser) }, precision: precision)
+    try QualityEvaluation.check(models, packages.map { ($0.path, $0.denoiser) })
     let noise = try data.map { data in
       notify("predicting the noise of \(data)")
       return try NoiseEvaluation(

@@ -42,14 +42,13 @@ public struct PretrainingRecipe: RecipeDocument {
         path: "training.state", expected: "memory: only tuning keeps its state in a file",
         found: "'\(training.state.rawValue)'")
     }
-    for (path, isUsual, expected) in [
-      ("featureWeight", training.featureWeight == 0, "0: a model from scratch has no teacher"),
-      ("blockShare", training.blockShare == 0, "0: a model from scratch has no teacher"),
-      ("latents", training.latents == .data, "data: a model from scratch has no teacher"),
-      ("timesteps.distribution", training.timesteps.distribution == .uniform, "uniform: only tuning draws otherwise"),
-    ] where !isUsual {
-      throw .invalid(path: "training.\(path)", expected: expected, found: "another")
-    }
+    let alone = ": a model from scratch has no teacher"
+    try Check.that(training.featureWeight == 0, "training.featureWeight", "0" + alone, training.featureWeight)
+    try Check.that(training.blockShare == 0, "training.blockShare", "0" + alone, training.blockShare)
+    try Check.that(training.latents == .data, "training.latents", "data" + alone, training.latents.rawValue)
+    try Check.that(
+      training.timesteps.distribution == .uniform, "training.timesteps.distribution",
+      "uniform: only tuning draws otherwise", training.timesteps.distribution.rawValue)
     try training.validate()
     try evaluation.validate()
   }

@@ -122,9 +122,10 @@ package struct QualityEvaluation: Sendable {
 
   /// Refuses candidates that do not fit the reference, before either runs.
   package static func check(
-    _ models: ModelSet, _ candidates: [(name: String, denoiser: any Denoiser)], precision: Precision
+    _ models: ModelSet, _ candidates: [(name: String, denoiser: any Denoiser)]
   ) throws {
-    let reference = try models.denoiser(precision)
+    // Its shapes are asked for; rounding the weights would cost their memory.
+    let reference = try models.denoiser(.single)
     let size = reference.fixedSize ?? reference.usualSize
     let tokens = try PromptEncoder(models)([WeightedPrompt(plain: "")]).states.shape[1]
     for (name, candidate) in [(models.folder, reference)] + candidates {
