@@ -40,11 +40,12 @@ REDUCTION(sum_of_magnitudes, 0.0, s + (v < 0 ? -v : v))
 #define JOIN s * v
 REDUCTION(product, 1.0, s * v)
 #undef JOIN
-#define JOIN s > v ? s : v
-REDUCTION(maximum, -INFINITY, s > v ? s : v)
+// What is no number stays.
+#define JOIN s > v || s != s ? s : v
+REDUCTION(maximum, -INFINITY, s > v || s != s ? s : v)
 #undef JOIN
-#define JOIN s < v ? s : v
-REDUCTION(minimum, INFINITY, s < v ? s : v)
+#define JOIN s < v || s != s ? s : v
+REDUCTION(minimum, INFINITY, s < v || s != s ? s : v)
 
 void sd_reduce_axis(sd_reduction reduction, const float *x, size_t width, size_t inner, size_t first, size_t last,
                     float *y) {
@@ -73,7 +74,7 @@ SD_CLONES void sd_softmax_axis(const float *x, size_t width, size_t inner, size_
         y[i * inner + c0 + c] = e;
         s[c] += e;
       }
-    for (size_t c = 0; c < n; c++) s[c] = s[c] > 0 ? 1.0f / s[c] : 0;
+    for (size_t c = 0; c < n; c++) s[c] = s[c] == 0 ? 0 : 1.0f / s[c];
     for (size_t i = 0; i < width; i++)
       for (size_t c = 0; c < n; c++) y[i * inner + c0 + c] *= s[c];
   }

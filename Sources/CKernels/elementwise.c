@@ -35,7 +35,7 @@ GRADIENT(sigmoid_gradient, float s = sd_sigmoidf(v); d = s * (1.0f - s))
 MAP(hyperbolic_tangent, sd_tanhf(v))
 GRADIENT(hyperbolic_tangent_gradient, float t = sd_tanhf(v); d = 1.0f - t * t)
 
-MAP(relu, v > 0 ? v : 0)
+MAP(relu, v < 0 ? 0 : v)
 GRADIENT(relu_gradient, d = v > 0 ? 1.0f : 0.0f)
 
 MAP(exponential, sd_expf(v))

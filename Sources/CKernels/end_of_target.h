@@ -3,7 +3,6 @@
 #undef STEP
 #undef STRIP
 #undef STATIC
-#undef UNROLLED
 #undef HIDE
 #undef TARGET
 #undef NAME

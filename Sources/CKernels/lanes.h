@@ -8,6 +8,7 @@ typedef float chosen __attribute__((ext_vector_type(16)));
 typedef int integers __attribute__((vector_size(64)));
 #define LOAD(p) (*(const loose *)(p))
 #define STORE(p, v) (*(loose *)(p) = (v))
+#define UNROLLED _Pragma("clang loop unroll(full)")
 
 #define JOINED(a, b) a##b
 #define NAME_BASELINE(x) JOINED(baseline_, x)
@@ -28,7 +29,7 @@ typedef int integers __attribute__((vector_size(64)));
 
 // Turns 16 vectors around: lanes `d` apart change places with vectors `d` apart, for d = 8, 4, 2, 1.
 #define EXCHANGE(d, low, high)                                                       \
-  for (int i = 0; i < 16; i++)                                                       \
+  UNROLLED for (int i = 0; i < 16; i++)                                              \
     if (!(i & d)) {                                                                  \
       lanes x = rows[i], y = rows[i + d];                                            \
       rows[i] = low, rows[i + d] = high;                                             \

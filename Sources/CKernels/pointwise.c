@@ -8,7 +8,7 @@
     for (size_t i = 0; i < count; i++) { float v = x[i]; y[i] = (expression); }                \
   }
 MAP(ABS, fabsf(v))
-MAP(SIGN, (float)((v > 0) - (v < 0)))
+MAP(SIGN, v != v ? v : (float)((v > 0) - (v < 0)))
 MAP(CEIL, ceilf(v))
 MAP(FLOOR, floorf(v))
 MAP(ROUND, nearbyintf(v))
@@ -40,6 +40,17 @@ void sd_map(sd_map_function function, const float *x, float a, float b, float *y
   }
 }
 
+// As numpy has them: the remainder is exact and has the sign of v, the quotient goes with it.
+SD_INLINE float remainder_of(float u, float v) {
+  float rest = fmodf(u, v);
+  return rest != 0 && (rest < 0) != (v < 0) ? rest + v : rest;
+}
+SD_INLINE float quotient(float u, float v) {
+  if (v == 0 || u != u || v != v || u - u != 0) return floorf(u / v);
+  float rest = fmodf(u, v), whole = (u - rest) / v;
+  return roundf(rest != 0 && (rest < 0) != (v < 0) ? whole - 1 : whole);
+}
+
 // Three loops for the three ways in which an operand repeats, so that each vectorizes.
 #define COMBINE(name, expression)                                                              \
   SD_CLONES static void combine_##name(const float *x, size_t x_step, const float *y, size_t y_step, \
@@ -56,8 +67,8 @@ COMBINE(DIVIDE, u / v)
 COMBINE(MAXIMUM, u > v || u != u ? u : v)
 COMBINE(MINIMUM, u < v || u != u ? u : v)
 COMBINE(POWER, powf(u, v))
-COMBINE(FLOOR_DIVIDE, floorf(u / v))
-COMBINE(MODULO, u - v * floorf(u / v))
+COMBINE(FLOOR_DIVIDE, quotient(u, v))
+COMBINE(MODULO, remainder_of(u, v))
 
 void sd_combine(sd_binary_function function, const float *x, size_t x_step, const float *y, size_t y_step, float *z,
                 size_t count) {

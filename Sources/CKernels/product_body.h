@@ -1,7 +1,6 @@
 // Products with blocks of the result in registers. Included by each_target.h.
 
 #define STATIC TARGET static inline __attribute__((always_inline))
-#define UNROLLED _Pragma("clang loop unroll(full)")
 #define HIDE(pointer) __asm__("" : "+r"(pointer))
 
 // One p of a block below, with its rows of a, its b and its sums. Nothing is loaded before its turn, since all registers are

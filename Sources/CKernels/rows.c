@@ -44,7 +44,7 @@ SD_CLONES void sd_softmax(float *x, size_t rows, size_t width, size_t stride, fl
     m = m == -INFINITY ? 0 : m;
     for (size_t i = 0; i < width; i++) v[i] = v[i] == -INFINITY ? 0 : sd_expf(v[i] * scale - m);
     float sum = row_sum(v, width);
-    float inverse = sum > 0 ? 1.0f / sum : 0;
+    float inverse = sum == 0 ? 0 : 1.0f / sum;
     for (size_t i = 0; i < width; i++) v[i] *= inverse;
   }
 }

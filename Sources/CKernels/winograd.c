@@ -181,22 +181,33 @@ SD_CLONES void sd_winograd_output_gradient(const float *dy, sd_image g, size_t t
   }
 }
 
-// G g Gᵀ of the kernels of 16 outputs at a time, which their turned rows have side by side; what lies behind a kernel is
-// read with it.
+// G g Gᵀ of the kernels of 16 outputs at a time, side by side.
+SD_INLINE void transform_kernels(const lanes *g, float *out, size_t plane) {
+  lanes t[18];
+  UNROLLED for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
+  UNROLLED for (size_t r = 0; r < 6; r++) {
+    lanes line[6];
+    transform_weight(t + 3 * r, 1, line, 1);
+    UNROLLED for (size_t c = 0; c < 6; c++) STORE(out + (r * 6 + c) * plane, line[c]);
+  }
+}
+
+// Kernels of 16 inputs are nine squares of 16 outputs; what lies behind the last kernel is read with it.
 SD_CLONES void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth,
                                        size_t plane) {
   for (size_t o = 0; o < outputs; o += LANES)
-    for (size_t i = 0; i < inputs; i++) {
-      lanes g[LANES], t[18];
-      for (size_t l = 0; l < LANES; l++) g[l] = LOAD(weight + ((o + l) * inputs + i) * 9);
-      turn(g);
-      for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
-      float *out = u + o * depth + i * LANES;
-      for (size_t r = 0; r < 6; r++) {
-        lanes line[6];
-        transform_weight(t + 3 * r, 1, line, 1);
-        for (size_t c = 0; c < 6; c++) STORE(out + (r * 6 + c) * plane, line[c]);
+    for (size_t first = 0; first < inputs; first += LANES) {
+      const size_t count = inputs - first < LANES ? inputs - first : LANES;
+      lanes kernels[9 * LANES];
+      for (size_t at = 0; at < count * 9; at += LANES) {
+        const float *in = weight + (o * inputs + first) * 9 + at;
+        lanes square[LANES];
+        UNROLLED for (size_t l = 0; l < LANES; l++) square[l] = LOAD(in + l * inputs * 9);
+        turn(square);
+        UNROLLED for (size_t l = 0; l < LANES; l++) kernels[at + l] = square[l];
       }
+      for (size_t i = 0; i < count; i++)
+        transform_kernels(kernels + i * 9, u + o * depth + (first + i) * LANES, plane);
     }
 }
 

@@ -40,6 +40,7 @@ package struct StridedView: Sendable, Equatable {
 
   /// Memory positions of all elements in row-major order, for data that no kernel moves.
   package func positions() -> [Int] {
+    guard count > 0 else { return [] }
     var positions = [offset]
     for (size, stride) in zip(shape, strides) {
       positions = positions.flatMap { start in (0..<size).map { start + $0 * stride } }

@@ -49,13 +49,7 @@ package final class PackageModel: Sendable {
   package init(path: String, function: String? = nil) throws(MILError) {
     let package = try ModelPackage(path)
     let model = package.model
-    let name = function ?? model.defaultFunction
-    guard let program = model.functions[name] else {
-      throw .model(
-        package: package.path, expected: "a function '\(name)'",
-        found: "\(model.functions.keys.sorted())")
-    }
-    var verifier = Verifier(package: package, function: program)
+    var verifier = try Verifier(package, function: function)
     plan = try verifier.plan()
     self.path = package.path
     metadata = model.metadata
@@ -66,7 +60,7 @@ package final class PackageModel: Sendable {
     outputs = plan.outputs.map {
       PackageFeature(name: $0.name, type: $0.type.dataType, shape: $0.type.dimensions)
     }
-    operationCounts = program.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
+    operationCounts = verifier.function.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
   }
 
   /// Bytes of values that are alive at once while the program runs, as far as its shapes are known

@@ -50,16 +50,10 @@ package struct PackageWeights: Sendable {
 
   package init(path: String, function: String? = nil) throws(MILError) {
     let package = try ModelPackage(path)
-    let name = function ?? package.model.defaultFunction
-    guard let program = package.model.functions[name] else {
-      throw .model(
-        package: package.path, expected: "a function '\(name)'",
-        found: "\(package.model.functions.keys.sorted())")
-    }
-    var verifier = Verifier(package: package, function: program)
+    var verifier = try Verifier(package, function: function)
     constants = try verifier.constants()
     self.path = package.path
-    weights = ConstantChains(program.block).weights()
+    weights = ConstantChains(verifier.function.block).weights()
   }
 
   /// A weight's elements as the program computes with them.

@@ -5,7 +5,8 @@ internal import MIL
 /// computed but constants.
 struct Verifier {
   private let package: ModelPackage
-  private let function: Function
+  let function: Function
+  private let interface: Model.Interface
   private let reader: ConstantReader
   private var slots: [String: Int] = [:]
   private var types: [TensorType] = []
@@ -14,9 +15,16 @@ struct Verifier {
   private var listedPlaces = 0
   private static let mostListedPlaces = 1 << 26
 
-  init(package: ModelPackage, function: Function) {
+  /// - Parameter name: of the function; the package's own choice if not given.
+  init(_ package: ModelPackage, function name: String?) throws(MILError) {
+    let name = name ?? package.model.defaultFunction
+    guard let function = package.model.functions[name] else {
+      throw .model(
+        package: package.path, expected: "a function '\(name)'", found: "\(package.model.functions.keys.sorted())")
+    }
     self.package = package
     self.function = function
+    interface = package.model.interface(of: name)
     reader = ConstantReader(package: package)
   }
 
@@ -217,8 +225,7 @@ struct Verifier {
   /// The description that an application reads must be that of the program.
   private func checkInterface() throws(MILError) {
     for (features, ports, kind) in [
-      (package.model.inputs, result.inputs, "input"),
-      (package.model.outputs, result.outputs, "output"),
+      (interface.inputs, result.inputs, "input"), (interface.outputs, result.outputs, "output"),
     ] where !features.isEmpty {
       let described = Set(features.map(\.name))
       let present = Set(ports.map(\.name))

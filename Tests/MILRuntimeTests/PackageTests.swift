@@ -40,6 +40,14 @@ import Testing
     }
   }
 
+  /// coremltools' `save_multifunction`: relu of two numbers under the name "a", of three under "b".
+  @Test func functionsHaveInterfacesOfTheirOwn() throws {
+    let path = try #require(Bundle.module.resourcePath) + "/Packages/multifunction.mlpackage"
+    #expect(try PackageModel(path: path).inputs.map(\.shape) == [[2]])
+    #expect(try PackageModel(path: path, function: "b").inputs.map(\.shape) == [[3]])
+    #expect(throws: MILError.self) { try PackageModel(path: path, function: "c") }
+  }
+
   @Test func thereArePackages() {
     #expect(!PackageSet.cases.isEmpty, "no packages in \(PackageSet.folder)")
   }

@@ -168,12 +168,26 @@ package struct Model: Sendable, Equatable {
   package var outputs: [Feature]
   package var metadata: Metadata
   package var functions: [String: Function]
-  /// The function to run when none is named.
+  /// The function to run when none is named; ``inputs`` and ``outputs`` are its own.
   package var defaultFunction: String
+  /// Of the other functions that are described.
+  package var furtherInterfaces: [String: Interface]
+
+  /// What an application is told of a function.
+  package struct Interface: Sendable, Equatable {
+    package var inputs, outputs: [Feature]
+  }
+
+  /// What is described of a function, if anything is.
+  package func interface(of function: String) -> Interface {
+    function == defaultFunction
+      ? Interface(inputs: inputs, outputs: outputs)
+      : furtherInterfaces[function] ?? Interface(inputs: [], outputs: [])
+  }
 
   package init(
     specificationVersion: Int32, inputs: [Feature], outputs: [Feature], metadata: Metadata,
-    functions: [String: Function], defaultFunction: String = "main"
+    functions: [String: Function], defaultFunction: String = "main", furtherInterfaces: [String: Interface] = [:]
   ) {
     self.specificationVersion = specificationVersion
     self.inputs = inputs
@@ -181,5 +195,6 @@ package struct Model: Sendable, Equatable {
     self.metadata = metadata
     self.functions = functions
     self.defaultFunction = defaultFunction
+    self.furtherInterfaces = furtherInterfaces
   }
 }

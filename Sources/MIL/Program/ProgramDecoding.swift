@@ -25,12 +25,18 @@ extension Model {
     for (name, function) in program.functions.sorted(by: { $0.key < $1.key }) {
       functions[name] = try Function(function, name: name, package: package)
     }
+    var further: [String: Interface] = [:]
+    for interface in description.functions where interface.name != defaultFunction {
+      further[interface.name] = Interface(
+        inputs: try Feature.list(interface.input, package: package),
+        outputs: try Feature.list(interface.output, package: package))
+    }
     self.init(
       specificationVersion: message.specificationVersion,
       inputs: try Feature.list(interface?.input ?? description.input, package: package),
       outputs: try Feature.list(interface?.output ?? description.output, package: package),
       metadata: Metadata(description.metadata), functions: functions,
-      defaultFunction: defaultFunction)
+      defaultFunction: defaultFunction, furtherInterfaces: further)
   }
 }
 

@@ -76,7 +76,7 @@ struct AttentionFusion {
     let keysFirst: Bool
     if softmax.inner == 1, softmax.width == scores.n {
       keysFirst = false
-    } else if softmax.inner == scores.n, softmax.width == scores.m {
+    } else if softmax.inner == scores.z.stride, softmax.width == scores.m {
       keysFirst = true
     } else {
       return nil

@@ -51,7 +51,8 @@ struct GroupNormFusion {
       let (layout, channels) = (means.group.layout, operation.layout.width)
       let images = operation.layout.outer
       // Every group must be some whole channels of one image, one behind the other.
-      guard means.group.order == nil, layout.inner == 1, variances.group.layout == layout, variances.group.order == nil,
+      guard means.keepsDimensions, variances.keepsDimensions, means.group.order == nil, layout.inner == 1,
+        variances.group.layout == layout, variances.group.order == nil,
         images > 0, layout.outer % images == 0, layout.outer / images > 0, channels % (layout.outer / images) == 0,
         layout.outer * layout.width == images * channels * operation.layout.inner
       else { return nil }

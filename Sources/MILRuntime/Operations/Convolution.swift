@@ -42,7 +42,7 @@ struct Window: Sendable {
     var windows: [Window] = []
     for axis in 0..<rank {
       let padding: (Int, Int)
-      switch try call.text("pad_type") {
+      switch try call.text("pad_type", or: "valid") {
       case "valid": padding = (0, 0)
       case "custom": padding = (custom[2 * axis], custom[2 * axis + 1])
       case let type where type == "same" || type == "same_lower":
@@ -80,7 +80,7 @@ struct Convolution: MILOperation {
       "conv",
       [
         .required("x", .floats), .required("weight", .floats), .optional("bias", .floats),
-        .optional("strides", .integers), .required("pad_type", .text), .optional("pad", .integers),
+        .optional("strides", .integers), .optional("pad_type", .text), .optional("pad", .integers),
         .optional("dilations", .integers), .optional("groups", .integers),
       ], Convolution.self)
   ]

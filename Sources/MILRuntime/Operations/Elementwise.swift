@@ -34,10 +34,12 @@ struct Activation: MILOperation {
 
   private static func function(_ call: Call) throws(MILError) -> Pointwise.Function {
     if let function = plain[call.operation] { return function }
+    // In half precision the smallest of these is zero.
+    let isHalf = try call.type("x") == .float16
     switch call.operation {
-    case "rsqrt": return .rsqrt(epsilon: try call.number("epsilon", or: 1e-12))
+    case "rsqrt": return .rsqrt(epsilon: try call.number("epsilon", or: isHalf ? 0 : 1e-12))
     case "inverse": return .inverse(epsilon: try call.number("epsilon", or: 1e-4))
-    case "log": return .log(epsilon: try call.number("epsilon", or: .leastNonzeroMagnitude))
+    case "log": return .log(epsilon: try call.number("epsilon", or: isHalf ? 0 : .leastNonzeroMagnitude))
     case "clip":
       let low = try call.number("alpha", or: 0)
       let high = try call.number("beta", or: 0)

@@ -128,8 +128,8 @@ private struct CoordinateBlocks: Sendable {
   private let whole: Int
 
   init(_ shape: [Int], _ indices: [Int], _ call: Call) throws(MILError) {
-    guard let depth = indices.last, depth <= shape.count else {
-      throw call.refuse("indices", "at most \(shape.count) coordinates", "\(indices)")
+    guard let depth = indices.last, (1...max(1, shape.count)).contains(depth) else {
+      throw call.refuse("indices", "1 to \(shape.count) coordinates", "\(indices)")
     }
     entries = indices.dropLast().reduce(1, *)
     leading = Array(shape[..<depth])
@@ -200,8 +200,8 @@ struct ScatterByPosition: MILOperation {
     OperationKind(
       "scatter_nd",
       [
-        .required("data", .numbers), .required("indices", .integerTensor),
-        .required("updates", .numbers), .optional("mode", .text),
+        .required("data", .floats), .required("indices", .integerTensor),
+        .required("updates", .floats), .optional("mode", .text),
         .optional("validate_indices", .boolean),
       ], ScatterByPosition.self)
   ]

@@ -43,6 +43,8 @@ struct AxisGroup: Sendable {
     return y
   }
 
+  func gathered(_ x: [Int32]) -> [Int32] { order.map { ordered($0).positions().map { x[$0] } } ?? x }
+
   /// The opposite of ``gathered(_:)``.
   func scattered(_ x: Buffer) -> Buffer {
     guard let order else { return x }
@@ -75,15 +77,23 @@ struct Reduction: MILOperation {
 
   let results: [TensorType]
   let group: AxisGroup
+  /// Whether reduced axes stay, with one element each.
+  let keepsDimensions: Bool
   private let shape: [Int]
+
+  /// What is a number even of no elements.
+  private static let sums = [
+    "reduce_sum", "reduce_prod", "reduce_sum_square", "reduce_l1_norm", "reduce_l2_norm", "reduce_log_sum",
+  ]
 
   init(_ call: Call) throws(MILError) {
     let x = try call.shape("x")
     let axes = try call.axes("axes", rank: x.count, or: Array(x.indices))
     group = AxisGroup(x, axes)
-    shape = AxisGroup.reduced(x, axes, keep: try call.boolean("keep_dims", or: false))
+    keepsDimensions = try call.boolean("keep_dims", or: false)
+    shape = AxisGroup.reduced(x, axes, keep: keepsDimensions)
     results = [TensorType(try call.type("x"), shape)]
-    guard group.layout.width > 0 || ["reduce_sum", "reduce_prod"].contains(call.operation) else {
+    guard group.layout.width > 0 || Self.sums.contains(call.operation) else {
       throw call.refuse("x", "elements to reduce", "\(x)")
     }
   }
@@ -91,12 +101,34 @@ struct Reduction: MILOperation {
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let value = try call.value("x")
     if case .integers(let values) = value.storage {
-      // Exact below 2²⁴, which index arithmetic never leaves.
+      if let y = reduce(values, call.operation) { return [RuntimeValue(value.type, shape, .integers(y))] }
       let y = try reduce(Buffer(values.map { Float($0) }), call)
       return [RuntimeValue(value.type, shape, .integers(y.elements.map(Cast.truncated)))]
     }
     guard let x = value.floats else { throw call.refuse("x", "numbers", "\(value.type)") }
     return [RuntimeValue(value.type, shape, try reduce(x, call))]
+  }
+
+  /// Whole numbers, of which sums and products keep the low 32 bits; nil for what is computed with fractions.
+  private func reduce(_ x: [Int32], _ operation: String) -> [Int32]? {
+    let combine: (Int32, Int32) -> Int32
+    var start: Int32?
+    switch operation {
+    case "reduce_sum": (start, combine) = (0, { $0 &+ $1 })
+    case "reduce_prod": (start, combine) = (1, { $0 &* $1 })
+    case "reduce_sum_square": (start, combine) = (0, { $0 &+ $1 &* $1 })
+    case "reduce_l1_norm": (start, combine) = (0, { $0 &+ ($1 < 0 ? 0 &- $1 : $1) })
+    case "reduce_max": combine = max
+    case "reduce_min": combine = min
+    default: return nil
+    }
+    let x = group.gathered(x)
+    let layout = group.layout
+    return (0..<layout.outer * layout.inner).map { at in
+      let first = at / layout.inner * layout.width * layout.inner + at % layout.inner
+      let column = (0..<layout.width).lazy.map { x[first + $0 * layout.inner] }
+      return column.dropFirst(start == nil ? 1 : 0).reduce(start ?? column[0], combine)
+    }
   }
 
   private func reduce(_ x: Buffer, _ call: Call) throws(MILError) -> Buffer {

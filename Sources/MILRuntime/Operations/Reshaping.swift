@@ -25,11 +25,9 @@ struct Reshape: MILOperation {
       var rest = x.makeIterator()
       shape = (0..<x.count + count).map { axes.contains($0) ? 1 : rest.next() ?? 1 }
     case "squeeze":
-      let axes = try call.axes("axes", rank: x.count, or: x.indices.filter { x[$0] == 1 })
-      guard axes.allSatisfy({ x[$0] == 1 }) else {
-        throw call.refuse("axes", "axes of one element in \(x)", "\(axes)")
-      }
-      shape = AxisGroup.reduced(x, axes, keep: false)
+      // Longer axes stay, named or not.
+      let axes = try call.axes("axes", rank: x.count, or: Array(x.indices))
+      shape = AxisGroup.reduced(x, axes.filter { x[$0] == 1 }, keep: false)
     default: shape = x
     }
     results = [TensorType(try call.type("x"), shape)]
@@ -147,6 +145,8 @@ struct Upsampling: MILOperation {
   let results: [TensorType]
   private let shape: [Int]
   private let rows, columns: [Int]
+  /// Whether every pixel is there equally often.
+  private let repeats: Bool
 
   init(_ call: Call) throws(MILError) {
     let x = try call.shape("x")
@@ -154,6 +154,9 @@ struct Upsampling: MILOperation {
     rows = try Self.sources(x[x.count - 2], "height", call)
     columns = try Self.sources(x[x.count - 1], "width", call)
     shape = x.dropLast(2) + [rows.count, columns.count]
+    repeats = zip([rows, columns], x.suffix(2)).allSatisfy { sources, size in
+      sources.count % size == 0 && sources.indices.allSatisfy { sources[$0] == $0 / (sources.count / size) }
+    }
     guard TensorShape.count(shape) != nil else {
       throw .tooLarge(call.place, what: "an image of \(shape)", limit: "\(TensorShape.limit) elements")
     }
@@ -164,22 +167,18 @@ struct Upsampling: MILOperation {
   private static func sources(
     _ size: Int, _ axis: String, _ call: Call
   ) throws(MILError) -> [Int] {
-    let factor: Double
-    let target: Int
     if call.operation == "resize_nearest_neighbor" {
-      target = try call.integer("target_size_" + axis)
+      let target = try call.integer("target_size_" + axis)
       guard target > 0, target <= 1 << 20, size > 0 else {
         throw call.refuse("target_size_" + axis, "1 to 2²⁰", "\(target)")
       }
-      factor = Double(target) / Double(size)
-    } else {
-      factor = Double(try call.number("scale_factor_" + axis, or: 1))
-      guard factor > 0, factor * Double(size) <= Double(1 << 20), size > 0 else {
-        throw call.refuse("scale_factor_" + axis, "up to 2²⁰ pixels", "\(factor)")
-      }
-      target = Int(factor * Double(size))
+      return (0..<target).map { $0 * size / target }
     }
-    return (0..<target).map { min(size - 1, Int(Double($0) / factor)) }
+    let factor = try call.number("scale_factor_" + axis, or: 1)
+    guard factor > 0, factor * Float(size) <= Float(1 << 20), size > 0 else {
+      throw call.refuse("scale_factor_" + axis, "up to 2²⁰ pixels", "\(factor)")
+    }
+    return (0..<Int(factor * Float(size))).map { min(size - 1, Int(Double($0) / Double(factor))) }
   }
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
@@ -188,7 +187,7 @@ struct Upsampling: MILOperation {
     let rank = x.shape.count
     let (height, width) = (x.shape[rank - 2], x.shape[rank - 1])
     let planes = x.shape.dropLast(2).reduce(1, *)
-    if rows.count % height == 0, columns.count % width == 0 {
+    if repeats {
       let view = StridedView(
         shape: [planes, height, rows.count / height, width, columns.count / width],
         strides: [height * width, width, 0, 1, 0])

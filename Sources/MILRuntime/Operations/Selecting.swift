@@ -103,25 +103,32 @@ struct Filling: MILOperation {
 
   let results: [TensorType]
   private let shape: [Int]
-  private let start, step: Float
+  private let numbers: Numbers
+
+  private enum Numbers {
+    case floats(start: Float, step: Float)
+    case integers(start: Int, step: Int)
+  }
 
   init(_ call: Call) throws(MILError) {
-    let type: DataType
-    if call.operation == "range_1d" {
-      type = try call.type("start")
-      start = try call.number("start", or: 0)
-      step = try call.number("step", or: 1)
-      let count = ((try call.number("end", or: 0) - start) / step).rounded(.up)
-      guard step != 0, abs(count) <= Float(1 << 24) else {
-        throw call.refuse("step", "at most 2²⁴ steps", "\(count)")
-      }
-      shape = [max(0, Int(count))]
+    let isRange = call.operation == "range_1d"
+    let first = isRange ? "start" : "value"
+    let type = call.has(first) ? try call.type(first) : .float32
+    let steps: Double
+    if type.isFloat {
+      let (start, step) = (try call.number(first, or: 0), isRange ? try call.number("step", or: 1) : 0)
+      steps = isRange ? Double((try call.number("end", or: 0) - start) / step) : 0
+      numbers = .floats(start: start, step: step)
     } else {
-      type = call.has("value") ? try call.type("value") : .float32
-      start = try call.number("value", or: 0)
-      step = 0
-      shape =
-        call.operation == "fill" ? try call.integers("shape") : try call.shape("ref_tensor")
+      let (start, step) = (try call.integer(first), isRange ? try call.integer("step") : 0)
+      steps = isRange ? Double(try call.integer("end") - start) / Double(step) : 0
+      numbers = .integers(start: start, step: step)
+    }
+    if isRange {
+      guard abs(steps) <= Double(1 << 24) else { throw call.refuse("step", "at most 2²⁴ steps", "\(steps)") }
+      shape = [max(0, Int(steps.rounded(.up)))]
+    } else {
+      shape = call.operation == "fill" ? try call.integers("shape") : try call.shape("ref_tensor")
     }
     guard TensorShape.count(shape) != nil else {
       throw .tooLarge(call.place, what: "a tensor of \(shape)", limit: "\(TensorShape.limit) elements")
@@ -132,15 +139,13 @@ struct Filling: MILOperation {
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let count = shape.reduce(1, *)
     let type = results[0].dataType
-    if type.isFloat {
-      let y =
-        step == 0
-        ? Buffer(repeating: start, count: count)
-        : Buffer((0..<count).map { start + step * Float($0) })
-      return [RuntimeValue(type, shape, y)]
+    switch numbers {
+    case .floats(let start, 0): return [RuntimeValue(type, shape, Buffer(repeating: start, count: count))]
+    case .floats(let start, let step):
+      return [RuntimeValue(type, shape, Buffer((0..<count).map { start + step * Float($0) }))]
+    case .integers(let start, let step):
+      return [RuntimeValue(type, shape, .integers((0..<count).map { Int32(truncatingIfNeeded: start + step * $0) }))]
     }
-    let values = (0..<count).map { Cast.truncated(start + step * Float($0)) }
-    return [RuntimeValue(type, shape, .integers(values))]
   }
 }
 
@@ -150,7 +155,7 @@ struct CumulativeSum: MILOperation {
     OperationKind(
       "cumsum",
       [
-        .required("x", .floats), .optional("axis", .integers), .optional("exclusive", .boolean),
+        .required("x", .numbers), .optional("axis", .integers), .optional("exclusive", .boolean),
         .optional("reverse", .boolean),
       ], CumulativeSum.self)
   ]
@@ -169,18 +174,25 @@ struct CumulativeSum: MILOperation {
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let x = try call.value("x")
-    guard let floats = x.floats else { throw call.refuse("x", "floats", "\(x.type)") }
-    var y = floats.elements
+    if case .integers(let values) = x.storage {
+      return [RuntimeValue(x.type, x.shape, .integers(sums(values, zero: 0) { $0 &+ $1 }))]
+    }
+    guard let floats = x.floats else { throw call.refuse("x", "numbers", "\(x.type)") }
+    return [RuntimeValue(x.type, x.shape, Buffer(sums(floats.elements, zero: 0) { $0 + $1 }))]
+  }
+
+  private func sums<Number>(_ x: [Number], zero: Number, _ add: (Number, Number) -> Number) -> [Number] {
+    var y = x
     for column in 0..<layout.outer * layout.inner {
       let first = column / layout.inner * layout.width * layout.inner + column % layout.inner
-      var sum: Float = 0
+      var sum = zero
       for place in 0..<layout.width {
         let at = first + (reverse ? layout.width - 1 - place : place) * layout.inner
         let before = sum
-        sum += floats[at]
+        sum = add(sum, x[at])
         y[at] = exclusive ? before : sum
       }
     }
-    return [RuntimeValue(x.type, x.shape, Buffer(y))]
+    return y
   }
 }
