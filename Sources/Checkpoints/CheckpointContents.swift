@@ -133,7 +133,7 @@ extension CheckpointContents {
   /// The checksums of all arrays, computed on all cores, in the order of ``orderedNames``.
   func checksums() -> [CRC32] {
     let arrays = orderedNames.map { self.arrays[$0]! }
-    return ParallelChecksums.compute(arrays.count) { arrays[$0].checksum }
+    return Parallel.map(arrays.count) { arrays[$0].checksum }
   }
 
   /// One line an array, and the checksum of all of them.

@@ -1,6 +1,5 @@
 internal import Foundation
 internal import Kernels
-internal import Synchronization
 
 /// The first 512 bytes of a checkpoint, HDF5's user block: the length and checksum of the rest.
 ///
@@ -22,7 +21,7 @@ enum CheckpointSeal {
   /// Checks the file in pieces on all cores.
   private static func checksum(of file: MappedFile) -> CRC32 {
     let ranges = (byteCount..<max(byteCount, file.count)).cut(length: 16 << 20)
-    let checksums = ParallelChecksums.compute(ranges.count) { index in
+    let checksums = Parallel.map(ranges.count) { index in
       // A full-size checkpoint is as large as all memory that the run has left.
       defer { file.forget(ranges[index]) }
       return file.withBytes(ranges[index]) { CRC32.of($0) }
@@ -70,17 +69,5 @@ enum CheckpointSeal {
     } catch {
       throw error.asCheckpointError
     }
-  }
-}
-
-/// Independent checksums on all cores.
-enum ParallelChecksums {
-  static func compute(_ count: Int, _ body: @Sendable (Int) -> CRC32) -> [CRC32] {
-    let results = Mutex([CRC32](repeating: CRC32(), count: count))
-    Parallel.forEach(count) { index in
-      let checksum = body(index)
-      results.withLock { $0[index] = checksum }
-    }
-    return results.withLock { $0 }
   }
 }

@@ -35,8 +35,8 @@ package struct HardClustering: Sendable {
     PaletteEntries.gradient(dy, indices, entries: entries, groups: layout.groups, vector: layout.vector)
   }
 
-  /// The entries moved to the means of their cells, those of empty cells to the worst cells or, of vectors, to those with
-  /// the largest errors.
+  /// Entries moved to the means of their cells. Those of empty cells restart in the worst cells or, where entries are
+  /// vectors, at the vectors with the largest errors.
   package func refitted() -> [Float] {
     let (d, entries, indices) = (layout.vector, entries, indices)
     let cells = PaletteEntries.cells(elements, indices, entries: entries, groups: layout.groups, vector: d)

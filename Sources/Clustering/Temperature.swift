@@ -21,7 +21,4 @@ package enum Temperature {
     let fraction = Double(min(max(0, step), steps - 1)) / Double(steps - 1)
     return start * pow(end / start, fraction)
   }
-
-  /// The multiple of σ² above which all centroids may rest at the mean.
-  package static let collapse = 2.0
 }

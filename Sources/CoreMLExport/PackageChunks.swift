@@ -23,7 +23,7 @@ package struct PackageChunks {
     self.maker = maker
     var lastReader: [String: Int] = [:]
     for (index, operation) in operations.enumerated()
-    where operation.type != "const" && !operation.type.hasPrefix("constexpr_") {
+    where !operation.isConstant {
       for case .name(let name) in operation.inputs.values.joined() { lastReader[name] = index }
     }
     self.lastReader = lastReader
@@ -64,7 +64,7 @@ package struct PackageChunks {
   }
 
   private func isConstant(_ index: Int) -> Bool {
-    operations[index].type == "const" || operations[index].type.hasPrefix("constexpr_")
+    operations[index].isConstant
   }
 
   private func declaredType(_ value: String) -> TensorType {
@@ -155,7 +155,7 @@ package struct PackageChunks {
   // MARK: Halves
 
   private func firstHalf(_ cut: Int, _ ports: [Port]) -> Model {
-    let computed = operations[..<cut].filter { $0.type != "const" && !$0.type.hasPrefix("constexpr_") }
+    let computed = operations[..<cut].filter { !$0.isConstant }
     let kept = needed(by: ports.map(\.value), among: Array(computed))
     var block = kept
     for port in ports where port.type.dataType == .float16 {
@@ -169,7 +169,7 @@ package struct PackageChunks {
     for port in ports where port.type.dataType == .float16 {
       block += cast(port.feature, to: "fp16", port.type, named: port.value)
     }
-    let computed = operations[cut...].filter { $0.type != "const" && !$0.type.hasPrefix("constexpr_") }
+    let computed = operations[cut...].filter { !$0.isConstant }
     let outputs = package.model.outputs
     block += needed(by: outputs.map(\.name), among: Array(computed))
     return model(

@@ -18,8 +18,8 @@ package struct PalettePolicy: Sendable {
   /// The palettes of one weight; nil if it has none.
   ///
   /// Tables of tokens, places and classes are looked up, not multiplied with, and directions of concepts are compared
-  /// with: both stay as they are. A weight whose
-  /// channels do not divide into the groups or vectors gets one palette of as many bits instead.
+  /// with: both stay as they are. A weight whose channels do not divide into the groups or vectors gets one palette of as
+  /// many bits instead.
   package func form(of name: String, shape: [Int]) -> PaletteForm? {
     guard var form, shape.count >= 2, shape.reduce(1, *) > minimumElements,
       !name.split(separator: ".").contains("embeddings"), !name.hasSuffix("_embeds")

@@ -23,9 +23,9 @@ struct Evaluator {
   }
 
   func report(_ outcome: TrainingRun.Outcome, _ folder: RunFolder) throws -> Report {
-    let reference = try evaluation.predictions(batch: 32, inputs.unet.denoiser)
+    let reference = try evaluation.predictions(inputs.unet.denoiser)
     let postTraining = try HardWeights(postTraining: inputs.weights, recipe.clustering)
-    let plain = try evaluation.predictions(batch: 32, network(postTraining).denoiser)
+    let plain = try evaluation.predictions(network(postTraining).denoiser)
     let runner = try PackageDenoiser(folder.package)
     let started = ContinuousClock.now
     let packaged = try evaluation.predictions(
@@ -34,7 +34,7 @@ struct Evaluator {
       recipe.evaluation.timesteps.count * ((inputs.validation.count - 1) / runner.batch + 1))
     let secondsPerCall = (ContinuousClock.now - started).seconds / calls
     let soft = try evaluation.predictions(
-      batch: 32, Trainer(recipe, inputs).softNetwork(outcome.state).denoiser)
+      Trainer(recipe, inputs).softNetwork(outcome.state).denoiser)
 
     let elements = outcome.hard.elementCount
     let fp32 = variant(

@@ -39,7 +39,7 @@ struct NoiseEvaluation {
     evaluation = DenoisingEvaluation(
       inputs.validation, inputs.validationStates, inputs.schedule, timesteps: recipe.evaluation.timesteps)
     answers = try evaluation.predictions(
-      batch: 32, Self.interruptible(inputs.unet.denoiser, isInterrupted))
+      Self.interruptible(inputs.unet.denoiser, isInterrupted))
     reference = evaluation.quality(answers, reference: nil)
   }
 

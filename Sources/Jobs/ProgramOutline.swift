@@ -15,7 +15,7 @@ struct ProgramOutline {
       guard let name = operation.outputs.first?.name, let value = operation.attributes["val"] else { continue }
       constants[name] = Self.text(value)
     }
-    lines = operations.filter { $0.type != "const" && !$0.type.hasPrefix("constexpr_") }.map { operation in
+    lines = operations.filter { !$0.isConstant }.map { operation in
       let arguments = operation.inputs.sorted { $0.key < $1.key }.flatMap { name, bindings in
         bindings.compactMap { binding in
           switch binding {

@@ -77,7 +77,7 @@ package struct Report: Codable, Sendable {
     return lines.joined(separator: "\n")
   }
 
-  /// Of a loss that is next to nothing there is no share.
+  /// In words; a share of a vanishing loss would say nothing.
   var share: String {
     postTraining.epsilonMSE - reference.epsilonMSE > 1e-4 * reference.epsilonMSE
       ? String(format: "left of the post-training loss: %.1f %%", 100 * shareOfPostTrainingLoss)

@@ -95,7 +95,7 @@ package struct TrainJob: Sendable {
     let evaluation = DenoisingEvaluation(
       inputs.validation, states, inputs.schedule, timesteps: recipe.evaluation.timesteps)
     let quality = evaluation.quality(
-      try evaluation.predictions(batch: 32, unet.denoiser), reference: nil)
+      try evaluation.predictions(unet.denoiser), reference: nil)
     return Metrics(
       recipe: recipe, parameters: weights.names.reduce(0) { $0 + (weights.shape(of: $1)?.count ?? 0) },
       validation: .init(

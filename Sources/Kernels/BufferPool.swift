@@ -2,8 +2,8 @@ internal import Foundation
 
 /// The memory of buffers.
 ///
-/// Large blocks share an ``Arena``; small ones are kept by size for the next buffer of about that size. Large ones take
-/// hardly more than was ever in use at once, what lies idle included: pages wait for the next pass, which needs as many.
+/// Large blocks share an ``Arena``; small ones are kept by size for the next buffer of about that size. Idle ones included,
+/// large blocks hardly exceed the most that was ever in use at once: freed pages are kept for the next pass.
 package enum BufferPool {
   private struct State {
     var arena = Arena()

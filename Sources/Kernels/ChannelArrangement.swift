@@ -106,19 +106,4 @@ package struct ChannelArrangement: Sendable, Equatable {
     }
     return sums
   }
-
-  /// The largest magnitude in each channel. `[channels]`
-  package func channelPeaks(_ x: Buffer) -> Buffer {
-    precondition(x.count == count, "channel peaks of \(x.count)")
-    let peaks = Buffer(uninitialized: channels)
-    Parallel.forEach(channels) { channel in
-      var peak: Float = 0
-      for row in 0..<outer {
-        let start = (row * channels + channel) * inner
-        for at in start..<start + inner { peak = max(peak, abs(x.pointer[at])) }
-      }
-      peaks.pointer[channel] = peak
-    }
-    return peaks
-  }
 }

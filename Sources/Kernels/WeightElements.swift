@@ -69,7 +69,8 @@ package struct WeightElements: Sendable {
     return buffer
   }
 
-  /// The same, each part as `make` writes it with these; those in memory as they are, for which all is done already.
+  /// These elements, each part written by `make`. Elements in memory are returned as they are, and `finally` is called at
+  /// once.
   package func made(
     by make: @escaping @Sendable (WeightElements, Part, Buffer, Int) -> Void, finally: @escaping @Sendable () -> Void
   ) -> Self {

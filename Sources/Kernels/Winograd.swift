@@ -77,7 +77,7 @@ struct Winograd: Sendable {
 
   private var scratch: Buffer { Buffer(uninitialized: 6 * (width + 8) * Int(SD_WINOGRAD_LANES)) }
 
-  /// Lends each row of tiles its image and number within the image.
+  /// The image that a row of tiles belongs to, and its number there.
   private func place(_ row: Int) -> (image: Int, row: Int) { (row / rowsOfTiles, row % rowsOfTiles) }
 
   /// `[36, tiles, channels]` of some rows of tiles.

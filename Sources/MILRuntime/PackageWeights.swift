@@ -77,12 +77,11 @@ private struct ConstantChains {
 
   init(_ block: Block) {
     for operation in block.operations {
-      let isConstant = operation.type == "const" || operation.type.hasPrefix("constexpr_")
-      for output in operation.outputs where isConstant {
+      for output in operation.outputs where operation.isConstant {
         makers[output.name] = operation
         order.append(output.name)
       }
-      guard !isConstant else { continue }
+      guard !operation.isConstant else { continue }
       for binding in operation.inputs.values.joined() {
         if case .name(let source) = binding, makers[source] != nil {
           readers[source, default: []].append(operation.type)

@@ -91,7 +91,4 @@ public struct Tensor: Sendable {
   package static func placeholder(_ leaf: Node) -> Tensor {
     Tensor(shape: leaf.shape, storage: nil, node: leaf)
   }
-
-  /// The same elements without a history.
-  public var detached: Tensor { Tensor(shape: shape, storage: storage, node: nil, make: make) }
 }

@@ -40,8 +40,6 @@ package struct PackageDenoiser: Denoiser {
   package var fixedSize: (height: Int, width: Int)? { (sample[2], sample[3]) }
   package var usualSize: (height: Int, width: Int) { (sample[2], sample[3]) }
   package var fixedTokens: Int? { context[3] }
-  /// Bytes of values that are alive at once while it runs, weights apart.
-  package var peakMemoryBytes: Int { model.peakMemoryBytes }
 
   package func callAsFunction(
     _ sample: Tensor, timestep: Float, _ conditioning: Conditioning, _ extras: DenoiserExtras

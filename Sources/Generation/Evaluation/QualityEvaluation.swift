@@ -46,13 +46,6 @@ package struct QualityEvaluation: Sendable {
     package let secondsPerStep: Double
   }
 
-  /// One run's picture.
-  package struct Shot: Sendable {
-    package let prompt: Int
-    package let seed: Int
-    package let picture: Picture
-  }
-
   /// The reference's side of a run.
   private struct Trace: Sendable {
     let loop: DenoisingLoop
@@ -159,8 +152,7 @@ package struct QualityEvaluation: Sendable {
 
   /// Runs a candidate.
   package func figures(
-    _ candidate: any Denoiser, decoder own: LatentDecoding? = nil, isInterrupted: () -> Bool,
-    progress: (Double) -> Void
+    _ candidate: any Denoiser, isInterrupted: () -> Bool, progress: (Double) -> Void
   ) throws -> (figures: Figures, pictures: [Picture]) {
     var runs: [(steps: [DenoisingLoop.Step], latents: Tensor)] = []
     let clock = ContinuousClock.now
@@ -173,7 +165,7 @@ package struct QualityEvaluation: Sendable {
     }
     let calls = runs.reduce(0) { $0 + $1.steps.count }
     let secondsPerStep = (ContinuousClock.now - clock) / .seconds(1) / Double(max(1, calls))
-    let pictures = try runs.map { Picture(values: try (own ?? decoder)($0.latents)) }
+    let pictures = try runs.map { Picture(values: try decoder($0.latents)) }
     let outputErrors = try self.outputErrors(candidate, isInterrupted) { progress(0.5 + 0.5 * $0) }
     let trajectory = traces[0].steps.indices.map { step in
       Spread(

@@ -54,7 +54,7 @@ package struct ConvertJob: Sendable {
       self.component = component
       self.path = path
       self.resource = resource
-      self.bytes = try PackageBundle.bytes(of: path)
+      self.bytes = try StoredSize.bytes(of: path)
       bitsPerWeight = Double(8 * bytes) / Double(max(1, weights.reduce(0) { $0 + $1.count }))
       self.isCurrent = isCurrent
       seconds = Date().timeIntervalSince(start)

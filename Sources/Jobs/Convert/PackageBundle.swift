@@ -94,14 +94,4 @@ struct PackageBundle: Sendable {
       try place("\(source)/\(name)", at: "\(target)/\(name)")
     }
   }
-
-  /// Of all files in a package.
-  static func bytes(of package: String) throws -> Int {
-    let files = FileManager.default
-    return try files.subpathsOfDirectory(atPath: package).reduce(0) { sum, name in
-      let attributes = try files.attributesOfItem(atPath: "\(package)/\(name)")
-      guard attributes[.type] as? FileAttributeType == .typeRegular else { return sum }
-      return sum + (attributes[.size] as? Int ?? 0)
-    }
-  }
 }

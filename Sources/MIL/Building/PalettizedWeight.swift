@@ -59,7 +59,7 @@ package struct PalettizedWeight: Sendable {
     if groups > 1 { return "palettes by groups of channels need iOS18" }
     if vector > 1 { return "palettes of vectors need iOS18" }
     if scale != nil { return "scales of channels need iOS18" }
-    if case .int8 = table { return "8-bit palettes entries need iOS18" }
+    if case .int8 = table { return "8-bit palette entries need iOS18" }
     return nil
   }
 }

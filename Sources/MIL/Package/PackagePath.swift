@@ -4,9 +4,7 @@ internal import Foundation
 enum PackagePath {
   /// The full path of `relative` below `folder`.
   ///
-  /// - Throws: when `relative` is empty, absolute, has a component `.` or `..`, or leads through a
-  /// symbolic link; the
-  ///   string says which.
+  /// Refused are paths that are empty, absolute, have a component `.` or `..`, or lead through a symbolic link.
   static func resolve(_ relative: String, in folder: String) -> Result<String, Refusal> {
     let components = relative.split(separator: "/", omittingEmptySubsequences: false)
     guard !relative.isEmpty, relative.utf8.count <= 1024, !relative.utf8.contains(0) else {

@@ -4,8 +4,7 @@ package import Kernels
 /// A `weight.bin` in "blob storage version 2", mapped for reading.
 ///
 ///     0   count: UInt32, version = 2: UInt32, zeros up to 64
-///     64  record, 64 bytes: sentinel, type, size, offset of the data, unused bits; then the data;
-/// 64-byte aligned
+///     64  record, 64 bytes: sentinel, type, size, offset of the data, unused bits; then the data, 64-byte aligned
 package final class WeightFile: Sendable {
   static let sentinel: UInt32 = 0xDEAD_BEEF
   static let recordBytes = 64

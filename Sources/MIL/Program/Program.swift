@@ -107,6 +107,9 @@ package struct ProgramOperation: Sendable, Equatable {
     self.attributes = attributes
     self.blockCount = blockCount
   }
+
+  /// Whether it computes nothing: a stored value, compressed or not.
+  package var isConstant: Bool { type == "const" || type.hasPrefix("constexpr_") }
 }
 
 /// Operations in an order in which every value is defined before it is used.

@@ -2,9 +2,9 @@ internal import MIL
 
 /// A residual block's shortcut before the block's other branch.
 ///
-/// Programs list the shortcut last, so that the block's input, often the largest value alive, would wait for it. Where
-/// the shortcut has fewer elements than its input, and the other branch begins with a step that can write over that, this
-/// becomes the input's last reader.
+/// Programs compute the shortcut last, which keeps the block's input, often the largest value, alive until then. If the
+/// shortcut is smaller than the input and the other branch can start in place, the shortcut is computed first, and the other
+/// branch overwrites the input.
 struct ShortcutFirst {
   private let graph: StepGraph
 

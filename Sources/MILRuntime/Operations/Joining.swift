@@ -7,15 +7,20 @@ extension RuntimeValue {
     _ type: DataType, _ shape: [Int], _ parts: [(value: RuntimeValue, target: StridedView)]
   ) -> RuntimeValue {
     let count = shape.reduce(1, *)
-    switch parts.first?.value.storage {
-    case .integers?:
+    guard let first = parts.first else {
+      return type.isFloat
+        ? RuntimeValue(type, shape, Buffer(uninitialized: count))
+        : RuntimeValue(type, shape, type == .bool ? .booleans([]) : .integers([]))
+    }
+    switch first.value.storage {
+    case .integers:
       var y = [Int32](repeating: 0, count: count)
       for part in parts {
         guard case .integers(let x) = part.value.storage else { continue }
         for (from, to) in part.target.positions().enumerated() { y[to] = x[from] }
       }
       return RuntimeValue(type, shape, .integers(y))
-    case .booleans?:
+    case .booleans:
       var y = [Bool](repeating: false, count: count)
       for part in parts {
         guard case .booleans(let x) = part.value.storage else { continue }
@@ -84,21 +89,8 @@ struct Concatenation: MILOperation {
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let parts = zip(try call.values("values"), targets).filter { $0.1.count > 0 }
     return [
-      .assembled(results[0].dataType, shape, parts.map { (value: $0.0, target: $0.1) }, call)
+      .assembled(results[0].dataType, shape, parts.map { (value: $0.0, target: $0.1) })
     ]
-  }
-}
-
-extension RuntimeValue {
-  /// The same for parts that may all be empty.
-  fileprivate static func assembled(
-    _ type: DataType, _ shape: [Int], _ parts: [(value: RuntimeValue, target: StridedView)],
-    _ call: Call
-  ) -> RuntimeValue {
-    guard parts.isEmpty else { return assembled(type, shape, parts) }
-    return type.isFloat
-      ? RuntimeValue(type, shape, Buffer(uninitialized: 0))
-      : RuntimeValue(type, shape, type == .bool ? .booleans([]) : .integers([]))
   }
 }
 

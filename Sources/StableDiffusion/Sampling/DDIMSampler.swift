@@ -22,8 +22,6 @@ struct DDIMSampler: Sampler {
     clip = configuration.clip
   }
 
-  var isStochastic: Bool { eta > 0 }
-
   func noisy(_ clean: Tensor, _ noise: Tensor, at position: Int) -> Tensor {
     schedule.noisy(clean, noise, alpha: schedule.alpha(Int(timesteps[position])))
   }

@@ -7,7 +7,7 @@ internal import Tensors
 struct EulerSampler: Sampler {
   let timesteps: [Float]
   let initialNoiseScale: Double
-  let isStochastic: Bool
+  private let isAncestral: Bool
   private let prediction: NoiseSchedule.Prediction
   /// σ of every call, and behind the last.
   private let levels: [Double]
@@ -31,7 +31,7 @@ struct EulerSampler: Sampler {
     initialNoiseScale =
       configuration.spacing == .leading ? (largest * largest + 1).squareRoot() : largest
     prediction = schedule.prediction
-    isStochastic = configuration.method == .eulerAncestral
+    isAncestral = configuration.method == .eulerAncestral
   }
 
   func modelInput(_ sample: Tensor, at position: Int) -> Tensor {
@@ -53,7 +53,7 @@ struct EulerSampler: Sampler {
       let square = level * level + 1
       denoised = .combination((1 / square, sample), (-level / square.squareRoot(), output))
     }
-    guard isStochastic else {
+    guard isAncestral else {
       let ratio = next / level
       return SamplerStep(
         sample: .combination((ratio, sample), (1 - ratio, denoised)), denoised: denoised)

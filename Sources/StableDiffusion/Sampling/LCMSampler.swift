@@ -3,7 +3,6 @@ internal import Tensors
 /// Latent consistency models (Luo et al. 2023); known to diffusers as `LCMScheduler`.
 struct LCMSampler: Sampler {
   let timesteps: [Float]
-  let isStochastic = true
   private let schedule: NoiseSchedule
   private let finalAlpha: Double
   private let timestepScale: Double

@@ -10,9 +10,6 @@ package protocol Sampler: Sendable {
   /// What standard normal noise is multiplied by to be the first sample.
   var initialNoiseScale: Double { get }
 
-  /// Whether steps ask for noise.
-  var isStochastic: Bool { get }
-
   /// The sample as the network takes it.
   func modelInput(_ sample: Tensor, at position: Int) -> Tensor
 
@@ -38,7 +35,6 @@ package struct SamplerStep: Sendable {
 
 extension Sampler {
   package var initialNoiseScale: Double { 1 }
-  package var isStochastic: Bool { false }
   package func modelInput(_ sample: Tensor, at position: Int) -> Tensor { sample }
 }
 

@@ -70,8 +70,6 @@ public struct UNetConfiguration: Sendable, Equatable {
     }
     return shapes + [[batch, height, width, blockChannels[blockChannels.count - 1]]]
   }
-  /// How often the latents are halved on the way down.
-  var downsamplings: Int { blockChannels.count - 1 }
 }
 
 extension UNetConfiguration {

@@ -47,8 +47,7 @@ package struct DenoisingEvaluation: Sendable {
   ///
   /// - Parameter concurrent: whether several calls may run at once, each on one core.
   package func predictions(
-    batch: Int, concurrent: Bool = false, progress: @Sendable (Double) -> Void = { _ in },
-    _ denoiser: Denoiser
+    batch: Int = 32, concurrent: Bool = false, _ denoiser: Denoiser
   ) throws -> Predictions {
     let pictures = text.states.shape[0]
     let starts = Array(stride(from: 0, to: pictures, by: batch))
@@ -68,7 +67,6 @@ package struct DenoisingEvaluation: Sendable {
     for first in stride(from: 0, to: jobs.count, by: step) {
       let count = min(step, jobs.count - first)
       answers += concurrent ? Parallel.map(count) { answer(first + $0) } : [answer(first)]
-      progress(Double(first + count) / Double(jobs.count))
     }
     let tensors = try answers.map { try $0.get() }
     return Predictions(

@@ -30,7 +30,8 @@ package struct OptimizerStep: Sendable {
   /// Whether targets may be stepped in several portions, since nothing is asked of all gradients together.
   var allowsPortions: Bool { limit == 0 }
 
-  /// Elements that are stepped together at most, beside those of one target: what a file holds is in memory so long.
+  /// Most elements that are stepped together; one larger target is stepped alone. Arrays kept in a file are in memory
+  /// meanwhile.
   private static let together = 16 << 20
 
   /// Steps every target in place; there are no others.

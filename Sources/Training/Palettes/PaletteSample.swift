@@ -12,7 +12,7 @@ package struct PaletteSample: Hashable, Sendable {
   /// Weights of a sample at most: more have hardly more distinct values.
   private static let most = 1 << 20
 
-  /// The sample for a weight and how many times its cost all the weight's palettes have; nil if it has none.
+  /// A sample, and the factor from its cost to that of all the weight's palettes; nil if the weight has none.
   package static func of(
     _ name: String, _ shape: [Int], _ clustering: ClusteringRecipe
   ) throws -> (sample: PaletteSample, count: Double)? {

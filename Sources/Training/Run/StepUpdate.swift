@@ -29,7 +29,7 @@ struct StepUpdate {
   let learned: [String: Buffer]
   private let time: PaletteTime
 
-  /// Elements that wait at most: enough for both threads of a small machine, 64 MB of gradients.
+  /// Gradients wait until they are so many elements, 64 MB: small weights then occupy all threads.
   private static let portion = 16 << 20
   /// Elements from which on a weight occupies all threads.
   private static let large = 4 << 20

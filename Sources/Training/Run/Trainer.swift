@@ -44,7 +44,7 @@ package struct Trainer: Sendable {
 
   /// One step, in place.
   ///
-  /// - Throws: `ClusteringError` with the weight's name when training has diverged.
+  /// - Throws: ``TrainingError/diverged`` with the weight's name.
   package func step(_ state: inout RunState) throws -> StepReport {
     let started = ContinuousClock.now
     let phase = recipe.phase(at: state.step)
@@ -98,7 +98,7 @@ package struct Trainer: Sendable {
     try ranks.sum([value])[0] / Double(ranks.count)
   }
 
-  /// - Parameter blocksApart: whether every block gets the teacher's images and learns to hand on the same.
+  /// - Parameter blocksApart: whether every block is fed the teacher's activations and trained to reproduce its output.
   private func loss(
     _ batch: TrainingBatch, _ source: any ParameterSource, blocksApart: Bool = false
   ) throws -> Tensor {
