@@ -90,11 +90,3 @@ void sd_fold_channels(const float *patches, float *dx, ptrdiff_t rows, ptrdiff_t
     }
   }
 }
-
-void sd_turn_kernels(const float *weight, ptrdiff_t pitch, float *turned, ptrdiff_t outputs, ptrdiff_t inputs,
-                     ptrdiff_t taps) {
-  for (ptrdiff_t o = 0; o < outputs; o++)
-    for (ptrdiff_t i = 0; i < inputs; i++)
-      for (ptrdiff_t t = 0; t < taps; t++)
-        turned[(i * outputs + o) * taps + (taps - 1 - t)] = weight[o * pitch + i * taps + t];
-}

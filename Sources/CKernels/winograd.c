@@ -211,6 +211,18 @@ SD_CLONES void sd_winograd_weight(const float *weight, size_t outputs, size_t in
     }
 }
 
+SD_CLONES void sd_winograd_turned_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth,
+                                         size_t plane) {
+  for (size_t o = 0; o < outputs; o += LANES)
+    for (size_t i = 0; i < inputs; i++) {
+      lanes square[LANES], g[9];
+      UNROLLED for (size_t l = 0; l < LANES; l++) square[l] = LOAD(weight + (i * outputs + o + l) * 9);
+      turn(square);
+      UNROLLED for (size_t t = 0; t < 9; t++) g[t] = square[8 - t];
+      transform_kernels(g, u + o * depth + i * LANES, plane);
+    }
+}
+
 SD_CLONES void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs,
                                                 float *dweight, size_t pitch) {
   for (size_t o = 0; o < outputs; o++)

@@ -46,8 +46,8 @@ package enum Convolution {
     check(dx, weight.count, dy, g)
     if let winograd = Winograd(g.transposed), g.keepsSize {
       winograd.forward(
-        dy, kernels: { inputs, outputs, kernels in turn(weight, inputs, outputs, into: kernels, g) }, bias: nil,
-        into: dx)
+        dy, kernels: { inputs, outputs, kernels in weight.copy(kernels: outputs, inputs, of: g.inputs, into: kernels) },
+        turned: true, bias: nil, into: dx)
     } else if let deep = DeepConvolution(g) {
       deep.inputGradient(dy, weight: weight, into: dx)
     } else if g.isPointwise {
@@ -81,7 +81,7 @@ package enum Convolution {
       MatrixProduct.multiply(
         Matrix(dy, stride: g.outputs, transposed: true), Matrix(x, stride: g.inputs),
         into: Matrix(dw, stride: g.inputs), m: g.outputs, n: g.inputs, k: g.rows)
-    } else if let winograd = Winograd(g) {
+    } else if let winograd = Winograd(g), winograd.suitsWeightGradient {
       winograd.weightGradient(x, dy: dy, into: dw)
     } else if let deep = DeepConvolution(g) {
       deep.weightGradient(x, dy: dy, into: dw)
@@ -125,17 +125,6 @@ package enum Convolution {
     } else {
       sd_unpack_weight(sums.pointer, dw.pointer, g.outputs, g.inputs, g.taps)
     }
-  }
-
-  /// Kernels as the way back has them: `[inputs, outputs, taps]` with the taps reversed.
-  private static func turn(
-    _ weight: WeightElements, _ inputs: Range<Int>, _ outputs: Range<Int>, into kernels: Buffer,
-    _ g: ConvolutionGeometry
-  ) {
-    let some = weight.matrix(
-      rows: outputs, columns: inputs.lowerBound * g.taps..<inputs.upperBound * g.taps, width: g.patch)
-    sd_turn_kernels(
-      some.buffer.pointer + some.offset, some.stride, kernels.pointer, outputs.count, inputs.count, g.taps)
   }
 
   /// `[outputs, inputs, taps]` to `[outputs, taps, inputs]`, the order of an unfolded patch.

@@ -43,8 +43,17 @@ struct DeepConvolution: Sendable {
     }
   }
 
+  /// Every thread takes some columns of the patches at a time: products of so few rows are mostly their results.
   func weightGradient(_ x: Buffer, dy: Buffer, into dw: Buffer) {
     let patches = patches(x)
+    if !g.isPointwise, g.patch % Panels.width == 0 {
+      let pieces = (0..<g.patch).cut(length: 8 * Panels.width * 3)
+      return Parallel.forEach(pieces.count) { piece in
+        let columns = pieces[piece]
+        Panels(patches, offset: columns.lowerBound, stride: g.patch, rows: g.rows, columns: columns.count)
+          .multiplyInline(transposed: dy, m: g.outputs, into: dw, offset: columns.lowerBound, stride: g.patch)
+      }
+    }
     MatrixProduct.multiply(
       Matrix(dy, stride: g.outputs, transposed: true), Matrix(patches, stride: g.patch),
       into: Matrix(dw, stride: g.patch), m: g.outputs, n: g.patch, k: g.rows)

@@ -34,6 +34,13 @@ struct Panels: Sendable {
       m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias.map { $0.pointer + first })
   }
 
+  /// `c = aᵀ self` on the calling thread; `a` is `[rows, m]`.
+  func multiplyInline(transposed a: Buffer, m: Int, into c: Buffer, offset: Int, stride: Int) {
+    precondition(m * rows <= a.count, "product \(m)×\(rows) of \(a.count) elements")
+    check(m, nil, from: 0, into: c, offset: offset, stride: stride)
+    sd_product(m, columns, rows, a.pointer, 1, m, panels, c.pointer + offset, stride, 0, nil)
+  }
+
   /// The same with all rows of `a`.
   func multiplyInline(_ a: PackedRows, bias: Buffer?, from first: Int, into c: Buffer, offset: Int, stride: Int) {
     precondition(a.columns == rows, "product of \(a.columns) columns and \(rows) rows")

@@ -19,7 +19,7 @@ struct Winograd: Sendable {
   /// Nil where unfolding is faster: where the kernels are transformed for too few tiles, or the products are too small.
   init?(batch: Int, height: Int, width: Int, inputs: Int, outputs: Int, planar: Bool) {
     let lanes = Int(SD_WINOGRAD_LANES)
-    guard inputs % lanes == 0, outputs % lanes == 0, min(inputs, outputs) >= 64, min(height, width) >= 16 else {
+    guard inputs % lanes == 0, outputs % lanes == 0, min(inputs, outputs) >= 64, min(height, width) >= 8 else {
       return nil
     }
     self.batch = batch
@@ -29,6 +29,9 @@ struct Winograd: Sendable {
     self.outputs = outputs
     self.planar = planar
   }
+
+  /// Whether the gradient with respect to the kernels is faster this way too: it transforms back what is larger than they are.
+  var suitsWeightGradient: Bool { min(height, width) >= 16 }
 
   /// Of channels-last images.
   init?(_ g: ConvolutionGeometry) {
@@ -64,8 +67,12 @@ struct Winograd: Sendable {
   private func pieces(_ tiles: Int) -> (outputs: [Range<Int>], inputs: [Range<Int>]) {
     let isWide = tiles >= Self.manyTiles
     let outputs = Self.cut(self.outputs, most: isWide ? 96 : 48, multiple: Parallel.threads)
-    return (outputs, Self.cut(inputs, most: isWide ? inputs : 144, multiple: 1))
+    return (outputs, Self.cut(inputs, most: isWide ? inputs : 64, multiple: 1))
   }
+
+  /// Where a plane of so many elements ends and the next of 36 begins: a cache line further on, since places a multiple
+  /// of 4 KB apart would all be in one set of the first cache.
+  private static func plane(_ count: Int) -> Int { count + Int(SD_WINOGRAD_LANES) }
 
   /// Channels in equal pieces, as many as a multiple.
   private static func cut(_ channels: Int, most: Int, multiple: Int) -> [Range<Int>] {
@@ -80,21 +87,21 @@ struct Winograd: Sendable {
   /// The image that a row of tiles belongs to, and its number there.
   private func place(_ row: Int) -> (image: Int, row: Int) { (row / rowsOfTiles, row % rowsOfTiles) }
 
-  /// `[36, tiles, channels]` of some rows of tiles.
+  /// `[36, tiles, channels]` of some rows of tiles, every ``plane(_:)`` of them.
   private func transformed(
     _ x: Buffer, channels: Int, _ rows: Range<Int>,
     _ transform:
       @Sendable (UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
   ) -> Buffer {
-    let tiles = rows.count * tilesInRow
-    let v = Buffer(uninitialized: 36 * tiles * channels)
+    let plane = Self.plane(rows.count * tilesInRow * channels)
+    let v = Buffer(uninitialized: 36 * plane)
     Parallel.ranges(rows.count, grain: max(1, 65_536 / (tilesInRow * channels * 36))) { part in
       let scratch = scratch
       for index in part {
         let (image, row) = place(rows.lowerBound + index)
         transform(
-          x.pointer + image * height * width * channels, row, v.pointer + index * tilesInRow * channels,
-          tiles * channels, scratch.pointer)
+          x.pointer + image * height * width * channels, row, v.pointer + index * tilesInRow * channels, plane,
+          scratch.pointer)
       }
     }
     return v
@@ -111,29 +118,33 @@ struct Winograd: Sendable {
   ///
   /// - Parameters:
   ///   - kernels: writes those of some outputs and inputs, `[outputs, inputs, 3, 3]`.
+  ///   - turned: whether they are those of the way back, `[inputs, outputs, 3, 3]` with the taps in the other direction.
   ///   - bias: `[outputs]`
   /// - Complexity: 2 · 36 / 16 · pixels · inputs · outputs FLOPs and the transforms.
-  func forward(_ x: Buffer, kernels: Kernels, bias: Buffer?, into y: Buffer) {
+  func forward(_ x: Buffer, kernels: Kernels, turned: Bool = false, bias: Buffer?, into y: Buffer) {
     forEachBlock(channels: inputs) { rows in
       let v = transformedInput(x, rows)
       let outputs = pieces(rows.count * tilesInRow).outputs
-      Parallel.forEach(outputs.count) { forward(v, rows, kernels: kernels, bias: bias, outputs: outputs[$0], into: y) }
+      Parallel.forEach(outputs.count) {
+        forward(v, rows, kernels: kernels, turned: turned, bias: bias, outputs: outputs[$0], into: y)
+      }
     }
   }
 
   /// Some outputs of some rows of tiles, on the calling thread.
   private func forward(
-    _ v: Buffer, _ rows: Range<Int>, kernels: Kernels, bias: Buffer?, outputs chunk: Range<Int>, into y: Buffer
+    _ v: Buffer, _ rows: Range<Int>, kernels: Kernels, turned: Bool, bias: Buffer?, outputs chunk: Range<Int>,
+    into y: Buffer
   ) {
     let tiles = rows.count * tilesInRow
     let depths = pieces(tiles).inputs
     // Products go back into the image while they are in the second cache. All inputs are one piece then.
     let few = (0..<rows.count).cut(length: max(1, Self.manyTiles / tilesInRow))
     let parts = depths.count == 1 ? few : [0..<rows.count]
-    let m = Buffer(uninitialized: 36 * (parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count)
+    let m = Buffer(uninitialized: 36 * Self.plane((parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count))
     let scratch = scratch
     for depth in depths {
-      let u = transformed(kernels, outputs: chunk, inputs: depth)
+      let u = transformed(kernels, turned: turned, outputs: chunk, inputs: depth)
       for part in parts {
         multiply(v, tiles, part, u, into: m, outputs: chunk.count, inputs: depth)
         guard depth.upperBound == inputs else { continue }
@@ -151,7 +162,7 @@ struct Winograd: Sendable {
       let (image, row) = place(rows.lowerBound + index)
       sd_winograd_output(
         m.pointer + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count,
-        part.count * tilesInRow * chunk.count, bias?.pointer, y.pointer + image * height * width * outputs,
+        Self.plane(part.count * tilesInRow * chunk.count), bias?.pointer, y.pointer + image * height * width * outputs,
         self.image(outputs), row, chunk.lowerBound, chunk.upperBound, scratch.pointer)
     }
   }
@@ -162,8 +173,10 @@ struct Winograd: Sendable {
   private static let kernelLimit = 8192
 
   /// `[36, outputs / 16, inputs, 16]` of some outputs and inputs.
-  private func transformed(_ kernels: Kernels, outputs: Range<Int>, inputs depth: Range<Int>) -> Buffer {
-    let plane = outputs.count * depth.count
+  private func transformed(
+    _ kernels: Kernels, turned: Bool, outputs: Range<Int>, inputs depth: Range<Int>
+  ) -> Buffer {
+    let plane = Self.plane(outputs.count * depth.count)
     let u = Buffer(uninitialized: 36 * plane)
     let lanes = Int(SD_WINOGRAD_LANES)
     // Whole rows of the weight where they fit, since these lie together.
@@ -176,7 +189,8 @@ struct Winograd: Sendable {
         kernels(some, inputs, made)
         let place =
           (some.lowerBound - outputs.lowerBound) * depth.count + (inputs.lowerBound - depth.lowerBound) * lanes
-        sd_winograd_weight(made.pointer, some.count, inputs.count, u.pointer + place, depth.count, plane)
+        let transform = turned ? sd_winograd_turned_weight : sd_winograd_weight
+        transform(made.pointer, some.count, inputs.count, u.pointer + place, depth.count, plane)
       }
     }
     return u
@@ -190,12 +204,12 @@ struct Winograd: Sendable {
     _ v: Buffer, _ tiles: Int, _ rows: Range<Int>, _ u: Buffer, into m: Buffer, outputs: Int, inputs depth: Range<Int>
   ) {
     let (first, count) = (rows.lowerBound * tilesInRow, rows.count * tilesInRow)
+    let (kernels, patches) = (Self.plane(outputs * depth.count), Self.plane(tiles * inputs))
     for part in 0..<36 {
-      let panels = sd_panels(
-        first: u.pointer + part * outputs * depth.count, row: 16, panel: 16 * depth.count)
+      let panels = sd_panels(first: u.pointer + part * kernels, row: 16, panel: 16 * depth.count)
       sd_product(
-        count, outputs, depth.count, v.pointer + (part * tiles + first) * inputs + depth.lowerBound, inputs, 1, panels,
-        m.pointer + part * count * outputs, outputs, depth.lowerBound > 0 ? 1 : 0, nil)
+        count, outputs, depth.count, v.pointer + part * patches + first * inputs + depth.lowerBound, inputs, 1, panels,
+        m.pointer + part * Self.plane(count * outputs), outputs, depth.lowerBound > 0 ? 1 : 0, nil)
     }
   }
 
@@ -225,19 +239,21 @@ struct Winograd: Sendable {
     _ v: Buffer, _ dm: Buffer, tiles: Int, outputs chunk: Range<Int>, inputs depth: Range<Int>, into dw: Buffer,
     adds: Bool
   ) {
-    let plane = chunk.count * depth.count
+    let plane = Self.plane(chunk.count * depth.count)
     let du = Buffer(uninitialized: 36 * plane)
     for part in 0..<36 {
-      let pixels = sd_panels(first: v.pointer + part * tiles * inputs + depth.lowerBound, row: inputs, panel: 16)
+      let pixels = sd_panels(
+        first: v.pointer + part * Self.plane(tiles * inputs) + depth.lowerBound, row: inputs, panel: 16)
       sd_product(
-        chunk.count, depth.count, tiles, dm.pointer + part * tiles * outputs + chunk.lowerBound, 1, outputs, pixels,
+        chunk.count, depth.count, tiles, dm.pointer + part * Self.plane(tiles * outputs) + chunk.lowerBound, 1, outputs,
+        pixels,
         du.pointer + part * plane, depth.count, 0, nil)
     }
     let target = dw.pointer + (chunk.lowerBound * inputs + depth.lowerBound) * 9
     guard adds else {
       return sd_winograd_weight_gradient(du.pointer, plane, chunk.count, depth.count, target, inputs)
     }
-    let part = Buffer(uninitialized: plane * 9)
+    let part = Buffer(uninitialized: chunk.count * depth.count * 9)
     sd_winograd_weight_gradient(du.pointer, plane, chunk.count, depth.count, part.pointer, depth.count)
     for row in 0..<chunk.count {
       sd_accumulate(part.pointer + row * depth.count * 9, 1, target + row * inputs * 9, depth.count * 9)

@@ -23,6 +23,3 @@ void sd_unfold_channels(const float *x, float *patches, ptrdiff_t row, ptrdiff_t
 /// Sets channels [first, last) of the images to the sums of what such patches of these channels alone add to them;
 /// `rows` are all output positions of the whole batch.
 void sd_fold_channels(const float *patches, float *dx, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t last, sd_convolution g);
-/// `[outputs, inputs, taps]`, an output's kernels every `pitch` floats, to `[inputs, outputs, taps]` with the taps reversed.
-void sd_turn_kernels(const float *weight, ptrdiff_t pitch, float *turned, ptrdiff_t outputs, ptrdiff_t inputs,
-                     ptrdiff_t taps);

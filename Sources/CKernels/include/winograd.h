@@ -32,8 +32,10 @@ void sd_winograd_output_gradient(const float *dy, sd_image image, size_t tile_ro
                                  size_t pitch, size_t plane, float *scratch);
 
 /// G g Gᵀ of the kernels of some outputs and inputs, [outputs, inputs, 3, 3], in panels for products: their places in
-/// [36, outputs / 16, depth, 16], the 36 parts `plane` apart. Seven floats behind the last kernel are read.
+/// [36, outputs / 16, depth, 16], the 36 parts `plane` apart. Up to fifteen floats behind the last kernel are read.
 void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth, size_t plane);
+/// The same of kernels as the way back has them: [inputs, outputs, 3, 3], taps in the other direction.
+void sd_winograd_turned_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth, size_t plane);
 
 /// Gᵀ du G: the gradient of such kernels from [36, outputs, inputs].
 void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs, float *dweight,
