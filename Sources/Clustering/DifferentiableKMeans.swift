@@ -1,6 +1,6 @@
 internal import Kernels
 
-/// Differentiable k-means of a histogram (DKM, arXiv 2108.12659; clustering.md 2d): from c⁰,
+/// Differentiable k-means of a histogram (DKM, arXiv 2108.12659): from c⁰,
 /// `iterations` times
 ///
 ///     a_uj = softmax_j(-d(u, c_j)/τ)     c⁺_j = Σ_u n_u a_uj u / Σ_u n_u a_uj

@@ -1,7 +1,6 @@
 package import Kernels
 
-/// Where differentiable k-means comes to rest: c = F(c), found by Newton's method (clustering.md
-/// 2d)
+/// Where differentiable k-means comes to rest: c = F(c), found by Newton's method
 ///
 ///     c += (D - K)⁻¹ D (F(c) - c)
 ///

@@ -3,7 +3,7 @@ internal import Foundation
 /// Temperatures relative to a tensor's variance.
 ///
 /// With all centroids at the mean, the map's Jacobian is (2σ²/τ)(I - 11ᵀ/k): collapse is stable
-/// exactly when τ > 2σ² (clustering.md, pitfall 1). An absolute temperature therefore destroys
+/// exactly when τ > 2σ². An absolute temperature therefore destroys
 /// layers of small weights.
 package enum Temperature {
   /// τ = `multiple` · σ², never zero so that a constant tensor can be clustered too.

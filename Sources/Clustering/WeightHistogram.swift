@@ -3,12 +3,10 @@ package import Kernels
 /// The distinct half-precision values of a weight tensor and how often each occurs.
 ///
 /// A tensor of a million weights has about 20,000 distinct values, and all that clustering computes
-/// about a weight depends on its value alone (clustering.md, 2d), so this is what the algorithms
-/// work on.
+/// about a weight depends on its value alone, so this is what the algorithms work on.
 package struct WeightHistogram: Sendable {
   /// How weights are scaled by a power of two before they are rounded to half precision. Tiny
-  /// weights would otherwise fall on the coarse grid of subnormal numbers (clustering.md, pitfall
-  /// 6).
+  /// weights would otherwise fall on the coarse grid of subnormal numbers.
   package enum Prescale: Sendable, Equatable {
     case none
     /// By enough to bring a standard deviation below 2⁻¹⁰ near 2⁻⁵.

@@ -67,7 +67,7 @@ struct Winograd: Sendable {
   private func pieces(_ tiles: Int) -> (outputs: [Range<Int>], inputs: [Range<Int>]) {
     let isWide = tiles >= Self.manyTiles
     let outputs = Self.cut(self.outputs, most: isWide ? 96 : 48, multiple: Parallel.threads)
-    return (outputs, Self.cut(inputs, most: isWide ? inputs : 64, multiple: 1))
+    return (outputs, Self.cut(inputs, most: isWide ? inputs : 96, multiple: 1))
   }
 
   /// Where a plane of so many elements ends and the next of 36 begins: a cache line further on, since places a multiple

@@ -3,7 +3,7 @@ package import Kernels
 /// An immutable array of 32-bit floats that remembers how it was computed.
 ///
 /// Images are channels-last, `[batch, height, width, channels]`, and sequences `[batch, tokens, features]`: 1×1
-/// convolutions, linears and attention are matrix products on that layout as it stands (`performance.md`).
+/// convolutions, linears and attention are matrix products on that layout as it stands.
 public struct Tensor: Sendable {
   public let shape: Shape
   /// Nil while only shapes are traced (``Execution/tracing(_:)``), and where elements are made for every use.

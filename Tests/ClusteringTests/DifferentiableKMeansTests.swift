@@ -126,7 +126,7 @@ import Testing
     #expect(Temperature.relative(0.1, variance: 4) == 0.4)
   }
 
-  /// clustering.md, pitfall 1: at σ = 0.007 coremltools' absolute temperature lies above 2σ², a
+  /// At σ = 0.007 coremltools' absolute temperature lies above 2σ², a
   /// relative one does not.
   @Test func absoluteTemperatureCollapses() throws {
     let weights = Buffer(normalNumbers(20_000, deviation: 0.007).map(Float.init))

@@ -65,7 +65,7 @@ import Testing
     }
   }
 
-  /// Examples of what Apple's Swift tokenizer makes of prompts, from `runner-and-exporter.md`.
+  /// Examples of what the tokenizer of Apple's ml-stable-diffusion makes of prompts.
   @Test(.enabled(if: References.exists("tokenizer-clip/vocab.json")))
   func appleDialect() throws {
     let tokenizer = try CLIPTokenizer(folder: Self.folder, dialect: .apple)
