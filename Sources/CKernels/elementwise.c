@@ -77,9 +77,6 @@ SD_CLONES void sd_subtract(const float *x, const float *y, float *z, size_t coun
 SD_CLONES void sd_multiply(const float *x, const float *y, float *z, size_t count) {
   for (size_t i = 0; i < count; i++) z[i] = x[i] * y[i];
 }
-SD_CLONES void sd_divide(const float *x, const float *y, float *z, size_t count) {
-  for (size_t i = 0; i < count; i++) z[i] = x[i] / y[i];
-}
 SD_CLONES void sd_scale(const float *x, float factor, float *y, size_t count) {
   for (size_t i = 0; i < count; i++) y[i] = x[i] * factor;
 }

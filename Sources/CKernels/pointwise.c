@@ -28,14 +28,13 @@ MAP(RSQRT, 1.0f / __builtin_elementwise_sqrt(v + a))
 MAP(INVERSE, 1.0f / (v + a))
 MAP(LOG, logf(v + a))
 MAP(CLIP, v < a ? a : v > b ? b : v)
-MAP(TRUNCATE, truncf(v))
 
 void sd_map(sd_map_function function, const float *x, float a, float b, float *y, size_t count) {
   switch (function) {
 #define CASE(name) case SD_MAP_##name: map_##name(x, a, b, y, count); break;
     CASE(ABS) CASE(SIGN) CASE(CEIL) CASE(FLOOR) CASE(ROUND) CASE(EXP2) CASE(SIN) CASE(COS) CASE(TAN) CASE(ASIN)
     CASE(ACOS) CASE(ATAN) CASE(SINH) CASE(COSH) CASE(ATANH) CASE(SQRT) CASE(SQUARE) CASE(RSQRT) CASE(INVERSE)
-    CASE(LOG) CASE(CLIP) CASE(TRUNCATE)
+    CASE(LOG) CASE(CLIP)
 #undef CASE
   }
 }

@@ -142,7 +142,7 @@ package struct DifferentiableKMeans: Sendable {
           previous[j] += readout.centroids[j]
         }
         // A dead centroid stayed where it was.
-        if SoftAttention.isDead(sums[iteration], j) { previous[j] += cotangent[j] }
+        if SoftAttention.hasNoMass(sums[iteration], j) { previous[j] += cotangent[j] }
       }
       cotangent = previous
     }
@@ -188,8 +188,14 @@ package struct DifferentiableKMeans: Sendable {
 }
 
 extension SoftAttention {
+  /// Centroids with less than a millionth of an even share: no gradient will bring them back.
+  static func dead(_ sums: [Double]) -> [Int] {
+    let least = 1e-6 * sums.reduce(0, +) / Double(max(1, sums.count))
+    return sums.indices.filter { sums[$0] < least }
+  }
+
   /// Whether a centroid has so little mass that dividing by it says nothing.
-  static func isDead(_ sums: [Double], _ j: Int) -> Bool {
+  static func hasNoMass(_ sums: [Double], _ j: Int) -> Bool {
     !(sums[j] > 1e-12 * sums.reduce(0, +))
   }
 

@@ -87,7 +87,7 @@ package struct FixedPoint: Sendable {
     let k = sums.count
     var system = attention.coupling(masses: masses).map { -$0 }
     for j in 0..<k {
-      system[j * k + j] += SoftAttention.isDead(sums, j) ? 1 : sums[j]
+      system[j * k + j] += SoftAttention.hasNoMass(sums, j) ? 1 : sums[j]
     }
     return system
   }

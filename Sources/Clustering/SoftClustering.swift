@@ -33,13 +33,10 @@ package struct SoftClustering: Sendable {
     self.centroids = Self.revived(solution, histogram).map(Float.init)
   }
 
-  /// Centroids with less than a millionth of an even share are dead: no gradient will bring them
-  /// back.
+  /// Moves dead centroids to the worst cells.
   private static func revived(_ solution: DifferentiableKMeans, _ histogram: WeightHistogram) -> [Double] {
     var centroids = solution.centroids
-    guard let sums = solution.sums.last else { return centroids }
-    let least = 1e-6 * sums.reduce(0, +) / Double(sums.count)
-    let dead = sums.indices.filter { sums[$0] < least }
+    let dead = SoftAttention.dead(solution.sums.last ?? [])
     guard !dead.isEmpty else { return centroids }
     let cells = Cells(histogram.values, histogram.masses, centroids)
     NearestCentroid.reseed(

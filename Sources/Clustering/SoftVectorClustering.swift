@@ -52,12 +52,8 @@ package struct SoftVectorClustering: Sendable {
   /// The final centroids, `[entries, vector]`.
   package var centroids: [Float] { trajectory[trajectory.count - 1] }
 
-  /// Whether some centroids have less than a millionth of an even share, so that no gradient will bring them back.
-  package var hasDeadCentroids: Bool {
-    guard let last = sums.last else { return false }
-    let least = 1e-6 * last.reduce(0, +) / Double(last.count)
-    return last.contains { $0 < least }
-  }
+  /// Whether no gradient will bring some centroids back.
+  package var hasDeadCentroids: Bool { !SoftAttention.dead(sums.last ?? []).isEmpty }
 
   /// Writes the soft vectors at their places.
   package func softWeights(into y: Buffer) { attention.mix(centroids, into: y) }
@@ -79,7 +75,7 @@ package struct SoftVectorClustering: Sendable {
       for at in previous.indices {
         if options.readout == .previous, iteration == sums.count - 1 { previous[at] += readout.centroids[at] }
         // A dead centroid stayed where it was.
-        if SoftAttention.isDead(sums[iteration], at / dimension) { previous[at] += cotangent[at] }
+        if SoftAttention.hasNoMass(sums[iteration], at / dimension) { previous[at] += cotangent[at] }
       }
       cotangent = previous
     }
@@ -89,7 +85,7 @@ package struct SoftVectorClustering: Sendable {
   /// Each centroid's numbers over its mass; zero where it has none.
   private static func quotients(_ numbers: [Double], _ sums: [Double], _ dimension: Int) -> [Float] {
     numbers.indices.map { at in
-      SoftAttention.isDead(sums, at / dimension) ? 0 : Float(numbers[at] / sums[at / dimension])
+      SoftAttention.hasNoMass(sums, at / dimension) ? 0 : Float(numbers[at] / sums[at / dimension])
     }
   }
 }

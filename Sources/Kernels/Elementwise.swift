@@ -42,7 +42,7 @@ package enum Elementwise {
     }
   }
 
-  package enum Operator: Sendable { case add, subtract, multiply, divide }
+  package enum Operator: String, Sendable { case add, subtract, multiply }
 
   /// `z = x ∘ y`; `z` may be `x` or `y`.
   package static func combine(_ x: Buffer, _ operation: Operator, _ y: Buffer, into z: Buffer) {
@@ -62,7 +62,6 @@ package enum Elementwise {
     case .add: sd_add(x, y, z, count)
     case .subtract: sd_subtract(x, y, z, count)
     case .multiply: sd_multiply(x, y, z, count)
-    case .divide: sd_divide(x, y, z, count)
     }
   }
 

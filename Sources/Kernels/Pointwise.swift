@@ -5,7 +5,7 @@ package enum Pointwise {
   package enum Function: Sendable {
     case silu, geluExact, geluTanh, geluSigmoid, sigmoid, tanh, relu, exp, erf
     case abs, sign, ceil, floor, round, exp2, sin, cos, tan, asin, acos, atan, sinh, cosh, atanh
-    case sqrt, square, truncate
+    case sqrt, square
     /// `1 / √(x + ε)`, `1 / (x + ε)` and `ln(x + ε)`.
     case rsqrt(epsilon: Float), inverse(epsilon: Float), log(epsilon: Float)
     case clip(low: Float, high: Float)
@@ -146,7 +146,6 @@ extension Pointwise.Function {
     case .atanh: (SD_MAP_ATANH, 0, 0)
     case .sqrt: (SD_MAP_SQRT, 0, 0)
     case .square: (SD_MAP_SQUARE, 0, 0)
-    case .truncate: (SD_MAP_TRUNCATE, 0, 0)
     case .rsqrt(let epsilon): (SD_MAP_RSQRT, epsilon, 0)
     case .inverse(let epsilon): (SD_MAP_INVERSE, epsilon, 0)
     case .log(let epsilon): (SD_MAP_LOG, epsilon, 0)

@@ -1,21 +1,25 @@
 internal import Kernels
 internal import MIL
 
+/// What a step of a plan does: an operation of the program, or what several were fused into.
+protocol RunnableOperation: Sendable {
+  /// Types of the results; a dimension that only the data decide is `nil`.
+  var results: [TensorType] { get }
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue]
+}
+
 /// An operation of a program: its arguments read and checked, its results' types known, ready to
 /// run.
 ///
 /// `init` reads the arguments, refuses wrong ones and finds the results' types. It needs the types
 /// of all inputs but the values only of those parameters whose kind says so. ``run(_:)`` may then
 /// rely on everything that was checked.
-protocol MILOperation: Sendable {
+protocol MILOperation: RunnableOperation {
   init(_ call: Call) throws(MILError)
-  /// Types of the results; a dimension that only the data decide is `nil`.
-  var results: [TensorType] { get }
-  func run(_ call: Call) throws(MILError) -> [RuntimeValue]
 }
 
 /// An operation that can write its only result over its argument `x`, of as many elements.
-protocol OverwritingOperation: MILOperation {
+protocol OverwritingOperation: RunnableOperation {
   /// - Parameter overwriting: whether to; only where nothing else reads `x`.
   func run(_ call: Call, overwriting: Bool) throws(MILError) -> [RuntimeValue]
 }

@@ -17,7 +17,7 @@ struct Plan: Sendable {
     let outputs: [Int]
     let declared: [TensorType]
     /// `nil` when shapes or deciding values are only known while running.
-    let operation: (any MILOperation)?
+    let operation: (any RunnableOperation)?
     /// Slots that nothing reads after this step.
     var released: [Int] = []
   }
@@ -71,7 +71,7 @@ extension Plan.Step {
           return Argument(value)
         }
       }, declared: declared)
-    let operation: any MILOperation
+    let operation: any RunnableOperation
     if let prepared = self.operation {
       operation = prepared
     } else {

@@ -185,7 +185,7 @@ struct Verifier {
     try kind.check(arguments, place)
     let call = Call(
       place: place, operation: kind.name, arguments: arguments, declared: declared)
-    var prepared: (any MILOperation)?
+    var prepared: (any RunnableOperation)?
     var results = declared
     if call.isReady(for: kind.parameters) {
       let operation = try kind.prepare(call)

@@ -14,7 +14,6 @@ void sd_apply_gradient(sd_function function, const float *x, const float *dy, fl
 void sd_add(const float *x, const float *y, float *z, size_t count);
 void sd_subtract(const float *x, const float *y, float *z, size_t count);
 void sd_multiply(const float *x, const float *y, float *z, size_t count);
-void sd_divide(const float *x, const float *y, float *z, size_t count);
 void sd_scale(const float *x, float factor, float *y, size_t count);
 /// y += factor * x
 void sd_accumulate(const float *x, float factor, float *y, size_t count);

@@ -5,7 +5,7 @@
 typedef enum {
   SD_MAP_ABS, SD_MAP_SIGN, SD_MAP_CEIL, SD_MAP_FLOOR, SD_MAP_ROUND, SD_MAP_EXP2, SD_MAP_SIN, SD_MAP_COS, SD_MAP_TAN,
   SD_MAP_ASIN, SD_MAP_ACOS, SD_MAP_ATAN, SD_MAP_SINH, SD_MAP_COSH, SD_MAP_ATANH,
-  SD_MAP_SQRT, SD_MAP_SQUARE, SD_MAP_RSQRT, SD_MAP_INVERSE, SD_MAP_LOG, SD_MAP_CLIP, SD_MAP_TRUNCATE
+  SD_MAP_SQRT, SD_MAP_SQUARE, SD_MAP_RSQRT, SD_MAP_INVERSE, SD_MAP_LOG, SD_MAP_CLIP
 } sd_map_function;
 
 /// y[i] = f(x[i]); `a` is the epsilon or lower bound, `b` the upper bound, where the function has one.

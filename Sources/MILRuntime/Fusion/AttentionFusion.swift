@@ -110,18 +110,9 @@ struct AttentionFusion {
 }
 
 /// What takes the place of such a chain.
-struct FusedAttentionStep: MILOperation {
+struct FusedAttentionStep: RunnableOperation {
   let attention: FusedAttention
   let results: [TensorType]
-
-  init(attention: FusedAttention, results: [TensorType]) {
-    self.attention = attention
-    self.results = results
-  }
-
-  init(_ call: Call) throws(MILError) {
-    throw call.refuse("query", "a chain that is fused when it is planned", "none")
-  }
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
     let type = results[0]

@@ -92,18 +92,6 @@ struct FusedGroupNormStep: OverwritingOperation {
   let silu: Bool
   let results: [TensorType]
 
-  init(norm: PerChannelNorm, groups: Int, epsilon: Float, silu: Bool, results: [TensorType]) {
-    self.norm = norm
-    self.groups = groups
-    self.epsilon = epsilon
-    self.silu = silu
-    self.results = results
-  }
-
-  init(_ call: Call) throws(MILError) {
-    throw call.refuse("x", "a chain that is fused when it is planned", "none")
-  }
-
   func run(_ call: Call, overwriting: Bool) throws(MILError) -> [RuntimeValue] {
     let x = try call.value("x")
     guard let floats = x.floats, let shape = results[0].shape else {

@@ -10,20 +10,8 @@ extension Tensor {
 
 /// `z = x ∘ y`; where `y` repeats, its gradient is summed.
 package struct Arithmetic: Operation {
-  package enum Kind: String, Sendable {
-    case add, subtract, multiply
-
-    var kernel: Elementwise.Operator {
-      switch self {
-      case .add: .add
-      case .subtract: .subtract
-      case .multiply: .multiply
-      }
-    }
-  }
-
   package static let name = "arithmetic"
-  package let operation: Kind
+  package let operation: Elementwise.Operator
 
   package func shape(of inputs: [Shape]) -> Shape {
     let (x, y) = (inputs[0], inputs[1])
@@ -34,7 +22,7 @@ package struct Arithmetic: Operation {
   }
 
   package func forward(_ x: [Tensor], into z: Buffer) -> (x: Buffer, y: Buffer)? {
-    combine(x[0].buffer, x[0].shape, operation.kernel, x[1].buffer, x[1].shape, into: z)
+    combine(x[0].buffer, x[0].shape, operation, x[1].buffer, x[1].shape, into: z)
     return operation == .multiply ? (x[0].buffer, x[1].buffer) : nil
   }
 
