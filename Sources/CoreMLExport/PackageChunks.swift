@@ -22,8 +22,7 @@ package struct PackageChunks {
     }
     self.maker = maker
     var lastReader: [String: Int] = [:]
-    for (index, operation) in operations.enumerated()
-    where !operation.isConstant {
+    for (index, operation) in operations.enumerated() where !operation.isConstant {
       for case .name(let name) in operation.inputs.values.joined() { lastReader[name] = index }
     }
     self.lastReader = lastReader
@@ -63,10 +62,6 @@ package struct PackageChunks {
     }
   }
 
-  private func isConstant(_ index: Int) -> Bool {
-    operations[index].isConstant
-  }
-
   private func declaredType(_ value: String) -> TensorType {
     guard let index = maker[value],
       let type = operations[index].outputs.first(where: { $0.name == value })?.type.tensor
@@ -88,7 +83,7 @@ package struct PackageChunks {
     let total = before[before.count - 1]
     let crossings = crossingCounts()
     let places = operations.indices.dropLast().filter {
-      !isConstant($0) && crossings[$0].values > 0 && crossings[$0].unfit == 0
+      !operations[$0].isConstant && crossings[$0].values > 0 && crossings[$0].unfit == 0
     }
     func distance(_ place: Int) -> Int { abs(2 * before[place] - total) }
     let balanced = places.filter { 5 * distance($0) <= total }
@@ -123,7 +118,7 @@ package struct PackageChunks {
 
   /// Computed values of the operations before `cut` that those from it on need, in the program's order.
   private func crossing(_ cut: Int) -> [String] {
-    operations[..<cut].indices.filter { !isConstant($0) }
+    operations[..<cut].indices.filter { !operations[$0].isConstant }
       .flatMap { operations[$0].outputs.map(\.name) }
       .filter { (lastReader[$0] ?? -1) >= cut }
   }
@@ -132,7 +127,7 @@ package struct PackageChunks {
   private func crossingCounts() -> [(values: Int, unfit: Int)] {
     var values = [Int](repeating: 0, count: operations.count + 1)
     var unfit = values
-    for index in operations.indices where !isConstant(index) {
+    for index in operations.indices where !operations[index].isConstant {
       for output in operations[index].outputs {
         guard let last = lastReader[output.name], last > index else { continue }
         values[index + 1] += 1
@@ -183,7 +178,7 @@ package struct PackageChunks {
     var wanted: Set<Int> = []
     var pending = values
     while let name = pending.popLast() {
-      guard let index = maker[name], own.contains(name) || isConstant(index), wanted.insert(index).inserted
+      guard let index = maker[name], own.contains(name) || operations[index].isConstant, wanted.insert(index).inserted
       else { continue }
       pending += sources(operations[index])
     }
