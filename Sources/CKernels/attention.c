@@ -1,15 +1,22 @@
 #include "attention.h"
 #include "lanes.h"
+#include "product.h"
 #include "processor.h"
 #include <math.h>
 
-// A block of scores, its rows and its columns stay in the second cache; both are multiples of every register block.
+// Of the gradient: a block of scores, its rows and its columns stay in the second cache; both are multiples of every
+// register block.
 #define QUERY_BLOCK 96
 #define KEY_BLOCK 384
 // Keys of a panel: three vectors.
 #define PANEL 48
 #define PADDED(features) (((features) + 15) & ~(size_t)15)
 #define WHOLE(keys) (((keys) + PANEL - 1) / PANEL * PANEL)
+
+// Forward: so many vectors of queries' scores of so many keys stay in the first cache.
+#define VECTORS 2
+#define FORWARD_KEYS (8 * SD_PACKED_ROWS)
+#define PACKED(rows) (((rows) + SD_PACKED_ROWS - 1) / SD_PACKED_ROWS * SD_PACKED_ROWS)
 
 #define BODY "attention_body.h"
 #include "each_target.h"
@@ -24,7 +31,7 @@
 #endif
 
 size_t sd_attention_forward_scratch(size_t keys, size_t features) {
-  return WHOLE(keys) * features + keys * PADDED(features) + QUERY_BLOCK * (2 * PADDED(features) + KEY_BLOCK);
+  return PACKED(keys) * features + PACKED(features) * keys + 16 * VECTORS * (2 * features + FORWARD_KEYS);
 }
 
 size_t sd_attention_gradient_scratch(size_t queries, size_t keys, size_t features) {

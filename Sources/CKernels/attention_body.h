@@ -1,11 +1,11 @@
 // Included by each_target.h.
-#include "product_body.h"
+#include "packed_product_body.h"
 
-// exp(in - shift) as a power of two, never below exp(-60): gradients times much smaller ones would be below the normal
+// exp(*in - *shift) as a power of two, never below exp(-60): gradients times much smaller ones would be below the normal
 // floats, which processors multiply slowly.
-STATIC void NAME(exponentials)(const float *in, float shift, lanes *out) {
+STATIC void NAME(exponentials)(const float *in, const lanes *shift, lanes *out) {
   // What is no number stays so.
-  lanes x = LARGER((lanes){0} - 60.0f, LOAD(in) - shift);
+  lanes x = LARGER((lanes){0} - 60.0f, LOAD(in) - *shift);
   // The lowest bits of the sum hold the nearest whole number.
   lanes sum = x * 1.44269504f + 12582912.0f, r = x * 1.44269504f - (sum - 12582912.0f);
   lanes p = r * 0.000154718368f + 0.00133904374f;
@@ -64,62 +64,104 @@ STATIC void NAME(scores)(size_t count, size_t keys, size_t features, size_t padd
   for (size_t start = 0; start < keys; start += PANEL) {
     size_t vectors = keys - start < PANEL ? (keys - start + 15) / 16 : PANEL / 16;
     NAME(product)(count, vectors, features, rows, padded, 1, columns + start * features, PANEL, 16, scores + start,
-                  KEY_BLOCK, 0, 0);
+                  KEY_BLOCK, 0, 0, 0);
   }
 }
 
+// Tokens or features of an operand side by side in panels of `height`: [panels, depth, height], zeros behind the last.
+// Element (i, p) lies at i * across + p * along.
+TARGET static void NAME(gather_panels)(const float *x, size_t count, size_t across, size_t depth, size_t along,
+                                       size_t height, float scale, float *y) {
+  for (size_t first = 0; first < count; first += height) {
+    const size_t n = count - first < height ? count - first : height;
+    for (size_t p = 0; p < depth; p++, y += height) {
+      const float *in = x + first * across + p * along;
+      if (across == 1) {
+        for (size_t i = 0; i < n; i++) y[i] = in[i] * scale;
+      } else {
+        for (size_t i = 0; i < n; i++) y[i] = in[i * across] * scale;
+      }
+      for (size_t i = n; i < height; i++) y[i] = 0;
+    }
+  }
+}
+
+// A panel of up to 16 tokens [features, 16] to where they belong.
+TARGET static void NAME(scatter_panel)(const float *y, size_t tokens, size_t features, sd_attention_layout l, float *x) {
+  if (l.token_stride == 1) {
+    for (size_t f = 0; f < features; f++)
+      for (size_t t = 0; t < tokens; t++) x[f * l.feature_stride + t] = y[16 * f + t];
+    return;
+  }
+  for (size_t t = 0; t < tokens; t++)
+    for (size_t f = 0; f < features; f++) x[t * l.token_stride + f * l.feature_stride] = y[16 * f + t];
+}
+
+// Sixteen queries' scores [keys, 16] become exponentials of what they are below their maximum, which may be that of earlier
+// keys. Where it has grown, what was summed before is scaled.
+STATIC void NAME(soften)(size_t keys, float *scores, int isFirst, lanes *maximum, lanes *total, float *sums,
+                         size_t features) {
+  lanes top[4];
+  for (size_t i = 0; i < 4; i++) top[i] = isFirst ? LOAD(scores) : *maximum;
+  size_t key = 0;
+  for (; key + 4 <= keys; key += 4)
+    UNROLLED for (size_t i = 0; i < 4; i++) top[i] = LARGER(top[i], LOAD(scores + 16 * (key + i)));
+  for (; key < keys; key++) top[0] = LARGER(top[0], LOAD(scores + 16 * key));
+  lanes most = LARGER(LARGER(top[0], top[1]), LARGER(top[2], top[3])), sum[2] = {{0}, {0}};
+  if (!isFirst) {
+    lanes keep;
+    NAME(exponentials)((const float *)maximum, &most, &keep);
+    sum[0] = *total * keep;
+    for (size_t f = 0; f < features; f++) STORE(sums + 16 * f, LOAD(sums + 16 * f) * keep);
+  }
+  for (key = 0; key < keys; key++) {
+    lanes e;
+    NAME(exponentials)(scores + 16 * key, &most, &e);
+    STORE(scores + 16 * key, e);
+    sum[key & 1] += e;
+  }
+  *maximum = most;
+  *total = sum[0] + sum[1];
+}
+
+// Queries are lanes: scores of some keys [keys, 16] are packed keys times a panel of queries, what they weigh [features, 16]
+// is packed values times them, and nothing is padded but the last queries.
 TARGET static void NAME(forward)(sd_attention_head h, const float *q, const float *k, const float *v, float *o,
                                  float *logsum, size_t first, size_t last, float *scratch) {
-  size_t padded = PADDED(h.features);
-  float *columns = scratch, *values = columns + WHOLE(h.keys) * h.features, *rows = values + h.keys * padded;
-  float *scores = rows + QUERY_BLOCK * padded, *sums = scores + QUERY_BLOCK * KEY_BLOCK;
-  NAME(gather_columns)(k, h.key_layout, h.keys, h.features, columns);
-  NAME(gather_rows)(v, h.value_layout, 0, h.keys, h.features, padded, 1, values);
-  for (size_t query = first; query < last; query += QUERY_BLOCK) {
-    size_t count = last - query < QUERY_BLOCK ? last - query : QUERY_BLOCK;
-    float maximum[QUERY_BLOCK], total[QUERY_BLOCK];
-    for (size_t i = 0; i < count; i++) { maximum[i] = -INFINITY; total[i] = 0; }
-    NAME(gather_rows)(q, h.query_layout, query, count, h.features, padded, h.scale, rows);
-    for (size_t key = 0; key < h.keys; key += KEY_BLOCK) {
-      size_t keys = h.keys - key < KEY_BLOCK ? h.keys - key : KEY_BLOCK, whole = (keys + 15) & ~(size_t)15;
-      NAME(scores)(count, keys, h.features, padded, rows, columns + key * h.features, scores);
-      for (size_t i = 0; i < count; i++) {
-        float *s = scores + i * KEY_BLOCK;
-        for (size_t j = keys; j < whole; j++) s[j] = -INFINITY;
-        lanes top = LOAD(s);
-        for (size_t j = 16; j < whole; j += 16) top = LARGER(top, LOAD(s + j));
-        REDUCE_LANES(top, LARGER);
-        float m = top[0] > maximum[i] ? top[0] : maximum[i];
-        lanes sum = {0};
-        for (size_t j = 0; j < whole; j += 16) {
-          lanes e;
-          NAME(exponentials)(s + j, m, &e);
-          STORE(s + j, e);
-          sum += e;
-        }
-        // What stands for -inf is exp(-60), which must not count.
-        for (size_t j = keys; j < whole; j++) { sum[j & 15] -= s[j]; s[j] = 0; }
-        REDUCE_LANES(sum, PLUS);
-        float row = sum[0];
-        if (key == 0) {
-          total[i] = row;
-        } else if (m > maximum[i]) {
-          float keep = expf(maximum[i] - m);
-          total[i] = total[i] * keep + row;
-          for (size_t f = 0; f < padded; f++) sums[i * padded + f] *= keep;
-        } else {
-          total[i] += row;
-        }
-        maximum[i] = m;
+  const size_t features = h.features, tall = SD_PACKED_ROWS;
+  float *keys = scratch, *values = keys + PACKED(h.keys) * features, *queries = values + PACKED(features) * h.keys;
+  float *scores = queries + 16 * VECTORS * features, *sums = scores + 16 * VECTORS * FORWARD_KEYS;
+  NAME(gather_panels)(k, h.keys, h.key_layout.token_stride, features, h.key_layout.feature_stride, tall, 1, keys);
+  NAME(gather_panels)(v, features, h.value_layout.feature_stride, h.keys, h.value_layout.token_stride, tall, 1, values);
+  for (size_t query = first; query < last; query += 16 * VECTORS) {
+    const size_t count = last - query < 16 * VECTORS ? last - query : 16 * VECTORS, vectors = (count + 15) / 16;
+    lanes maximum[VECTORS], total[VECTORS];
+    NAME(gather_panels)(q + query * h.query_layout.token_stride, count, h.query_layout.token_stride, features,
+                        h.query_layout.feature_stride, 16, h.scale, queries);
+    for (size_t key = 0; key < h.keys; key += FORWARD_KEYS) {
+      const size_t block = h.keys - key < FORWARD_KEYS ? h.keys - key : FORWARD_KEYS;
+      for (size_t row = 0; row < block; row += tall) {
+        // Whole blocks of rows are faster; the last are zeros and not looked at.
+        const size_t rows = block - row < tall ? (block - row + 7) / 8 * 8 : tall;
+        for (size_t w = 0; w < vectors; w++)
+          NAME(packed_product)(rows, 1, features, keys + (key + row) * features, queries + 16 * w * features, 16, 0,
+                               scores + 16 * (w * FORWARD_KEYS + row), 16, 0, 0);
       }
-      NAME(product)(count, padded / 16, keys, scores, KEY_BLOCK, 1, values + key * padded, padded, 16, sums, padded, key > 0, 0);
+      for (size_t w = 0; w < vectors; w++)
+        NAME(soften)(block, scores + 16 * w * FORWARD_KEYS, key == 0, maximum + w, total + w, sums + 16 * w * features,
+                     features);
+      for (size_t f = 0; f < features; f += tall)
+        for (size_t w = 0; w < vectors; w++)
+          NAME(packed_product)(features - f < tall ? features - f : tall, 1, block, values + f * h.keys + key * tall,
+                               scores + 16 * w * FORWARD_KEYS, 16, 0, sums + 16 * (w * features + f), 16, key > 0, 0);
     }
-    for (size_t i = 0; i < count; i++) {
-      float inverse = 1.0f / total[i];
-      for (size_t f = 0; f < padded; f++) sums[i * padded + f] *= inverse;
-      if (logsum) logsum[query + i] = maximum[i] + logf(total[i]);
+    for (size_t w = 0; w < vectors; w++) {
+      const size_t n = count - 16 * w < 16 ? count - 16 * w : 16;
+      float *out = o + (query + 16 * w) * h.output_layout.token_stride;
+      for (size_t f = w * features; f < (w + 1) * features; f++) STORE(sums + 16 * f, LOAD(sums + 16 * f) / total[w]);
+      NAME(scatter_panel)(sums + 16 * w * features, n, features, h.output_layout, out);
+      if (logsum) for (size_t i = 0; i < n; i++) logsum[query + 16 * w + i] = maximum[w][i] + logf(total[w][i]);
     }
-    NAME(scatter_rows)(sums, padded, h.output_layout, query, count, h.features, o);
   }
 }
 
@@ -153,18 +195,19 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
       NAME(scores)(count, keys, features, padded, drows, value_columns + key * features, dp);
       for (size_t i = 0; i < count; i++) {
         float *s = p + i * KEY_BLOCK, *d = dp + i * KEY_BLOCK;
+        const lanes shift = (lanes){0} + logsum[query + i];
         for (size_t j = 0; j < whole; j += 16) {
           lanes e;
-          NAME(exponentials)(s + j, logsum[query + i], &e);
+          NAME(exponentials)(s + j, &shift, &e);
           STORE(s + j, e);
           STORE(d + j, e * (LOAD(d + j) - offset[i]));
         }
       }
       size_t vectors = padded / 16;
-      NAME(product)(keys, vectors, count, p, 1, KEY_BLOCK, drows, padded, 16, dvalues + key * padded, padded, query > 0, 0);
+      NAME(product)(keys, vectors, count, p, 1, KEY_BLOCK, drows, padded, 16, dvalues + key * padded, padded, query > 0, 0, 0);
       // The rows carry the scale already.
-      NAME(product)(keys, vectors, count, dp, 1, KEY_BLOCK, rows, padded, 16, dkeys + key * padded, padded, query > 0, 0);
-      NAME(product)(count, vectors, keys, dp, KEY_BLOCK, 1, keys_rows + key * padded, padded, 16, dqueries, padded, key > 0, 0);
+      NAME(product)(keys, vectors, count, dp, 1, KEY_BLOCK, rows, padded, 16, dkeys + key * padded, padded, query > 0, 0, 0);
+      NAME(product)(count, vectors, keys, dp, KEY_BLOCK, 1, keys_rows + key * padded, padded, 16, dqueries, padded, key > 0, 0, 0);
     }
     for (size_t i = 0; i < count * padded; i++) dqueries[i] *= h.scale;
     NAME(scatter_rows)(dqueries, padded, h.query_layout, query, count, features, dq);

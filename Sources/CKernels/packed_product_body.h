@@ -8,8 +8,8 @@ BLOCK(NAME(tall), TALL, 1)
 TARGET static void NAME(packed_product)(size_t m, size_t vectors, size_t k, const float *a, const float *b, size_t ldb,
                                         size_t panel, float *c, size_t ldc, int adds, const float *start) {
   if (m < SD_PACKED_ROWS)
-    return NAME(product)(m, vectors, k, a, 1, SD_PACKED_ROWS, b, ldb, panel, c, ldc, adds, start);
+    return NAME(product)(m, vectors, k, a, 1, SD_PACKED_ROWS, b, ldb, panel, c, ldc, adds, start, 0);
   for (; vectors > 0; vectors--, b += panel, c += 16)
     for (size_t i = 0; i < SD_PACKED_ROWS; i += TALL)
-      NAME(tall)(k, a + i, 1, SD_PACKED_ROWS, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0);
+      NAME(tall)(k, a + i, 1, SD_PACKED_ROWS, b, ldb, panel, c + i * ldc, ldc, adds, start ? start + i : 0, NOTHING);
 }

@@ -12,7 +12,7 @@
 
 typedef struct {
   void (*product)(size_t m, size_t vectors, size_t k, const float *a, size_t am, size_t ak, const float *b, size_t ldb,
-                  size_t panel, float *c, size_t ldc, int adds, const float *start);
+                  size_t panel, float *c, size_t ldc, int adds, const float *start, upcoming *next);
   void (*packed)(size_t m, size_t vectors, size_t k, const float *a, const float *b, size_t ldb, size_t panel, float *c,
                  size_t ldc, int adds, const float *start);
 } products;
@@ -26,18 +26,19 @@ static products products_of(int level) {
 }
 
 void sd_product_on(int level, size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c,
-                   size_t ldc, int adds, const float *start) {
+                   size_t ldc, int adds, const float *start, sd_operands next) {
   products multiply = products_of(level);
   for (size_t p = 0; p < k; p += DEPTH) {
     size_t depth = k - p < DEPTH ? k - p : DEPTH;
+    upcoming parts = {next.a + p * ak, next.b + p * b.row, next.a ? m : 0, next.b ? n : 0, am, b.panel, depth};
     multiply.product(m, n / 16, depth, a + p * ak, am, ak, b.first + p * b.row, b.row, b.panel, c, ldc, adds || p > 0,
-                     start);
+                     start, next.a || next.b ? &parts : 0);
   }
 }
 
 void sd_product(size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c, size_t ldc,
-                int adds, const float *start) {
-  sd_product_on(sd_processor_level(), m, n, k, a, am, ak, b, c, ldc, adds, start);
+                int adds, const float *start, sd_operands next) {
+  sd_product_on(sd_processor_level(), m, n, k, a, am, ak, b, c, ldc, adds, start, next);
 }
 
 void sd_packed_product_on(int level, size_t m, size_t n, size_t k, const float *a, sd_panels b, float *c, size_t ldc,

@@ -105,12 +105,24 @@ SD_INLINE view viewed(const float *x, sd_image g, size_t channel, size_t from, s
   return v;
 }
 
-SD_CLONES void sd_winograd_input(const float *x, sd_image g, size_t tile_row, size_t first, size_t last, float *v,
-                                      size_t pitch, size_t plane, float *scratch) {
+// Six vectors of a row or column of parts, `apart` floats from each other.
+SD_INLINE void put_line(const lanes *line, float *out, size_t apart, int streams) {
+  UNROLLED for (size_t c = 0; c < 6; c++) {
+    if (streams) __builtin_nontemporal_store(line[c], (lanes *)(out + c * apart));
+    else STORE(out + c * apart, line[c]);
+  }
+}
+
+// What was streamed is seen by other threads behind this.
+SD_INLINE void end_streams(int streams) {
+  if (streams) __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+SD_INLINE void input(const float *x, sd_image g, size_t tile_row, sd_transformed v, int streams, float *scratch) {
   long top = (long)tile_row * 4 - 1;
   size_t from = top < 0 ? 0 : (size_t)top, to = (size_t)(top + 6) < g.height ? (size_t)(top + 6) : g.height;
   size_t tiles = (g.width + 3) / 4;
-  for (size_t channel = first; channel < last; channel += LANES) {
+  for (size_t channel = 0; channel < g.channels; channel += LANES) {
     view s = viewed(x, g, channel, from, to - from, scratch);
     for (size_t tile = 0; tile < tiles; tile++) {
       lanes d[36], t[36];
@@ -122,14 +134,20 @@ SD_CLONES void sd_winograd_input(const float *x, sd_image g, size_t tile_row, si
           d[r * 6 + c] = inside ? LOAD(s.base + ((size_t)y - from) * s.row + (size_t)column * s.pixel) : (lanes){0};
         }
       for (int c = 0; c < 6; c++) transform_input(d + c, 6, t + c, 6);
-      float *out = v + tile * pitch + (channel - first);
-      for (int r = 0; r < 6; r++) {
+      float *out = v.first + tile * v.pitch + channel / LANES * v.group;
+      for (size_t r = 0; r < 6; r++) {
         lanes line[6];
         transform_input(t + 6 * r, 1, line, 1);
-        for (int c = 0; c < 6; c++) STORE(out + (size_t)(r * 6 + c) * plane, line[c]);
+        put_line(line, out + r * 6 * v.plane, v.plane, streams);
       }
     }
   }
+  end_streams(streams);
+}
+
+SD_CLONES void sd_winograd_input(const float *x, sd_image image, size_t tile_row, sd_transformed v, float *scratch) {
+  if (v.streams) input(x, image, tile_row, v, 1, scratch);
+  else input(x, image, tile_row, v, 0, scratch);
 }
 
 SD_CLONES void sd_winograd_output(const float *m, size_t pitch, size_t plane, const float *bias, float *y, sd_image g,
@@ -158,10 +176,10 @@ SD_CLONES void sd_winograd_output(const float *m, size_t pitch, size_t plane, co
   }
 }
 
-SD_CLONES void sd_winograd_output_gradient(const float *dy, sd_image g, size_t tile_row, size_t first, size_t last,
-                                                float *dm, size_t pitch, size_t plane, float *scratch) {
+SD_INLINE void output_gradient(const float *dy, sd_image g, size_t tile_row, sd_transformed dm, int streams,
+                               float *scratch) {
   size_t from = tile_row * 4, count = from + 4 < g.height ? 4 : g.height - from, tiles = (g.width + 3) / 4;
-  for (size_t channel = first; channel < last; channel += LANES) {
+  for (size_t channel = 0; channel < g.channels; channel += LANES) {
     view s = viewed(dy, g, channel, from, count, scratch);
     for (size_t tile = 0; tile < tiles; tile++) {
       lanes d[16], t[24];
@@ -171,30 +189,36 @@ SD_CLONES void sd_winograd_output_gradient(const float *dy, sd_image g, size_t t
           d[r * 4 + c] = inside ? LOAD(s.base + r * s.row + (tile * 4 + c) * s.pixel) : (lanes){0};
         }
       for (int c = 0; c < 4; c++) transform_output_gradient(d + c, 4, t + c, 4);
-      float *out = dm + tile * pitch + (channel - first);
-      for (int r = 0; r < 6; r++) {
+      float *out = dm.first + tile * dm.pitch + channel / LANES * dm.group;
+      for (size_t r = 0; r < 6; r++) {
         lanes line[6];
         transform_output_gradient(t + 4 * r, 1, line, 1);
-        for (int c = 0; c < 6; c++) STORE(out + (size_t)(r * 6 + c) * plane, line[c]);
+        put_line(line, out + r * 6 * dm.plane, dm.plane, streams);
       }
     }
   }
+  end_streams(streams);
+}
+
+SD_CLONES void sd_winograd_output_gradient(const float *dy, sd_image image, size_t tile_row, sd_transformed dm,
+                                           float *scratch) {
+  if (dm.streams) output_gradient(dy, image, tile_row, dm, 1, scratch);
+  else output_gradient(dy, image, tile_row, dm, 0, scratch);
 }
 
 // G g Gᵀ of the kernels of 16 outputs at a time, side by side.
-SD_INLINE void transform_kernels(const lanes *g, float *out, size_t plane) {
+SD_INLINE void transform_kernels(const lanes *g, float *out, size_t plane, int streams) {
   lanes t[18];
   UNROLLED for (int c = 0; c < 3; c++) transform_weight(g + c, 3, t + c, 3);
   UNROLLED for (size_t r = 0; r < 6; r++) {
     lanes line[6];
     transform_weight(t + 3 * r, 1, line, 1);
-    UNROLLED for (size_t c = 0; c < 6; c++) STORE(out + (r * 6 + c) * plane, line[c]);
+    put_line(line, out + r * 6 * plane, plane, streams);
   }
 }
 
 // Kernels of 16 inputs are nine squares of 16 outputs; what lies behind the last kernel is read with it.
-SD_CLONES void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth,
-                                       size_t plane) {
+SD_INLINE void weight(const float *weight, size_t outputs, size_t inputs, sd_transformed u, int streams) {
   for (size_t o = 0; o < outputs; o += LANES)
     for (size_t first = 0; first < inputs; first += LANES) {
       const size_t count = inputs - first < LANES ? inputs - first : LANES;
@@ -206,21 +230,32 @@ SD_CLONES void sd_winograd_weight(const float *weight, size_t outputs, size_t in
         turn(square);
         UNROLLED for (size_t l = 0; l < LANES; l++) kernels[at + l] = square[l];
       }
-      for (size_t i = 0; i < count; i++)
-        transform_kernels(kernels + i * 9, u + o * depth + (first + i) * LANES, plane);
+      float *out = u.first + o / LANES * u.group + first * u.pitch;
+      for (size_t i = 0; i < count; i++) transform_kernels(kernels + i * 9, out + i * u.pitch, u.plane, streams);
     }
+  end_streams(streams);
 }
 
-SD_CLONES void sd_winograd_turned_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth,
-                                         size_t plane) {
+SD_CLONES void sd_winograd_weight(const float *kernels, size_t outputs, size_t inputs, sd_transformed u) {
+  if (u.streams) weight(kernels, outputs, inputs, u, 1);
+  else weight(kernels, outputs, inputs, u, 0);
+}
+
+SD_INLINE void turned_weight(const float *weight, size_t outputs, size_t inputs, sd_transformed u, int streams) {
   for (size_t o = 0; o < outputs; o += LANES)
     for (size_t i = 0; i < inputs; i++) {
       lanes square[LANES], g[9];
       UNROLLED for (size_t l = 0; l < LANES; l++) square[l] = LOAD(weight + (i * outputs + o + l) * 9);
       turn(square);
       UNROLLED for (size_t t = 0; t < 9; t++) g[t] = square[8 - t];
-      transform_kernels(g, u + o * depth + i * LANES, plane);
+      transform_kernels(g, u.first + o / LANES * u.group + i * u.pitch, u.plane, streams);
     }
+  end_streams(streams);
+}
+
+SD_CLONES void sd_winograd_turned_weight(const float *kernels, size_t outputs, size_t inputs, sd_transformed u) {
+  if (u.streams) turned_weight(kernels, outputs, inputs, u, 1);
+  else turned_weight(kernels, outputs, inputs, u, 0);
 }
 
 SD_CLONES void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs,

@@ -31,14 +31,15 @@ struct Panels: Sendable {
     precondition(m * rows <= a.count, "product \(m)×\(rows) of \(a.count) elements")
     check(m, bias, from: first, into: c, offset: offset, stride: stride)
     sd_product(
-      m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias.map { $0.pointer + first })
+      m, columns, rows, a.pointer, rows, 1, panels, c.pointer + offset, stride, 0, bias.map { $0.pointer + first },
+      sd_operands())
   }
 
   /// `c = aᵀ self` on the calling thread; `a` is `[rows, m]`.
   func multiplyInline(transposed a: Buffer, m: Int, into c: Buffer, offset: Int, stride: Int) {
     precondition(m * rows <= a.count, "product \(m)×\(rows) of \(a.count) elements")
     check(m, nil, from: 0, into: c, offset: offset, stride: stride)
-    sd_product(m, columns, rows, a.pointer, 1, m, panels, c.pointer + offset, stride, 0, nil)
+    sd_product(m, columns, rows, a.pointer, 1, m, panels, c.pointer + offset, stride, 0, nil, sd_operands())
   }
 
   /// The same with all rows of `a`.

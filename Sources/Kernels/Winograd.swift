@@ -70,9 +70,30 @@ struct Winograd: Sendable {
     return (outputs, Self.cut(inputs, most: isWide ? inputs : 96, multiple: 1))
   }
 
-  /// Where a plane of so many elements ends and the next of 36 begins: a cache line further on, since places a multiple
-  /// of 4 KB apart would all be in one set of the first cache.
-  private static func plane(_ count: Int) -> Int { count + Int(SD_WINOGRAD_LANES) }
+  /// One matrix of so many elements for each of the 36 parts of a transform. Each begins a cache line behind the end of
+  /// the one before: places a multiple of 4 KB apart would all be in one set of the first cache.
+  private struct Planes: Sendable {
+    private let buffer: Buffer
+    let apart: Int
+
+    init(_ elements: Int) {
+      apart = elements + Int(SD_WINOGRAD_LANES)
+      buffer = Buffer(uninitialized: Planes.count * apart)
+    }
+
+    static let count = 36
+
+    subscript(part: Int) -> UnsafeMutablePointer<Float> { buffer.pointer + part * apart }
+
+    /// Whether they are larger than the second cache, 2 MB: then they are written past it, without reading what was there,
+    /// and each is fetched before its use.
+    var areLarge: Bool { buffer.count > 512 << 10 }
+
+    /// Rows `pitch` and 16 columns `group` apart, from an element on.
+    func target(_ offset: Int, pitch: Int, group: Int) -> sd_transformed {
+      sd_transformed(first: self[0] + offset, plane: apart, pitch: pitch, group: group, streams: areLarge ? 1 : 0)
+    }
+  }
 
   /// Channels in equal pieces, as many as a multiple.
   private static func cut(_ channels: Int, most: Int, multiple: Int) -> [Range<Int>] {
@@ -87,31 +108,27 @@ struct Winograd: Sendable {
   /// The image that a row of tiles belongs to, and its number there.
   private func place(_ row: Int) -> (image: Int, row: Int) { (row / rowsOfTiles, row % rowsOfTiles) }
 
-  /// `[36, tiles, channels]` of some rows of tiles, every ``plane(_:)`` of them.
+  /// How transformed tiles lie: `[tiles, channels]`, or `[channels / 16, tiles, 16]`.
+  private enum Order { case rows, panels }
+
+  /// Some rows of tiles, transformed.
   private func transformed(
-    _ x: Buffer, channels: Int, _ rows: Range<Int>,
-    _ transform:
-      @Sendable (UnsafePointer<Float>, Int, UnsafeMutablePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
-  ) -> Buffer {
-    let plane = Self.plane(rows.count * tilesInRow * channels)
-    let v = Buffer(uninitialized: 36 * plane)
-    Parallel.ranges(rows.count, grain: max(1, 65_536 / (tilesInRow * channels * 36))) { part in
+    _ x: Buffer, channels: Int, _ rows: Range<Int>, as order: Order = .rows,
+    _ transform: @Sendable (UnsafePointer<Float>, sd_image, Int, sd_transformed, UnsafeMutablePointer<Float>) -> Void
+  ) -> Planes {
+    let (tiles, lanes) = (rows.count * tilesInRow, Int(SD_WINOGRAD_LANES))
+    let v = Planes(tiles * channels)
+    let (pitch, group) = order == .rows ? (channels, lanes) : (lanes, lanes * tiles)
+    Parallel.ranges(rows.count, grain: max(1, 65_536 / (tilesInRow * channels * Planes.count))) { part in
       let scratch = scratch
       for index in part {
         let (image, row) = place(rows.lowerBound + index)
         transform(
-          x.pointer + image * height * width * channels, row, v.pointer + index * tilesInRow * channels, plane,
-          scratch.pointer)
+          x.pointer + image * height * width * channels, self.image(channels), row,
+          v.target(index * tilesInRow * pitch, pitch: pitch, group: group), scratch.pointer)
       }
     }
     return v
-  }
-
-  private func transformedInput(_ x: Buffer, _ rows: Range<Int>) -> Buffer {
-    let shape = image(inputs)
-    return transformed(x, channels: inputs, rows) { x, row, v, plane, scratch in
-      sd_winograd_input(x, shape, row, 0, shape.channels, v, shape.channels, plane, scratch)
-    }
   }
 
   /// `y = x * weight + bias`
@@ -123,7 +140,7 @@ struct Winograd: Sendable {
   /// - Complexity: 2 · 36 / 16 · pixels · inputs · outputs FLOPs and the transforms.
   func forward(_ x: Buffer, kernels: Kernels, turned: Bool = false, bias: Buffer?, into y: Buffer) {
     forEachBlock(channels: inputs) { rows in
-      let v = transformedInput(x, rows)
+      let v = transformed(x, channels: inputs, rows, sd_winograd_input)
       let outputs = pieces(rows.count * tilesInRow).outputs
       Parallel.forEach(outputs.count) {
         forward(v, rows, kernels: kernels, turned: turned, bias: bias, outputs: outputs[$0], into: y)
@@ -133,20 +150,19 @@ struct Winograd: Sendable {
 
   /// Some outputs of some rows of tiles, on the calling thread.
   private func forward(
-    _ v: Buffer, _ rows: Range<Int>, kernels: Kernels, turned: Bool, bias: Buffer?, outputs chunk: Range<Int>,
+    _ v: Planes, _ rows: Range<Int>, kernels: Kernels, turned: Bool, bias: Buffer?, outputs chunk: Range<Int>,
     into y: Buffer
   ) {
-    let tiles = rows.count * tilesInRow
-    let depths = pieces(tiles).inputs
+    let depths = pieces(rows.count * tilesInRow).inputs
     // Products go back into the image while they are in the second cache. All inputs are one piece then.
     let few = (0..<rows.count).cut(length: max(1, Self.manyTiles / tilesInRow))
     let parts = depths.count == 1 ? few : [0..<rows.count]
-    let m = Buffer(uninitialized: 36 * Self.plane((parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count))
+    let m = Planes((parts.map(\.count).max() ?? 0) * tilesInRow * chunk.count)
     let scratch = scratch
     for depth in depths {
       let u = transformed(kernels, turned: turned, outputs: chunk, inputs: depth)
       for part in parts {
-        multiply(v, tiles, part, u, into: m, outputs: chunk.count, inputs: depth)
+        multiply(v, part, u, into: m, outputs: chunk.count, inputs: depth)
         guard depth.upperBound == inputs else { continue }
         transformBack(m, part, of: rows, bias: bias, outputs: chunk, into: y, scratch)
       }
@@ -155,14 +171,13 @@ struct Winograd: Sendable {
 
   /// Products of some of the rows of tiles, into their images.
   private func transformBack(
-    _ m: Buffer, _ part: Range<Int>, of rows: Range<Int>, bias: Buffer?, outputs chunk: Range<Int>, into y: Buffer,
+    _ m: Planes, _ part: Range<Int>, of rows: Range<Int>, bias: Buffer?, outputs chunk: Range<Int>, into y: Buffer,
     _ scratch: Buffer
   ) {
     for index in part {
       let (image, row) = place(rows.lowerBound + index)
       sd_winograd_output(
-        m.pointer + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count,
-        Self.plane(part.count * tilesInRow * chunk.count), bias?.pointer, y.pointer + image * height * width * outputs,
+        m[0] + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count, m.apart, bias?.pointer, y.pointer + image * height * width * outputs,
         self.image(outputs), row, chunk.lowerBound, chunk.upperBound, scratch.pointer)
     }
   }
@@ -175,22 +190,22 @@ struct Winograd: Sendable {
   /// `[36, outputs / 16, inputs, 16]` of some outputs and inputs.
   private func transformed(
     _ kernels: Kernels, turned: Bool, outputs: Range<Int>, inputs depth: Range<Int>
-  ) -> Buffer {
-    let plane = Self.plane(outputs.count * depth.count)
-    let u = Buffer(uninitialized: 36 * plane)
+  ) -> Planes {
+    let u = Planes(outputs.count * depth.count)
     let lanes = Int(SD_WINOGRAD_LANES)
     // Whole rows of the weight where they fit, since these lie together.
     let columns = depth.cut(most: Self.kernelLimit / lanes, multiple: 1)
     let rows = outputs.cut(most: Self.kernelLimit / columns[0].count, multiple: lanes)
     // The transform reads whole vectors: a few floats beyond the last kernel.
     let made = Buffer(uninitialized: rows[0].count * columns[0].count * 9 + lanes)
+    let transform = turned ? sd_winograd_turned_weight : sd_winograd_weight
     for some in rows {
       for inputs in columns {
         kernels(some, inputs, made)
         let place =
           (some.lowerBound - outputs.lowerBound) * depth.count + (inputs.lowerBound - depth.lowerBound) * lanes
-        let transform = turned ? sd_winograd_turned_weight : sd_winograd_weight
-        transform(made.pointer, some.count, inputs.count, u.pointer + place, depth.count, plane)
+        transform(
+          made.pointer, some.count, inputs.count, u.target(place, pitch: lanes, group: lanes * depth.count))
       }
     }
     return u
@@ -198,30 +213,29 @@ struct Winograd: Sendable {
 
   /// Adds the products of some rows of tiles and some input channels to `m`, `[36, tiles of these rows, outputs]`; the
   /// first channels set it.
-  ///
-  /// - Parameter tiles: of `v`, `[36, tiles, inputs]`.
   private func multiply(
-    _ v: Buffer, _ tiles: Int, _ rows: Range<Int>, _ u: Buffer, into m: Buffer, outputs: Int, inputs depth: Range<Int>
+    _ v: Planes, _ rows: Range<Int>, _ u: Planes, into m: Planes, outputs: Int, inputs depth: Range<Int>
   ) {
-    let (first, count) = (rows.lowerBound * tilesInRow, rows.count * tilesInRow)
-    let (kernels, patches) = (Self.plane(outputs * depth.count), Self.plane(tiles * inputs))
-    for part in 0..<36 {
-      let panels = sd_panels(first: u.pointer + part * kernels, row: 16, panel: 16 * depth.count)
+    let tiles = rows.count * tilesInRow
+    func operands(_ part: Int) -> (tiles: UnsafeMutablePointer<Float>, kernels: UnsafeMutablePointer<Float>) {
+      (v[part] + rows.lowerBound * tilesInRow * inputs + depth.lowerBound, u[part])
+    }
+    for part in 0..<Planes.count {
+      let next = part + 1 < Planes.count ? operands(part + 1) : nil
       sd_product(
-        count, outputs, depth.count, v.pointer + part * patches + first * inputs + depth.lowerBound, inputs, 1, panels,
-        m.pointer + part * Self.plane(count * outputs), outputs, depth.lowerBound > 0 ? 1 : 0, nil)
+        tiles, outputs, depth.count, operands(part).tiles, inputs, 1,
+        sd_panels(first: operands(part).kernels, row: 16, panel: 16 * depth.count), m[part], outputs,
+        depth.lowerBound > 0 ? 1 : 0, nil,
+        sd_operands(a: v.areLarge ? next?.tiles : nil, b: u.areLarge ? next?.kernels : nil))
     }
   }
 
   /// The gradient with respect to the kernels: the products' gradients, transformed back.
   func weightGradient(_ x: Buffer, dy: Buffer, into dw: Buffer) {
-    let shape = image(outputs)
     var isFirst = true
     forEachBlock(channels: max(inputs, outputs)) { rows in
-      let v = transformedInput(x, rows)
-      let dm = transformed(dy, channels: outputs, rows) { dy, row, dm, plane, scratch in
-        sd_winograd_output_gradient(dy, shape, row, 0, shape.channels, dm, shape.channels, plane, scratch)
-      }
+      let v = transformed(x, channels: inputs, rows, as: .panels, sd_winograd_input)
+      let dm = transformed(dy, channels: outputs, rows, sd_winograd_output_gradient)
       let tiles = rows.count * tilesInRow
       let pieces = pieces(tiles)
       let adds = !isFirst
@@ -236,25 +250,22 @@ struct Winograd: Sendable {
 
   /// Of some outputs and inputs.
   private func weightGradient(
-    _ v: Buffer, _ dm: Buffer, tiles: Int, outputs chunk: Range<Int>, inputs depth: Range<Int>, into dw: Buffer,
+    _ v: Planes, _ dm: Planes, tiles: Int, outputs chunk: Range<Int>, inputs depth: Range<Int>, into dw: Buffer,
     adds: Bool
   ) {
-    let plane = Self.plane(chunk.count * depth.count)
-    let du = Buffer(uninitialized: 36 * plane)
-    for part in 0..<36 {
-      let pixels = sd_panels(
-        first: v.pointer + part * Self.plane(tiles * inputs) + depth.lowerBound, row: inputs, panel: 16)
+    let du = Planes(chunk.count * depth.count)
+    for part in 0..<Planes.count {
+      let pixels = sd_panels(first: v[part] + depth.lowerBound * tiles, row: 16, panel: 16 * tiles)
       sd_product(
-        chunk.count, depth.count, tiles, dm.pointer + part * Self.plane(tiles * outputs) + chunk.lowerBound, 1, outputs,
-        pixels,
-        du.pointer + part * plane, depth.count, 0, nil)
+        chunk.count, depth.count, tiles, dm[part] + chunk.lowerBound, 1, outputs, pixels, du[part], depth.count, 0, nil,
+        sd_operands())
     }
     let target = dw.pointer + (chunk.lowerBound * inputs + depth.lowerBound) * 9
     guard adds else {
-      return sd_winograd_weight_gradient(du.pointer, plane, chunk.count, depth.count, target, inputs)
+      return sd_winograd_weight_gradient(du[0], du.apart, chunk.count, depth.count, target, inputs)
     }
     let part = Buffer(uninitialized: chunk.count * depth.count * 9)
-    sd_winograd_weight_gradient(du.pointer, plane, chunk.count, depth.count, part.pointer, depth.count)
+    sd_winograd_weight_gradient(du[0], du.apart, chunk.count, depth.count, part.pointer, depth.count)
     for row in 0..<chunk.count {
       sd_accumulate(part.pointer + row * depth.count * 9, 1, target + row * inputs * 9, depth.count * 9)
     }

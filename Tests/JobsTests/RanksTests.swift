@@ -18,26 +18,35 @@ struct RanksTests {
     try Data(contentsOf: URL(filePath: folder + "/state.h5"))
   }
 
+  private static let soft = ["clustering.hardShare=0", "clustering.polishShare=0"]
+
   /// The same batch in one process and in two.
   ///
   /// Gradients are sums in another order: rounding of 6e-8, through four steps of Adam, whose first divide each
   /// gradient by its own size. Where a true gradient is near zero, an element may so move by the whole rate; hence the
-  /// bound on the length of the difference, not on single elements. With some seeds a palette entry lies so near the
-  /// middle of two half-precision numbers that it is rounded to the other one, and the loss moves by up to 3e-3: of three
-  /// seeds two must not show that.
+  /// bound on the length of the difference, not on single elements.
+  ///
+  /// Where entries are rounded to half precision, behind the soft steps and in the log's hard loss, one may lie so near
+  /// the middle of two such numbers that it becomes the other: losses then move by up to 6e-3. One process with one
+  /// thread instead of two shows the same, with other seeds or the same ones.
   @Test(arguments: [
-    [],
-    ["training.gradientNorm=0", "training.moments=bfloat16", "training.recompute=true", "training.state=file"],
-    ["training.featureWeight=0.5", "clustering.hardShare=0.5", "clustering.polishShare=0"],
-  ])
-  func resultsEqualThoseOfOneProcess(settings: [String]) throws {
+    (soft, 5e-4),
     // Moments in 16 bits are rounded at random: where the last bit of a sum differs, one may round the other way, by a
     // 256th of itself.
-    let bound = settings.contains("training.moments=bfloat16") ? 2e-3 : 1e-4
-    let errors = try [20, 1, 2].map { try self.errors(seed: $0, settings) }
-    #expect(errors.map(\.steps).sorted()[1] < bound, "\(errors)")
-    #expect(errors.map(\.line).sorted()[1] < 1e-3, "\(errors)")
-    #expect(errors.allSatisfy { max($0.steps, $0.line) < 1e-2 }, "\(errors)")
+    (
+      soft + [
+        "training.gradientNorm=0", "training.moments=bfloat16", "training.recompute=true", "training.state=file",
+      ],
+      2e-3
+    ),
+    (["training.featureWeight=0.5", "clustering.hardShare=0.5", "clustering.polishShare=0"], 1e-2),
+    ([], 1e-2),
+  ])
+  func resultsEqualThoseOfOneProcess(settings: [String], bound: Double) throws {
+    for seed in [20, 1, 2] {
+      let errors = try self.errors(seed: seed, settings)
+      #expect(errors.steps < bound && errors.line < 1e-2, "seed \(seed): \(errors)")
+    }
   }
 
   /// The largest relative differences, between one process and two, of all steps' losses and gradient norms and of the

@@ -29,6 +29,7 @@ import Testing
   static let cases = [
     Case("winograd", same(1, 16, 20, 64, 80), bound: 2e-5),
     Case("winograd with ragged tiles", same(2, 17, 18, 64, 64), bound: 2e-5),
+    Case("winograd, larger than the second cache", same(2, 32, 33, 320, 96), bound: 2e-5),
     Case("deep", same(1, 4, 4, 96, 64), bound: 2e-6),
     Case("deep with stride", same(2, 8, 8, 64, 64, stride: 2), bound: 2e-6),
     Case("by tiles of rows", same(1, 20, 20, 4, 20), bound: 2e-6),

@@ -19,6 +19,7 @@ import Testing
       Case(m: 1, n: 16, k: 1, isTransposed: false, isInPanels: true, adds: false),
       Case(m: 19, n: 80, k: 37, isTransposed: true, isInPanels: false, adds: true),
       Case(m: 13, n: 160, k: 1100, isTransposed: false, isInPanels: true, adds: true),
+      Case(m: 40, n: 112, k: 70, isTransposed: false, isInPanels: true, adds: false),
       Case(m: 24, n: 64, k: 2050, isTransposed: true, isInPanels: true, adds: false),
       Case(m: 30, n: 80, k: 45, isTransposed: false, isInPanels: false, adds: false),
       Case(m: 69, n: 48, k: 1059, isTransposed: false, isInPanels: true, adds: false, isPacked: true),
@@ -34,6 +35,8 @@ import Testing
       var c = start
       panels.withUnsafeBufferPointer { panels in
         guard let first = panels.baseAddress else { return }
+        // What is fetched ahead changes nothing, wherever it lies.
+        let next = one.isInPanels && !one.isTransposed ? sd_operands(a: first, b: first) : sd_operands()
         let operand =
           one.isInPanels ? sd_panels(first: first, row: 16, panel: 16 * k) : sd_panels(first: first, row: n, panel: 16)
         if one.isPacked {
@@ -42,7 +45,8 @@ import Testing
           return sd_packed_product_on(Int32(level), m, n, k, packed, operand, &c, n, bias)
         }
         let (row, depth) = one.isTransposed ? (1, m) : (k, 1)
-        sd_product_on(Int32(level), m, n, k, a, row, depth, operand, &c, n, one.adds ? 1 : 0, one.adds ? nil : bias)
+        sd_product_on(
+          Int32(level), m, n, k, a, row, depth, operand, &c, n, one.adds ? 1 : 0, one.adds ? nil : bias, next)
       }
       var worst: Double = 0
       for i in 0..<m {

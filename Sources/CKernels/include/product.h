@@ -10,15 +10,21 @@ typedef struct {
   size_t row, panel;
 } sd_panels;
 
+/// Operands of the product that comes next, of the same shape and strides; null where they are near enough.
+typedef struct {
+  const float *a, *b;
+} sd_operands;
+
 /// c[m, n] = start[m] + a b, or += a b if `adds`; `start` may be null, n is a multiple of 16. Element (i, p) of a lies at
 /// i * am + p * ak, one of which is 1; rows of c lie ldc apart. Each element of c is summed in order of p.
 ///
-/// With am other than 1, panels are of rows 16 apart, or 16 apart themselves.
+/// With am other than 1, panels are of rows 16 apart, or 16 apart themselves. In the first case `next` is fetched meanwhile:
+/// worth it where it is not in the second cache. In others it is null.
 void sd_product(size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c, size_t ldc,
-                int adds, const float *start);
+                int adds, const float *start, sd_operands next);
 /// The same with the code for a processor level (`sd_processor_level`) or the highest below it that there is.
 void sd_product_on(int level, size_t m, size_t n, size_t k, const float *a, size_t am, size_t ak, sd_panels b, float *c,
-                   size_t ldc, int adds, const float *start);
+                   size_t ldc, int adds, const float *start, sd_operands next);
 
 #define SD_PACKED_ROWS 24
 /// Rows of a [m, k] so many at a time: [m / SD_PACKED_ROWS, k, SD_PACKED_ROWS], the last of them in part.

@@ -18,24 +18,30 @@ typedef struct {
 /// Floats that the functions below need as scratch for images of this width.
 #define SD_WINOGRAD_SCRATCH(width) (6 * ((width) + 8) * SD_WINOGRAD_LANES)
 
-/// Bᵀ d B of one row of tiles of one image, for channels [first, last): `v` begins at the row's first tile and the
-/// first of those channels; `pitch` floats lie between tiles and `plane` between its 36 parts.
-void sd_winograd_input(const float *x, sd_image image, size_t tile_row, size_t first, size_t last, float *v, size_t pitch,
-                       size_t plane, float *scratch);
+/// Where a transform writes: element (part, tile, channel) at first + part * plane + tile * pitch + channel / 16 * group +
+/// channel % 16. All are multiples of 16, as is the address if it `streams`: past the caches, for what is larger than
+/// they are.
+typedef struct {
+  float *first;
+  size_t plane, pitch, group;
+  int streams;
+} sd_transformed;
+
+/// Bᵀ d B of all channels of one row of tiles of one image: `v` begins at the row's first tile.
+void sd_winograd_input(const float *x, sd_image image, size_t tile_row, sd_transformed v, float *scratch);
 
 /// Aᵀ m A of one row of tiles plus the bias of all channels (which may be null), written into the image.
 void sd_winograd_output(const float *m, size_t pitch, size_t plane, const float *bias, float *y, sd_image image,
                         size_t tile_row, size_t first, size_t last, float *scratch);
 
 /// A dy Aᵀ: what the transformed product receives of the output's gradient.
-void sd_winograd_output_gradient(const float *dy, sd_image image, size_t tile_row, size_t first, size_t last, float *dm,
-                                 size_t pitch, size_t plane, float *scratch);
+void sd_winograd_output_gradient(const float *dy, sd_image image, size_t tile_row, sd_transformed dm, float *scratch);
 
-/// G g Gᵀ of the kernels of some outputs and inputs, [outputs, inputs, 3, 3], in panels for products: their places in
-/// [36, outputs / 16, depth, 16], the 36 parts `plane` apart. Up to fifteen floats behind the last kernel are read.
-void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth, size_t plane);
+/// G g Gᵀ of the kernels of some outputs and inputs, [outputs, inputs, 3, 3]: inputs stand for tiles, outputs for channels.
+/// Up to fifteen floats behind the last kernel are read.
+void sd_winograd_weight(const float *weight, size_t outputs, size_t inputs, sd_transformed u);
 /// The same of kernels as the way back has them: [inputs, outputs, 3, 3], taps in the other direction.
-void sd_winograd_turned_weight(const float *weight, size_t outputs, size_t inputs, float *u, size_t depth, size_t plane);
+void sd_winograd_turned_weight(const float *weight, size_t outputs, size_t inputs, sd_transformed u);
 
 /// Gᵀ du G: the gradient of such kernels from [36, outputs, inputs].
 void sd_winograd_weight_gradient(const float *du, size_t plane, size_t outputs, size_t inputs, float *dweight,
