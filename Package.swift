@@ -95,14 +95,14 @@ let package = Package(
         "make_lcm_references.py", "make_controlnet_references.py", "make_safety_references.py",
         "make_refiner_references.py", "make_inpainting_references.py",
       ]),
-    .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport"]),
+    .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport", "Kernels"]),
     .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels", "Tensors"]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
-    .tests("CheckpointsTests", ["Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
+    .tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),
-    .tests("MILTests", ["MIL", "Kernels"]),
+    .tests("MILTests", ["TestSupport", "MIL", "Kernels"]),
     .tests(
-      "MILRuntimeTests", ["MILRuntime", "MIL", "Kernels", "PackageFuzzing"],
+      "MILRuntimeTests", ["TestSupport", "MILRuntime", "MIL", "Kernels", "PackageFuzzing"],
       exclude: ["Support/make_operation_references.py"],
       resources: [.copy("Packages"), .copy("FuzzCorpus")]),
   ]

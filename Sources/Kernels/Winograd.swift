@@ -177,7 +177,8 @@ struct Winograd: Sendable {
     for index in part {
       let (image, row) = place(rows.lowerBound + index)
       sd_winograd_output(
-        m[0] + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count, m.apart, bias?.pointer, y.pointer + image * height * width * outputs,
+        m[0] + (index - part.lowerBound) * tilesInRow * chunk.count, chunk.count, m.apart, bias?.pointer,
+        y.pointer + image * height * width * outputs,
         self.image(outputs), row, chunk.lowerBound, chunk.upperBound, scratch.pointer)
     }
   }

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 /// A write that fails anywhere leaves the file that was there, and nothing else.
@@ -9,7 +10,7 @@ import Testing
   @Test func limitedFileSize() async {
     await #expect(processExitsWith: .success) {
       signal(SIGXFSZ, SIG_IGN)
-      let scratch = Scratch()
+      let scratch = try ScratchFolder()
       let path = scratch.file("state.h5")
       try CheckpointFile.write(sampleContents(), to: path)
       let before = bytes(of: path)
@@ -28,7 +29,8 @@ import Testing
           precondition(limit >= before.count)
           try CheckpointFile.write(sampleContents(), to: path)
         }
-        precondition(scratch.contents == ["state.h5"])
+        let files = try scratch.contents
+        precondition(files == ["state.h5"])
       }
       precondition(failures >= before.count / 509)
       precondition(bytes(of: path) == before)
@@ -38,7 +40,7 @@ import Testing
   /// A real full disk, where the machine lets us mount one.
   @Test func fullDisk() async throws {
     await #expect(processExitsWith: .success) {
-      let scratch = Scratch()
+      let scratch = try ScratchFolder()
       let disk = scratch.file("disk")
       try FileManager.default.createDirectory(
         atPath: disk, withIntermediateDirectories: false)

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 /// Contents with every kind of value and every special shape; `scale` changes the numbers.
@@ -23,7 +24,9 @@ func sampleContents(scale: Float = 1) -> CheckpointContents {
 }
 
 @Suite struct CheckpointFileTests {
-  let scratch = Scratch()
+  let scratch: ScratchFolder
+
+  init() throws { scratch = try ScratchFolder() }
 
   @Test func roundTrip() throws {
     let path = scratch.file("state.h5")
@@ -40,7 +43,7 @@ func sampleContents(scale: Float = 1) -> CheckpointContents {
       #expect(other.integers == array.integers)
       #expect(other.bytes == array.bytes)
     }
-    #expect(scratch.contents == ["state.h5"])
+    #expect(try scratch.contents == ["state.h5"])
   }
 
   @Test func nothingAtAll() throws {
@@ -84,7 +87,7 @@ func sampleContents(scale: Float = 1) -> CheckpointContents {
     try CheckpointFile.write(sampleContents(), to: path)
     let whole = bytes(of: path)
     for count in Array(stride(from: 0, to: whole.count, by: 997)) + [whole.count - 1] {
-      let cut = scratch.write(whole.prefix(count), "cut.h5")
+      let cut = try scratch.write("cut.h5", whole.prefix(count))
       let expected =
         count < 512
         ? "expected at least 512 bytes, found \(count) bytes"
@@ -99,19 +102,19 @@ func sampleContents(scale: Float = 1) -> CheckpointContents {
     let path = scratch.file("state.h5")
     try CheckpointFile.write(sampleContents(), to: path)
     let whole = bytes(of: path)
-    var random = FixedRandom(state: 7)
+    var random = SplitMix(seed: 7)
     for round in 0..<1000 {
       var flipped = whole
       // The first rounds hit the first block, the others any place.
       let byte = round < 512 ? round : Int.random(in: 0..<whole.count, using: &random)
       flipped[byte] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-      let path = scratch.write(flipped, "flipped.h5")
+      let path = try scratch.write("flipped.h5", flipped)
       let message = message { _ = try CheckpointFile.read(from: path) }
       #expect(message?.hasPrefix(path) == true && message?.contains("\n") == false)
     }
     var flipped = whole
     flipped[5000] ^= 1
-    let other = scratch.write(flipped, "flipped.h5")
+    let other = try scratch.write("flipped.h5", flipped)
     #expect(
       message { _ = try CheckpointFile.read(from: other) }?
         .hasPrefix("\(other): file: damaged: expected crc32 ") == true)
@@ -121,7 +124,7 @@ func sampleContents(scale: Float = 1) -> CheckpointContents {
     #expect(
       message { _ = try CheckpointFile.read(from: "/nowhere") }
         == "/nowhere: cannot be read: No such file or directory")
-    let path = scratch.write(Data(repeating: 7, count: 600), "x.h5")
+    let path = try scratch.write("x.h5", Data(repeating: 7, count: 600))
     #expect(
       message { _ = try CheckpointFile.read(from: path) }
         == "\(path): expected a checkpoint that starts with 'sdtune checkpoint 1', "

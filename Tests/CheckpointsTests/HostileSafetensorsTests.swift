@@ -1,11 +1,14 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 /// Files that no sound writer makes: each is refused with one line, none crashes the reader.
 @Suite struct HostileSafetensorsTests {
-  let scratch = Scratch()
+  let scratch: ScratchFolder
+
+  init() throws { scratch = try ScratchFolder() }
 
   /// A file of this header and as many zero bytes of data; the length can be made to lie.
   private func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> Data {
@@ -17,10 +20,11 @@ import Testing
   }
 
   private func refusal(_ bytes: Data) -> String? {
-    let path = scratch.write(bytes, "hostile.safetensors")
-    return message { _ = try SafetensorsFile(path: path) }.map {
-      $0.replacingOccurrences(of: path + ": ", with: "")
-    }
+    let path = scratch.file("hostile.safetensors")
+    return message {
+      try scratch.write("hostile.safetensors", bytes)
+      _ = try SafetensorsFile(path: path)
+    }?.replacingOccurrences(of: path + ": ", with: "")
   }
 
   private func entry(_ type: String, _ shape: String, _ offsets: String) -> String {
@@ -114,7 +118,7 @@ import Testing
   /// Whatever a mutation does, the file is refused or all of it can be read.
   @Test func mutations() throws {
     let original = bytes(of: fixture("types.safetensors"))
-    var random = FixedRandom(state: 42)
+    var random = SplitMix(seed: 42)
     var refused = 0
     for _ in 0..<2000 {
       var mutant = original
@@ -127,7 +131,7 @@ import Testing
         default: mutant.insert(UInt8.random(in: 0...255, using: &random), at: index)
         }
       }
-      let path = scratch.write(mutant, "mutant.safetensors")
+      let path = try scratch.write("mutant.safetensors", mutant)
       guard let file = try? SafetensorsFile(path: path) else {
         refused += 1
         continue

@@ -1,10 +1,13 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsTests {
-  let scratch = Scratch()
+  let scratch: ScratchFolder
+
+  init() throws { scratch = try ScratchFolder() }
 
   @Test(arguments: ["F64", "F32", "F16", "BF16"])
   func floatTypes(name: String) throws {
@@ -61,7 +64,7 @@ import Testing
     try SafetensorsWriter.write(
       tensors: tensors.reversed(), metadata: ["key": "välue"], to: path)
     #expect(bytes(of: path) == first)
-    #expect(scratch.contents == ["out.safetensors"])
+    #expect(try scratch.contents == ["out.safetensors"])
   }
 
   @Test func halfPrecision() throws {

@@ -1,10 +1,13 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @Suite struct WeightFolderTests {
-  let scratch = Scratch()
+  let scratch: ScratchFolder
+
+  init() throws { scratch = try ScratchFolder() }
 
   @Test(arguments: [
     ("whole", ElementType.float32), ("brain-float", .brainFloat16), ("variant", .float16),
@@ -42,7 +45,7 @@ import Testing
   private func refusal(_ map: String) throws -> String? {
     try SafetensorsWriter.write(
       tensors: [("x", [1], Buffer([1]))], to: scratch.file("s.safetensors"))
-    scratch.write(Data(map.utf8), "model.safetensors.index.json")
+    try scratch.write("model.safetensors.index.json", Data(map.utf8))
     return message { _ = try WeightFolder(path: scratch.path) }?
       .replacingOccurrences(of: scratch.path, with: "F")
   }

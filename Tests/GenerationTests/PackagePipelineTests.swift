@@ -1,5 +1,6 @@
 import Foundation
 import Generation
+import TestSupport
 import Testing
 
 /// Pictures from packages alone, made by Apple's tools: `make packages PACKAGES=DIR`.
@@ -31,12 +32,11 @@ import Testing
 
   @Test(.enabled(if: FileManager.default.fileExists(atPath: packages + "/v1_vae_decoder_fp16.mlpackage")))
   func chunksMakeTheSamePicture() throws {
-    let folder = NSTemporaryDirectory() + "sdtune-packages-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let whole = try models(["Unet": "v1_unet_split_einsum_pal6"], in: folder + "/whole")
+    let scratch = try ScratchFolder()
+    let whole = try models(["Unet": "v1_unet_split_einsum_pal6"], in: scratch.file("whole"))
     let halves = try models(
       ["UnetChunk1": "v1_unet_split_einsum_pal6_chunk1", "UnetChunk2": "v1_unet_split_einsum_pal6_chunk2"],
-      in: folder + "/halves")
+      in: scratch.file("halves"))
     var request = GenerationRequest(prompt: "a red cat")
     request.steps = 3
     request.skipsSafetyChecker = true

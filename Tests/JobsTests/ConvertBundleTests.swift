@@ -2,6 +2,7 @@ import Foundation
 import Generation
 import MILRuntime
 import StableDiffusion
+import TestSupport
 import Testing
 
 /// Packages laid out as Apple's Swift package looks for them.

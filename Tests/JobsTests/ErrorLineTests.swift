@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What a user sees of a mistake: one line, a status that is not 0, nothing written.

@@ -1,6 +1,7 @@
 import Foundation
 import Generation
 import Jobs
+import TestSupport
 import Testing
 
 /// `sdtune generate` and `sdtune evaluate` as a user runs them, on the bundled model.

@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 /// The main job on a UNet of SDXL's kind, which is told pooled text and picture sizes beside two encoders' states.

@@ -2,6 +2,7 @@ import Checkpoints
 import Distribution
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 /// Several processes on one run, as `mpirun` starts them.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A run killed at any instant and resumed ends with the bits of one that was never killed: with real processes.

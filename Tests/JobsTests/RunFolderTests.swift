@@ -2,6 +2,7 @@ import Foundation
 import Jobs
 import Kernels
 import Recipes
+import TestSupport
 import Testing
 import Training
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What a recipe can ask of training beside the defaults: each changes the run, and repeats bit for bit.

@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// Programs written by the builder, run by the runner.
@@ -36,7 +37,7 @@ import Testing
 
   @Test(arguments: forms) func palettizedConvolution(_ form: Form) throws {
     let (weight, dense) = try makeWeight(form)
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let path = "\(folder)/\(ProgramBuilder.identifier(form.description)).mlpackage"
       try write(path, form.target, weight)
       let model = try PackageModel(path: path)
@@ -143,8 +144,8 @@ import Testing
   ]) func olderTargetsRefuse(_ form: Form) throws {
     let (weight, _) = try makeWeight(form)
     #expect(weight.obstacle(for: form.target) != nil)
-    let folder = NSTemporaryDirectory() + UUID().uuidString + ".mlpackage"
-    let writer = try ModelPackageWriter(folder)
+    let scratch = try ScratchFolder()
+    let writer = try ModelPackageWriter(scratch.file("a.mlpackage"))
     let program = ProgramBuilder(target: form.target, weights: writer.weights)
     #expect(throws: MILError.self) { try program.weight("w", weight) }
   }

@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// Damaged packages are refused or run; they never stop the process.
@@ -37,10 +38,8 @@ import Testing
     ], parts)
   func survivesChangedBytes(_ name: String, _ part: String) throws {
     let sources = try #require(Bundle.module.resourcePath) + "/Packages/"
-    let folder = NSTemporaryDirectory() + "sdtune-damage-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let package = folder + "/a.mlpackage"
+    let scratch = try ScratchFolder()
+    let package = scratch.file("a.mlpackage")
     try FileManager.default.copyItem(atPath: sources + name + ".mlpackage", toPath: package)
     let file = package + "/" + part
     let sound = try Data(contentsOf: URL(filePath: file))

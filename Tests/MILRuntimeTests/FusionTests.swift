@@ -1,6 +1,7 @@
 import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// Chains that the runner takes together give what their operations give one by one: a program that also asks for a
@@ -79,7 +80,7 @@ import Testing
   private typealias Chain = (y: Operand, inside: Operand)
 
   private func both(_ name: String, _ chain: (ProgramBuilder) throws -> Chain) throws -> (Run, Run) {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let runs = try [false, true].map { asksInside -> Run in
         let path = "\(folder)/\(name)_\(asksInside).mlpackage"
         let writer = try ModelPackageWriter(path)

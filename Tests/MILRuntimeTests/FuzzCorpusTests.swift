@@ -1,5 +1,6 @@
 import Foundation
 import PackageFuzzing
+import TestSupport
 import Testing
 
 /// What the fuzzer has found worth keeping: each input takes its own way through the reader.
@@ -9,8 +10,8 @@ import Testing
 
   @Test func everyInputEndsInAnAnswer() throws {
     #expect(Self.names.count > 20)
-    let path = NSTemporaryDirectory() + "sdtune-corpus-\(UUID().uuidString).mlpackage"
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let scratch = try ScratchFolder()
+    let path = scratch.file("a.mlpackage")
     var refused = 0
     for name in Self.names {
       let bytes = try Data(contentsOf: URL(filePath: "\(Self.folder)/\(name)"))

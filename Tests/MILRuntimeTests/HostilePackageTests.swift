@@ -2,22 +2,21 @@ import Foundation
 import Kernels
 import MIL
 import PackageFuzzing
+import TestSupport
 import Testing
 
 /// Packages made to harm: each is refused with one line, at once and without taking memory.
 @Suite struct HostilePackageTests {
-  /// A folder that is gone when the test is.
-  private final class Folder {
-    let path = NSTemporaryDirectory() + "sdtune-hostile-\(UUID().uuidString)"
-    var package: String { path + "/a.mlpackage" }
+  /// A package that is gone when the test is.
+  private struct Folder {
+    private let scratch: ScratchFolder
+
+    init() throws { scratch = try ScratchFolder() }
+
+    var path: String { scratch.path }
+    var package: String { scratch.file("a.mlpackage") }
     var weights: String { package + "/Data/com.apple.CoreML/weights/weight.bin" }
     var model: String { package + "/Data/com.apple.CoreML/model.mlmodel" }
-
-    init() throws {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
   }
 
   /// A sound package with two records in its weight file, at 64 and 192.

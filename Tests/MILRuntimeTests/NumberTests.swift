@@ -1,6 +1,7 @@
 import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// What operations make of numbers that are not ordinary: as numpy, which the operations' definitions in coremltools
@@ -83,7 +84,7 @@ import Testing
   ]
 
   @Test(arguments: cases) func asNumpy(_ item: Case) throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let path = "\(folder)/numbers.mlpackage"
       let writer = try ModelPackageWriter(path)
       let program = ProgramBuilder(target: .iOS18, weights: writer.weights)

@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// Operations that the sample packages hardly touch, one by one.
@@ -216,7 +217,7 @@ import Testing
   }
 
   @Test(arguments: cases) func matchesReference(_ item: Case) throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let path = "\(folder)/op_\(item.name).mlpackage"
       try write(item, path)
       var inputs: [String: NamedTensor] = [:]

@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// Programs that are wrong are refused when they are loaded, with one line that says where and why.
@@ -11,17 +12,16 @@ import Testing
     _ type: String, _ arguments: [String: OperationInput], _ dataType: DataType = .float32,
     _ shape: [Int] = [2, 3]
   ) throws -> PackageModel {
-    let folder = NSTemporaryDirectory() + "sdtune-refusal-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let writer = try ModelPackageWriter(folder + "/a.mlpackage")
+    let scratch = try ScratchFolder()
+    let package = scratch.file("a.mlpackage")
+    let writer = try ModelPackageWriter(package)
     let program = ProgramBuilder(target: .iOS18, weights: writer.weights)
     let x = program.input("x", .float32, [2, 3])
     var arguments = arguments
     arguments["x"] = arguments["x"] ?? .value(x)
     program.output(try program.operation(type, name: "y", arguments, dataType, shape))
     try writer.finish(program.model())
-    return try PackageModel(path: folder + "/a.mlpackage")
+    return try PackageModel(path: package)
   }
 
   private func refusal(_ body: () throws -> PackageModel) -> String {

@@ -1,5 +1,6 @@
 import Foundation
 import MIL
+import TestSupport
 import Testing
 
 @Suite struct ContentDigestTests {
@@ -13,7 +14,7 @@ import Testing
   }
 
   @Test func fileOfSeveralPieces() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let path = folder + "/digest.bin"
       var bytes = Data((0..<(8 << 20) + 5).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
       try bytes.write(to: URL(filePath: path))

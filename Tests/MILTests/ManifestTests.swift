@@ -1,5 +1,6 @@
 import Foundation
 import MIL
+import TestSupport
 import Testing
 
 @Suite struct ManifestTests {
@@ -24,7 +25,7 @@ import Testing
   }
 
   @Test func acceptsItsOwn() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       try write(folder + "/a.mlpackage")
       #expect(try ModelPackage(folder + "/a.mlpackage/").model.inputs.map(\.name) == ["x"])
       try manifest("com.apple.CoreML/model.mlmodel").write(
@@ -34,7 +35,7 @@ import Testing
   }
 
   @Test func clearsAwayWhatKilledWritersLeft() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       // No process has this number: it is above what Linux gives out.
       let abandoned = folder + "/a.mlpackage.partial-99999999"
       let alive = folder + "/a.mlpackage.partial-1"
@@ -52,7 +53,7 @@ import Testing
     "com.apple.CoreML//model.mlmodel", "link/model.mlmodel", "linked.mlmodel",
     "com.apple.CoreML", "missing.mlmodel", "a\\u0000b",
   ]) func refusesPaths(_ path: String) throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let package = folder + "/a.mlpackage"
       try write(package)
       let files = FileManager.default
@@ -77,7 +78,7 @@ import Testing
     #"{"fileFormatVersion":"1.0.0","rootModelIdentifier":7,"itemInfoEntries":[]}"#,
     String(repeating: "[", count: 100_000),
   ]) func refusesManifests(_ text: String) throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       try write(folder + "/a.mlpackage")
       try text.write(
         toFile: folder + "/a.mlpackage/Manifest.json", atomically: true, encoding: .utf8)
@@ -87,7 +88,7 @@ import Testing
   }
 
   @Test func writesTheSameBytesAgain() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       try write(folder + "/a.mlpackage")
       try write(folder + "/b.mlpackage")
       // Replacing an older package leaves nothing of it.
@@ -102,7 +103,7 @@ import Testing
   }
 
   @Test func anUnfinishedPackageLeavesNothing() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       _ = try ModelPackageWriter(folder + "/a.mlpackage")
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
     }

@@ -1,11 +1,12 @@
 import Foundation
 import Kernels
 import MIL
+import TestSupport
 import Testing
 
 @Suite struct WeightFileTests {
   @Test func roundTrip() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let path = folder + "/weight.bin"
       let writer = try WeightFileWriter(path)
       let halves = Data((0..<40).map { UInt8($0) })
@@ -35,7 +36,7 @@ import Testing
 
   @Test(arguments: [0, 1, 63, 65, 100, 424, 448, UInt64.max, UInt64.max - 63])
   func refusesOffsets(_ offset: UInt64) throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let writer = try WeightFileWriter(folder + "/weight.bin")
       _ = try writer.append(.uint8, Data(count: 300), count: 300)
       try writer.finish()
@@ -46,7 +47,7 @@ import Testing
 
   /// Any byte of header or record may be wrong: refused, or read without leaving the file.
   @Test func survivesDamage() throws {
-    try withTemporaryFolder { folder in
+    try withScratchFolder { folder in
       let path = folder + "/weight.bin"
       let writer = try WeightFileWriter(path)
       let offset = try writer.append(.float16, Data(count: 40), count: 20)

@@ -23,12 +23,9 @@ import Testing
   private func configuration(
     _ settings: [String: Any], _ method: SamplerConfiguration.Method
   ) throws -> SamplerConfiguration {
-    let folder = NSTemporaryDirectory() + "sdtune-scheduler-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try JSONSerialization.data(withJSONObject: settings)
-      .write(to: URL(filePath: folder + "/scheduler_config.json"))
-    return try SamplerConfiguration(folder: folder, method: method)
+    let scratch = try ScratchFolder()
+    try scratch.write("scheduler_config.json", JSONSerialization.data(withJSONObject: settings))
+    return try SamplerConfiguration(folder: scratch.path, method: method)
   }
 
   private static var stable: [String: Any] {

@@ -47,17 +47,15 @@ import Testing
   /// Stable Diffusion 2's tokenizer pads with "!", which is then a special token inside prompts too.
   @Test(.enabled(if: References.exists("tokenizer-clip/sd2-pad/tokenizer_config.json")))
   func paddingOfStableDiffusion2() throws {
-    let scratch = NSTemporaryDirectory() + "sdtune-tokenizer-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: scratch) }
+    let scratch = try ScratchFolder()
     for (from, to) in [
       ("vocab.json", "vocab.json"), ("merges.txt", "merges.txt"),
       ("sd2-pad/tokenizer_config.json", "tokenizer_config.json"),
     ] {
       try FileManager.default.copyItem(
-        atPath: "\(Self.folder)/\(from)", toPath: "\(scratch)/\(to)")
+        atPath: "\(Self.folder)/\(from)", toPath: scratch.file(to))
     }
-    let tokenizer = try CLIPTokenizer(folder: scratch)
+    let tokenizer = try CLIPTokenizer(folder: scratch.path)
     #expect(tokenizer.padding == 0)
     for prompt in try prompts() where prompt.all_agree {
       let expected = prompt.ids_77_sd2_transformers ?? prompt.ids_77_pad_0

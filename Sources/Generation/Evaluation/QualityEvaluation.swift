@@ -1,4 +1,4 @@
-internal import Foundation
+internal import Kernels
 package import StableDiffusion
 internal import Tensors
 
@@ -206,7 +206,7 @@ package struct QualityEvaluation: Sendable {
       progress(Double(step + 1) / Double(traces[0].steps.count))
       return OutputError(
         timestep: Double(traces[0].steps[step].timestep), meanSquaredError: error,
-        psnr: error > 0 ? 10 * log10(peak * peak / error) : Similarity.identical)
+        psnr: Decibels.ratio(peak * peak, toError: error))
     }
   }
 

@@ -4,18 +4,13 @@ package import Tensors
 
 /// How alike two pictures or two tensors are.
 package enum Similarity {
-  /// What stands for the logarithm of no error at all, in dB.
-  package static let identical = 999.0
-
   /// `10 log₁₀(peak² / mean squared difference)`, in dB.
   ///
   /// - Parameter peak: the largest value there could be; of tensors the reference's largest magnitude if not given.
   package static func psnr(_ x: Tensor, reference: Tensor, peak: Double? = nil) -> Double {
     precondition(x.shape.count == reference.shape.count, "psnr: \(x.shape) and \(reference.shape)")
-    let error = meanSquaredDifference(x, reference)
-    guard error > 0 else { return identical }
     let top = peak ?? reference.elements.reduce(0) { max($0, Double(abs($1))) }
-    return 10 * log10(top * top / error)
+    return Decibels.ratio(top * top, toError: meanSquaredDifference(x, reference))
   }
 
   package static func meanSquaredDifference(_ x: Tensor, _ y: Tensor) -> Double {
@@ -29,8 +24,7 @@ package enum Similarity {
       let difference = Double(pair.0) - Double(pair.1)
       return sum + difference * difference
     }
-    guard sum > 0 else { return identical }
-    return 10 * log10(255 * 255 / (sum / Double(x.bytes.count)))
+    return Decibels.ratio(255 * 255, toError: sum / Double(x.bytes.count))
   }
 
   /// Apple's measure of mixed-bit palettes, whose peak is that of the tested tensor:

@@ -23,7 +23,7 @@ package struct FisherInformation: Sendable {
       Execution.recomputing(recipe.training.recompute) {
         let output = unet(
           batch.noisy, timestep: batch.timesteps, inputs.trainingStates[batch.prompts])
-        var random = CounterGenerator(seed: recipe.seed, stream: 2, step: pass)
+        var random = CounterGenerator(seed: recipe.seed, .fisherInformation, step: pass)
         let seed = Tensor(output.shape, random.normals(output.shape.count))
         output.gradients(seed: seed) { name, gradient in
           let square = Buffer(uninitialized: gradient.count)

@@ -1,5 +1,4 @@
 internal import Clustering
-internal import Foundation
 internal import Kernels
 internal import Layers
 package import Recipes
@@ -124,8 +123,5 @@ package struct SensitivityAnalysis: Sendable {
       psnr: psnr(ofError: error))
   }
 
-  /// 999 where nothing is lost.
-  package func psnr(ofError error: Double) -> Double {
-    error > 0 ? 10 * log10(peak * peak / error) : 999
-  }
+  package func psnr(ofError error: Double) -> Double { Decibels.ratio(peak * peak, toError: error) }
 }

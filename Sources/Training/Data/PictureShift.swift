@@ -10,7 +10,7 @@ extension Tensor {
   package func shifted(atMost limit: Int, seed: UInt64, step: Int) -> Tensor {
     guard limit > 0 else { return self }
     let (pictures, channels, height, width) = (shape[0], shape[1], shape[2], shape[3])
-    var random = CounterGenerator(seed: seed, stream: 4, step: step)
+    var random = CounterGenerator(seed: seed, .pictureShift, step: step)
     let source = buffer.elements
     var moved: [Float] = []
     moved.reserveCapacity(source.count)

@@ -42,7 +42,7 @@ struct TeacherLatents {
   }
 
   private func sample(_ prompts: [Int], _ axes: [Int]) -> Tensor {
-    var random = CounterGenerator(seed: seed, stream: 3, step: prompts[0])
+    var random = CounterGenerator(seed: seed, .teacherLatents, step: prompts[0])
     let shape = Shape(axes)
     var latents = Tensor(shape, random.normals(shape.count)).channelsLast()
     let text = states[prompts.map { $0 }]

@@ -21,7 +21,7 @@ package struct TrainingBatch: Sendable {
     _ schedule: NoiseSchedule, _ sampling: TimestepSampling = .uniform
   ) {
     let count = training.batchSize
-    var random = CounterGenerator(seed: seed, stream: 0, step: step)
+    var random = CounterGenerator(seed: seed, .batch, step: step)
     let pictures = (0..<count).map { _ in random.integer(below: dataset.count) }
     var steps = (0..<count).map { i in
       sampling.timestep(at: (Float(i) + random.uniform()) / Float(count), of: schedule.timesteps)
@@ -31,7 +31,7 @@ package struct TrainingBatch: Sendable {
       random.uniform() < Float(training.emptyPrompts) ? nil : picture
     }
     let clean = dataset.latents.rows(pictures).shifted(atMost: training.shift, seed: seed, step: step)
-    var noiseSource = CounterGenerator(seed: seed, stream: 1, step: step)
+    var noiseSource = CounterGenerator(seed: seed, .noise, step: step)
     let noise = Tensor(clean.shape, noiseSource.normals(clean.shape.count))
     noisy = schedule.noisy(clean, noise, at: steps).channelsLast()
     target = schedule.target(clean, noise, at: steps).channelsLast()

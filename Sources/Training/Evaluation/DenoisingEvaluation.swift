@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Kernels
 package import StableDiffusion
 package import Tensors
@@ -105,8 +104,6 @@ package struct DenoisingEvaluation: Sendable {
       difference += Elementwise.sumOfSquaredDifferences(a.buffer, b.buffer)
       count += b.shape.count
     }
-    // Identical outputs have no error to take the logarithm of; 999 stands for that in reports.
-    guard difference > 0 else { return 999 }
-    return 10 * log10(Double(peak) * Double(peak) / (difference / Double(count)))
+    return Decibels.ratio(Double(peak) * Double(peak), toError: difference / Double(count))
   }
 }

@@ -1,5 +1,4 @@
 package import Clustering
-internal import Foundation
 package import Kernels
 
 /// One weight's palette in one step of training.
@@ -176,11 +175,10 @@ package struct StepPalette: Sendable {
     }
   }
 
-  /// 10 log₁₀(Σw² / Σ(w − ŵ)²) in dB; 999 where nothing is lost.
+  /// 10 log₁₀(Σw² / Σ(w − ŵ)²) in dB.
   var signalToNoise: Double {
-    let error = Elementwise.sumOfSquaredDifferences(weights, layerWeights())
-    let power = Elementwise.sumOfSquares(weights)
-    return error > 0 && power > 0 ? 10 * log10(power / error) : 999
+    Decibels.ratio(
+      Elementwise.sumOfSquares(weights), toError: Elementwise.sumOfSquaredDifferences(weights, layerWeights()))
   }
 
   /// Whether entries of a palette of single weights died or merged.

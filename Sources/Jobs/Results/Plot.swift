@@ -45,7 +45,7 @@ struct Plot {
         String(format: "<circle cx='%.1f' cy='%.1f' r='3' fill='%@'/>", $0.x, $0.y, one.colour as NSString)
       }
       parts.append(
-        "<text x='\(Self.left + Self.width + 14)' y='\(24 + 18 * index)' fill='\(one.colour)'>\(Self.plain(one.name))</text>"
+        "<text x='\(Self.left + Self.width + 14)' y='\(24 + 18 * index)' fill='\(one.colour)'>\(HTMLPage.escaped(one.name))</text>"
       )
     }
     return "<svg viewBox='0 0 860 275' width='860' height='275'>" + axes(across, up) + parts.joined() + "</svg>"
@@ -79,9 +79,5 @@ struct Plot {
     let margin = (high - low) * 0.05
     // What cannot be negative is not shown as if it could.
     return (low >= 0 ? max(0, low - margin) : low - margin)...(high + margin)
-  }
-
-  private static func plain(_ text: String) -> String {
-    text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
   }
 }
