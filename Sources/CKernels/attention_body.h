@@ -17,23 +17,48 @@ STATIC void NAME(exponentials)(const float *in, const lanes *shift, lanes *out) 
   *out = (lanes)((integers)p + ((integers)sum << 23));
 }
 
-// Rows of a head's operand as [count, padded] with zeros behind the features.
-TARGET static void NAME(gather_rows)(const float *x, sd_attention_layout l, size_t first, size_t count, size_t features,
-                                     size_t padded, float scale, float *y) {
-  if (l.feature_stride == 1) {
-    for (size_t t = 0; t < count; t++) {
-      const float *in = x + (first + t) * l.token_stride;
-      for (size_t f = 0; f < features; f++) y[t * padded + f] = in[f] * scale;
-      for (size_t f = features; f < padded; f++) y[t * padded + f] = 0;
-    }
-    return;
-  }
-  for (size_t f = 0; f < padded; f++) {
-    const float *in = x + f * l.feature_stride + first * l.token_stride;
-    for (size_t t = 0; t < count; t++) y[t * padded + f] = f < features ? in[t * l.token_stride] * scale : 0;
+// Sixteen p of up to 16 rows of an operand, turned around: `columns` floats, 8 or 16, of each p, zeros behind the last row.
+STATIC void NAME(gather_square)(const float *x, size_t across, size_t rows, float scale, size_t height, size_t columns,
+                                float *y) {
+  lanes square[16];
+  UNROLLED for (size_t i = 0; i < 16; i++) square[i] = i < rows ? LOAD(x + i * across) * scale : (lanes){0};
+  turn(square);
+  for (size_t p = 0; p < 16; p++) {
+    if (columns == 16) STORE(y + p * height, square[p]);
+    else STORE_HALF(y + p * height, square[p]);
   }
 }
 
+// Tokens or features of an operand side by side in panels of `height`, a multiple of 8: [panels, depth, height], zeros
+// behind the last. Element (i, p) lies at i * across + p * along.
+TARGET static void NAME(gather_panels)(const float *x, size_t count, size_t across, size_t depth, size_t along,
+                                       size_t height, float scale, float *y) {
+  for (size_t first = 0; first < count; first += height, y += depth * height)
+    for (size_t l = 0; l < height; l += 16) {
+      const size_t left = count - first > l ? count - first - l : 0, columns = height - l < 16 ? 8 : 16;
+      const size_t rows = left < columns ? left : columns;
+      const float *in = x + (first + l) * across;
+      float *out = y + l;
+      size_t p = 0;
+      if (along == 1)
+        for (; p + 16 <= depth; p += 16) NAME(gather_square)(in + p, across, rows, scale, height, columns, out + p * height);
+      for (; p < depth; p++) {
+        for (size_t i = 0; i < rows; i++) out[p * height + i] = in[i * across + p * along] * scale;
+        for (size_t i = rows; i < columns; i++) out[p * height + i] = 0;
+      }
+    }
+}
+// Tokens lie side by side, or features do.
+TARGET static void NAME(gather_tokens)(const float *x, sd_attention_layout l, size_t tokens, size_t features,
+                                       size_t height, float scale, float *y) {
+  NAME(gather_panels)(x, tokens, l.token_stride, features, l.feature_stride, height, scale, y);
+}
+TARGET static void NAME(gather_features)(const float *x, sd_attention_layout l, size_t tokens, size_t features,
+                                         size_t height, float scale, float *y) {
+  NAME(gather_panels)(x, features, l.feature_stride, tokens, l.token_stride, height, scale, y);
+}
+
+// The first features of rows [count, padded] to where they belong.
 TARGET static void NAME(scatter_rows)(const float *y, size_t padded, sd_attention_layout l, size_t first, size_t count,
                                       size_t features, float *x) {
   if (l.feature_stride == 1) {
@@ -46,18 +71,6 @@ TARGET static void NAME(scatter_rows)(const float *y, size_t padded, sd_attentio
       x[f * l.feature_stride + (first + t) * l.token_stride] = y[t * padded + f];
 }
 
-// The same turned around, in panels of tokens: [panels, features, PANEL], zeros behind the last token.
-TARGET static void NAME(gather_columns)(const float *x, sd_attention_layout l, size_t count, size_t features, float *y) {
-  for (size_t start = 0; start < count; start += PANEL, y += features * PANEL) {
-    size_t n = count - start < PANEL ? count - start : PANEL;
-    for (size_t f = 0; f < features; f++) {
-      const float *in = x + start * l.token_stride + f * l.feature_stride;
-      for (size_t t = 0; t < n; t++) y[f * PANEL + t] = in[t * l.token_stride];
-      for (size_t t = n; t < PANEL; t++) y[f * PANEL + t] = 0;
-    }
-  }
-}
-
 // scores[count, keys of a block] = rows · columns, rows of KEY_BLOCK floats.
 STATIC void NAME(scores)(size_t count, size_t keys, size_t features, size_t padded, const float *rows,
                          const float *columns, float *scores) {
@@ -65,24 +78,6 @@ STATIC void NAME(scores)(size_t count, size_t keys, size_t features, size_t padd
     size_t vectors = keys - start < PANEL ? (keys - start + 15) / 16 : PANEL / 16;
     NAME(product)(count, vectors, features, rows, padded, 1, columns + start * features, PANEL, 16, scores + start,
                   KEY_BLOCK, 0, 0, 0);
-  }
-}
-
-// Tokens or features of an operand side by side in panels of `height`: [panels, depth, height], zeros behind the last.
-// Element (i, p) lies at i * across + p * along.
-TARGET static void NAME(gather_panels)(const float *x, size_t count, size_t across, size_t depth, size_t along,
-                                       size_t height, float scale, float *y) {
-  for (size_t first = 0; first < count; first += height) {
-    const size_t n = count - first < height ? count - first : height;
-    for (size_t p = 0; p < depth; p++, y += height) {
-      const float *in = x + first * across + p * along;
-      if (across == 1) {
-        for (size_t i = 0; i < n; i++) y[i] = in[i] * scale;
-      } else {
-        for (size_t i = 0; i < n; i++) y[i] = in[i * across] * scale;
-      }
-      for (size_t i = n; i < height; i++) y[i] = 0;
-    }
   }
 }
 
@@ -131,13 +126,12 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
   const size_t features = h.features, tall = SD_PACKED_ROWS;
   float *keys = scratch, *values = keys + PACKED(h.keys) * features, *queries = values + PACKED(features) * h.keys;
   float *scores = queries + 16 * VECTORS * features, *sums = scores + 16 * VECTORS * FORWARD_KEYS;
-  NAME(gather_panels)(k, h.keys, h.key_layout.token_stride, features, h.key_layout.feature_stride, tall, 1, keys);
-  NAME(gather_panels)(v, features, h.value_layout.feature_stride, h.keys, h.value_layout.token_stride, tall, 1, values);
+  NAME(gather_tokens)(k, h.key_layout, h.keys, features, tall, 1, keys);
+  NAME(gather_features)(v, h.value_layout, h.keys, features, tall, 1, values);
   for (size_t query = first; query < last; query += 16 * VECTORS) {
     const size_t count = last - query < 16 * VECTORS ? last - query : 16 * VECTORS, vectors = (count + 15) / 16;
     lanes maximum[VECTORS], total[VECTORS];
-    NAME(gather_panels)(q + query * h.query_layout.token_stride, count, h.query_layout.token_stride, features,
-                        h.query_layout.feature_stride, 16, h.scale, queries);
+    NAME(gather_tokens)(q + query * h.query_layout.token_stride, h.query_layout, count, features, 16, h.scale, queries);
     for (size_t key = 0; key < h.keys; key += FORWARD_KEYS) {
       const size_t block = h.keys - key < FORWARD_KEYS ? h.keys - key : FORWARD_KEYS;
       for (size_t row = 0; row < block; row += tall) {
@@ -158,7 +152,8 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
     for (size_t w = 0; w < vectors; w++) {
       const size_t n = count - 16 * w < 16 ? count - 16 * w : 16;
       float *out = o + (query + 16 * w) * h.output_layout.token_stride;
-      for (size_t f = w * features; f < (w + 1) * features; f++) STORE(sums + 16 * f, LOAD(sums + 16 * f) / total[w]);
+      const lanes inverse = 1.0f / total[w];
+      for (size_t f = w * features; f < (w + 1) * features; f++) STORE(sums + 16 * f, LOAD(sums + 16 * f) * inverse);
       NAME(scatter_panel)(sums + 16 * w * features, n, features, h.output_layout, out);
       if (logsum) for (size_t i = 0; i < n; i++) logsum[query + 16 * w + i] = maximum[w][i] + logf(total[w][i]);
     }
@@ -174,21 +169,21 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
   float *dvalues = dkeys + h.keys * padded, *rows = dvalues + h.keys * padded, *drows = rows + QUERY_BLOCK * padded;
   float *dqueries = drows + QUERY_BLOCK * padded, *p = dqueries + QUERY_BLOCK * padded;
   float *dp = p + QUERY_BLOCK * KEY_BLOCK;
-  NAME(gather_columns)(k, h.key_layout, h.keys, features, key_columns);
-  NAME(gather_columns)(v, h.value_layout, h.keys, features, value_columns);
-  NAME(gather_rows)(k, h.key_layout, 0, h.keys, features, padded, 1, keys_rows);
+  NAME(gather_tokens)(k, h.key_layout, h.keys, features, PANEL, 1, key_columns);
+  NAME(gather_tokens)(v, h.value_layout, h.keys, features, PANEL, 1, value_columns);
+  NAME(gather_features)(k, h.key_layout, h.keys, features, padded, 1, keys_rows);
   for (size_t query = 0; query < h.queries; query += QUERY_BLOCK) {
     size_t count = h.queries - query < QUERY_BLOCK ? h.queries - query : QUERY_BLOCK;
     float offset[QUERY_BLOCK];
-    NAME(gather_rows)(o, h.output_layout, query, count, features, padded, 1, rows);
-    NAME(gather_rows)(dy, h.output_layout, query, count, features, padded, 1, drows);
+    NAME(gather_features)(o + query * h.output_layout.token_stride, h.output_layout, count, features, padded, 1, rows);
+    NAME(gather_features)(dy + query * h.output_layout.token_stride, h.output_layout, count, features, padded, 1, drows);
     for (size_t i = 0; i < count; i++) {
       lanes sum = {0};
       for (size_t f = 0; f < padded; f += 16) sum += LOAD(rows + i * padded + f) * LOAD(drows + i * padded + f);
       REDUCE_LANES(sum, PLUS);
       offset[i] = sum[0];
     }
-    NAME(gather_rows)(q, h.query_layout, query, count, features, padded, h.scale, rows);
+    NAME(gather_features)(q + query * h.query_layout.token_stride, h.query_layout, count, features, padded, h.scale, rows);
     for (size_t key = 0; key < h.keys; key += KEY_BLOCK) {
       size_t keys = h.keys - key < KEY_BLOCK ? h.keys - key : KEY_BLOCK, whole = (keys + 15) & ~(size_t)15;
       NAME(scores)(count, keys, features, padded, rows, key_columns + key * features, p);

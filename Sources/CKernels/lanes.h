@@ -8,6 +8,9 @@ typedef float chosen __attribute__((ext_vector_type(16)));
 typedef int integers __attribute__((vector_size(64)));
 #define LOAD(p) (*(const loose *)(p))
 #define STORE(p, v) (*(loose *)(p) = (v))
+// The first eight.
+typedef float half_of_lanes __attribute__((vector_size(32), aligned(4)));
+#define STORE_HALF(p, v) (*(half_of_lanes *)(p) = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7))
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
 #define JOINED(a, b) a##b

@@ -71,7 +71,6 @@ SD_INLINE void load_square(const float *a, size_t k, size_t rows, size_t first, 
 }
 
 SD_CLONES void sd_pack_rows(const float *a, size_t m, size_t k, float *packed) {
-  typedef float few __attribute__((vector_size(32), aligned(4)));
   for (size_t i = 0; i < m; i += SD_PACKED_ROWS, a += SD_PACKED_ROWS * k) {
     size_t rows = m - i < SD_PACKED_ROWS ? m - i : SD_PACKED_ROWS;
     for (size_t p = 0; p < k; p += 16) {
@@ -81,7 +80,7 @@ SD_CLONES void sd_pack_rows(const float *a, size_t m, size_t k, float *packed) {
       load_square(a + 16 * k, k, rows < 16 ? 0 : rows - 16, p, count, last);
       for (size_t q = 0; q < count; q++, packed += SD_PACKED_ROWS) {
         STORE(packed, first[q]);
-        *(few *)(packed + 16) = __builtin_shufflevector(last[q], last[q], 0, 1, 2, 3, 4, 5, 6, 7);
+        STORE_HALF(packed + 16, last[q]);
       }
     }
   }

@@ -1,6 +1,5 @@
-// What a product fetches into the second cache for the one behind it, a few lines in each turn of its loops: operands that lie
-// in the third cache or in memory would be waited for at the begin of every page, where the processor's own look-ahead
-// ends.
+// What a product fetches into the second cache for the next one, two lines in each turn of its loops: operands in the third
+// cache or in memory would be waited for at the beginning of every page, where the processor's own look-ahead ends.
 #pragma once
 #include <stddef.h>
 
