@@ -65,7 +65,7 @@ struct ControlEncoding: Sendable {
     }
   }
 
-  /// A package's answers to as many rows as it takes in a call.
+  /// A package's residuals for as many rows as it takes in a call.
   private static func residuals(
     _ model: PackageModel, _ sample: Tensor, timestep: Float, _ states: Tensor, _ picture: Tensor
   ) throws -> [Tensor] {

@@ -13,7 +13,7 @@ package protocol Denoiser: Sendable {
   var usualSize: (height: Int, width: Int) { get }
   /// Tokens of a prompt; nil if any.
   var fixedTokens: Int? { get }
-  /// Numbers of picture size that SDXL's are told beside so many features of pooled text; nil of others.
+  /// Numbers of picture size that SDXL's take beside so many features of pooled text; nil of others.
   func sizeConditions(pooled: Int) -> Int?
 
   /// - Parameter sample: `[rows, inputChannels, height, width]`
@@ -23,7 +23,7 @@ package protocol Denoiser: Sendable {
   ) throws -> Tensor
 }
 
-/// What some UNets are told beside sample, timestep and text.
+/// What some UNets take beside sample, timestep and text.
 package struct DenoiserExtras: Sendable {
   /// SDXL: the picture's sizes, `[rows, sizeConditions]`.
   package var sizes: Tensor?

@@ -26,9 +26,9 @@ package struct LatentGeometry: Sendable {
     case .package(let path):
       let model = try PackageModel(path: path)
       let shape = try model.shape(of: "z", rank: 4)
-      let told = model.note("sdtune.scaling_factor").flatMap(Double.init)
+      let noted = model.note("sdtune.scaling_factor").flatMap(Double.init)
       let usual = models.textEncoders.count == 2 ? 0.13025 : 0.18215
-      scalingFactor = configuration.map { Double($0.scalingFactor) } ?? told ?? usual
+      scalingFactor = configuration.map { Double($0.scalingFactor) } ?? noted ?? usual
       guard scalingFactor.isFinite, scalingFactor > 0 else {
         throw GenerationError.package(path: path, expected: "a scaling factor above 0", found: "\(scalingFactor)")
       }

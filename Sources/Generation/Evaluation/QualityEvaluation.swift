@@ -20,12 +20,12 @@ package struct QualityEvaluation: Sendable {
     }
   }
 
-  /// Error of the network's answers to the reference's own inputs at one timestep.
+  /// Error of the network's predictions for the reference's own inputs at one timestep.
   package struct OutputError: Codable, Sendable {
     package let timestep: Double
     /// Mean over prompts, seeds and both halves of the guidance.
     package let meanSquaredError: Double
-    /// In dB, peak of the reference's answers at this timestep.
+    /// In dB, peak of the reference's predictions at this timestep.
     package let psnr: Double
   }
 
@@ -86,9 +86,9 @@ package struct QualityEvaluation: Sendable {
     let encoder = try PromptEncoder(models)
     let loops = try settings.prompts.map { prompt in
       request.prompt = prompt
-      let told = try Pipeline(models, request).conditioning(with: encoder) { _ in }
-      let sizes = pipeline.sizes(denoiser, size, told)
-      return DenoisingLoop(told, sizes: sizes, guidance: settings.guidance)
+      let conditioning = try Pipeline(models, request).conditioning(with: encoder) { _ in }
+      let sizes = pipeline.sizes(denoiser, size, conditioning)
+      return DenoisingLoop(conditioning, sizes: sizes, guidance: settings.guidance)
     }
     let clock = ContinuousClock.now
     var traces: [Trace] = []
@@ -188,7 +188,7 @@ package struct QualityEvaluation: Sendable {
     return (figures, pictures)
   }
 
-  /// The candidate's answers to the reference's inputs, step by step.
+  /// The candidate's predictions for the reference's inputs, step by step.
   private func outputErrors(
     _ candidate: any Denoiser, _ isInterrupted: () -> Bool, _ progress: (Double) -> Void
   ) throws -> [OutputError] {
@@ -197,10 +197,10 @@ package struct QualityEvaluation: Sendable {
       var error = 0.0
       var peak = 0.0
       for trace in traces {
-        let question = trace.steps[step]
-        let answer = try trace.loop.answers(candidate, question.input, question.timestep)
-        error += Similarity.meanSquaredDifference(answer, question.answers)
-        peak = question.answers.elements.reduce(peak) { max($0, Double(abs($1))) }
+        let reference = trace.steps[step]
+        let predictions = try trace.loop.predictions(candidate, reference.input, reference.timestep)
+        error += Similarity.meanSquaredDifference(predictions, reference.predictions)
+        peak = reference.predictions.elements.reduce(peak) { max($0, Double(abs($1))) }
       }
       error /= Double(traces.count)
       progress(Double(step + 1) / Double(traces[0].steps.count))

@@ -9,17 +9,17 @@ package struct DenoisingLoop: Sendable {
     package let timestep: Float
     /// What the network was given, `[1, channels, height, width]`.
     package let input: Tensor
-    /// The network's answers to all rows, `[rows, channels, height, width]`.
-    package let answers: Tensor
-    /// The answer that was followed, guidance included.
+    /// The network's predictions for all rows, `[rows, channels, height, width]`.
+    package let predictions: Tensor
+    /// The prediction that was followed, guidance included.
     package let output: Tensor
-    /// The latents behind the step.
+    /// The latents after the step.
     package let latents: Tensor
     /// The clean latents as predicted in this step.
     package let denoised: Tensor
   }
 
-  /// What every row is told: the negative prompt's row before the prompt's, or the prompt's alone.
+  /// What every row is conditioned on: the negative prompt's row before the prompt's, or the prompt's alone.
   package let conditioning: Conditioning
   /// SDXL: `[rows, numbers]`
   package let sizes: Tensor?
@@ -47,7 +47,7 @@ package struct DenoisingLoop: Sendable {
   ///   - first: the position to start at
   ///   - end: the position to stop before; nil for the sampler's end
   ///   - noise: draws noise of the latents' shape
-  ///   - keep: may replace the latents behind a step, as inpainting does
+  ///   - keep: may replace the latents after a step, as inpainting does
   ///   - observe: is shown every step
   /// - Returns: the last latents and the last predicted clean ones.
   package func callAsFunction(
@@ -60,8 +60,8 @@ package struct DenoisingLoop: Sendable {
     var denoised = latents
     for position in first..<max(first, end ?? sampler.timesteps.count) {
       let input = sampler.modelInput(latents, at: position)
-      let answers = try answers(denoiser, input, sampler.timesteps[position])
-      let output = guided(answers)
+      let predictions = try predictions(denoiser, input, sampler.timesteps[position])
+      let output = guided(predictions)
       guard output.elements.allSatisfy(\.isFinite) else {
         throw GenerationError.notANumber(component: "UNet", step: position + 1)
       }
@@ -70,39 +70,39 @@ package struct DenoisingLoop: Sendable {
       denoised = step.denoised
       try observe(
         Step(
-          position: position, timestep: sampler.timesteps[position], input: input, answers: answers,
+          position: position, timestep: sampler.timesteps[position], input: input, predictions: predictions,
           output: output, latents: latents, denoised: denoised))
     }
     return (latents, denoised)
   }
 
-  /// The network's answers to all rows.
-  package func answers(
+  /// The network's predictions for all rows.
+  package func predictions(
     _ denoiser: any Denoiser, _ input: Tensor, _ timestep: Float
   ) throws -> Tensor {
     let full = extraChannels.map { Self.joined(input, $0) } ?? input
     let rows = conditioning.states.shape[0]
     let groups = asksSeparately ? (0..<rows).map { [$0] } : [Array(0..<rows)]
-    let answers = try groups.map { group in
+    let predictions = try groups.map { group in
       let sample = full.rows(group.map { _ in 0 })
-      let told = conditioning.rows(group)
+      let rows = conditioning.rows(group)
       var extras = DenoiserExtras(sizes: sizes?.rows(group))
       if let control {
         extras.residuals = try control(
-          input.rows(group.map { _ in 0 }), timestep: timestep, told, sizes: extras.sizes)
+          input.rows(group.map { _ in 0 }), timestep: timestep, rows, sizes: extras.sizes)
       }
-      return try denoiser(sample, timestep: timestep, told, extras)
+      return try denoiser(sample, timestep: timestep, rows, extras)
     }
-    return answers.count == 1 ? answers[0] : .stacked(answers)
+    return predictions.count == 1 ? predictions[0] : .stacked(predictions)
   }
 
   /// `negative + guidance (positive − negative)`
-  private func guided(_ answers: Tensor) -> Tensor {
-    guard answers.shape[0] == 2 else { return answers }
-    return .combination((1 - guidance, answers.rows([0])), (guidance, answers.rows([1])))
+  private func guided(_ predictions: Tensor) -> Tensor {
+    guard predictions.shape[0] == 2 else { return predictions }
+    return .combination((1 - guidance, predictions.rows([0])), (guidance, predictions.rows([1])))
   }
 
-  /// Channels of one sample behind those of another.
+  /// Channels of one sample after those of another.
   static func joined(_ a: Tensor, _ b: Tensor) -> Tensor {
     Tensor([1, a.shape[1] + b.shape[1], a.shape[2], a.shape[3]], a.elements + b.elements)
   }

@@ -30,7 +30,7 @@ package struct GenerationRequest: Sendable {
   package struct ControlPicture: Sendable {
     package let place: ModelSet.Place
     package let picture: Picture
-    /// What the ControlNet's answers are multiplied by.
+    /// What the ControlNet's residuals are multiplied by.
     package let scale: Double
 
     package init(place: ModelSet.Place, picture: Picture, scale: Double) {
@@ -40,7 +40,7 @@ package struct GenerationRequest: Sendable {
     }
   }
 
-  /// SDXL's second UNet, for the last steps; it is told what the second text encoder says.
+  /// SDXL's second UNet, for the last steps; it takes what the second text encoder says.
   package struct Refiner: Sendable {
     package let unet: ModelSet.Place
     /// Share of the noise that the base model takes away, 0 to 1.

@@ -75,8 +75,8 @@ package struct Pipeline: Sendable {
   ) throws -> [Result] {
     let sampler = try configuration.sampler(steps: request.steps)
     try notify(.stage("encoding the prompt"))
-    let told = try conditioning(notify)
-    let toldRefiner = request.refiner == nil ? nil : try conditioning(lastOnly: true) { _ in }
+    let conditioning = try self.conditioning(notify)
+    let refinerConditioning = request.refiner == nil ? nil : try self.conditioning(lastOnly: true) { _ in }
     release()
     let shown = previewEvery > 0 && !request.reducesMemory ? try decoder() : nil
     var clock = StepClock(images: request.count)
@@ -92,11 +92,11 @@ package struct Pipeline: Sendable {
       }
     }
     try notify(.stage("loading the UNet"))
-    var runs = try baseRuns(told, sampler, begin: { clock.restart() }, watch)
+    var runs = try baseRuns(conditioning, sampler, begin: { clock.restart() }, watch)
     release()
-    if let refiner = request.refiner, let toldRefiner {
+    if let refiner = request.refiner, let refinerConditioning {
       try notify(.stage("loading the refiner"))
-      runs = try refined(runs, refiner, toldRefiner, watch)
+      runs = try refined(runs, refiner, refinerConditioning, watch)
       release()
     }
     let isApple = request.compatibility == .apple

@@ -15,7 +15,7 @@ extension Pipeline {
   ///
   /// - Parameters:
   ///   - known: an encoder of these models and of a request like this one; a new one if nil.
-  ///   - lastOnly: as SDXL's refiner is told, which never takes zeros for no prompt.
+  ///   - lastOnly: as SDXL's refiner is conditioned, which never takes zeros for no prompt.
   func conditioning(
     with known: PromptEncoder? = nil, lastOnly: Bool = false, _ notify: (Event) throws -> Void
   ) throws -> Conditioning {
@@ -44,7 +44,7 @@ extension Pipeline {
   ///
   /// - Parameter begin: is called when all is loaded, before the first step.
   func baseRuns(
-    _ told: Conditioning, _ sampler: any Sampler, begin: () -> Void,
+    _ conditioning: Conditioning, _ sampler: any Sampler, begin: () -> Void,
     _ watch: (DenoisingLoop.Step, Run) throws -> Void
   ) throws -> [Run] {
     let preparation = try Preparation(models, request, geometry)
@@ -56,7 +56,7 @@ extension Pipeline {
         index: index, start: start, latents: start.latents, denoised: start.latents, noise: start.noise)
     }
     let loop = DenoisingLoop(
-      told, sizes: sizes(denoiser, size, told), control: try control(size),
+      conditioning, sizes: sizes(denoiser, size, conditioning), control: try control(size),
       guidance: request.guidance, asksSeparately: request.reducesMemory)
     begin()
     return try runs.map { run in
@@ -66,7 +66,7 @@ extension Pipeline {
 
   /// The steps that are left to SDXL's refiner.
   func refined(
-    _ runs: [Run], _ refiner: GenerationRequest.Refiner, _ told: Conditioning,
+    _ runs: [Run], _ refiner: GenerationRequest.Refiner, _ conditioning: Conditioning,
     _ watch: (DenoisingLoop.Step, Run) throws -> Void
   ) throws -> [Run] {
     let denoiser = try refiner.unet.denoiser(request.precision)
@@ -74,7 +74,7 @@ extension Pipeline {
     return try runs.map { run in
       let size = (height: run.latents.shape[2], width: run.latents.shape[3])
       let loop = DenoisingLoop(
-        told, sizes: sizes(denoiser, size, told), guidance: request.guidance,
+        conditioning, sizes: sizes(denoiser, size, conditioning), guidance: request.guidance,
         asksSeparately: request.reducesMemory)
       let first = max(run.start.position, handover ?? 0)
       return try stepped(run, loop, denoiser, sampler, at: first, until: nil, watch)
@@ -119,17 +119,17 @@ extension Pipeline {
 
   /// SDXL's picture size, crop and target size; the refiner's size, crop and aesthetic score.
   func sizes(
-    _ denoiser: any Denoiser, _ size: (height: Int, width: Int), _ told: Conditioning
+    _ denoiser: any Denoiser, _ size: (height: Int, width: Int), _ conditioning: Conditioning
   ) -> Tensor? {
-    guard let count = denoiser.sizeConditions(pooled: told.pooled?.shape[1] ?? 0), count > 4 else {
+    guard let count = denoiser.sizeConditions(pooled: conditioning.pooled?.shape[1] ?? 0), count > 4 else {
       return nil
     }
-    let rows = told.states.shape[0]
+    let rows = conditioning.states.shape[0]
     let sizes = UNetConfiguration.sizes(
       height: size.height * geometry.magnification, width: size.width * geometry.magnification, rows: rows,
       count: count)
     guard count == 5, rows == 2 else { return sizes }
-    // What is not wanted is told a low aesthetic score.
+    // What is not wanted gets a low aesthetic score.
     var numbers = sizes.elements
     numbers[4] = 2.5
     return Tensor(sizes.shape, numbers)

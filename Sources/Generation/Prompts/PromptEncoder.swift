@@ -2,7 +2,7 @@ internal import Kernels
 package import StableDiffusion
 internal import Tensors
 
-/// Prompts to what the UNet is told: tokens, chunks, weights, one or two text encoders.
+/// Prompts to what the UNet is conditioned on: tokens, chunks, weights, one or two text encoders.
 package struct PromptEncoder: Sendable {
   /// What becomes of words that do not fit into one prompt.
   package enum Overflow: String, Sendable, CaseIterable {
@@ -21,7 +21,7 @@ package struct PromptEncoder: Sendable {
   private let tokenizers: [CLIPTokenizer]
   private let encoders: [TextEncoding]
   private let overflow: Overflow
-  /// Whether the UNet is told the pooled text too.
+  /// Whether the UNet takes the pooled text too.
   private let pools: Bool
 
   /// Loads the text encoders.

@@ -50,7 +50,8 @@ struct Winograd: Sendable {
   /// Rows of tiles of the whole batch, a block of them at a time.
   private func forEachBlock(channels: Int, _ body: (Range<Int>) -> Void) {
     let count = batch * rowsOfTiles
-    let most = max((Self.leastTiles + tilesInRow - 1) / tilesInRow, Self.tileLimit / (Planes.count * tilesInRow * channels))
+    let most = max(
+      (Self.leastTiles + tilesInRow - 1) / tilesInRow, Self.tileLimit / (Planes.count * tilesInRow * channels))
     let blocks = (count + most - 1) / most
     for block in 0..<blocks {
       body(count * block / blocks..<count * (block + 1) / blocks)
