@@ -18,6 +18,16 @@
 #define FORWARD_KEYS (8 * SD_PACKED_ROWS)
 #define PACKED(rows) (((rows) + SD_PACKED_ROWS - 1) / SD_PACKED_ROWS * SD_PACKED_ROWS)
 
+// Tokens of an operand lie side by side in panels of `height`, or features do.
+static void gather_tokens(const float *x, sd_attention_layout l, size_t tokens, size_t features, size_t height,
+                          float scale, float *y) {
+  sd_gather_panels(x, tokens, l.token_stride, features, l.feature_stride, height, scale, y);
+}
+static void gather_features(const float *x, sd_attention_layout l, size_t tokens, size_t features, size_t height,
+                            float scale, float *y) {
+  sd_gather_panels(x, features, l.feature_stride, tokens, l.token_stride, height, scale, y);
+}
+
 #define BODY "attention_body.h"
 #include "each_target.h"
 

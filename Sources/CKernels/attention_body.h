@@ -17,47 +17,6 @@ STATIC void NAME(exponentials)(const float *in, const lanes *shift, lanes *out) 
   *out = (lanes)((integers)p + ((integers)sum << 23));
 }
 
-// Sixteen p of up to 16 rows of an operand, turned around: `columns` floats, 8 or 16, of each p, zeros behind the last row.
-STATIC void NAME(gather_square)(const float *x, size_t across, size_t rows, float scale, size_t height, size_t columns,
-                                float *y) {
-  lanes square[16];
-  UNROLLED for (size_t i = 0; i < 16; i++) square[i] = i < rows ? LOAD(x + i * across) * scale : (lanes){0};
-  turn(square);
-  for (size_t p = 0; p < 16; p++) {
-    if (columns == 16) STORE(y + p * height, square[p]);
-    else STORE_HALF(y + p * height, square[p]);
-  }
-}
-
-// Tokens or features of an operand side by side in panels of `height`, a multiple of 8: [panels, depth, height], zeros
-// behind the last. Element (i, p) lies at i * across + p * along.
-TARGET static void NAME(gather_panels)(const float *x, size_t count, size_t across, size_t depth, size_t along,
-                                       size_t height, float scale, float *y) {
-  for (size_t first = 0; first < count; first += height, y += depth * height)
-    for (size_t l = 0; l < height; l += 16) {
-      const size_t left = count - first > l ? count - first - l : 0, columns = height - l < 16 ? 8 : 16;
-      const size_t rows = left < columns ? left : columns;
-      const float *in = x + (first + l) * across;
-      float *out = y + l;
-      size_t p = 0;
-      if (along == 1)
-        for (; p + 16 <= depth; p += 16) NAME(gather_square)(in + p, across, rows, scale, height, columns, out + p * height);
-      for (; p < depth; p++) {
-        for (size_t i = 0; i < rows; i++) out[p * height + i] = in[i * across + p * along] * scale;
-        for (size_t i = rows; i < columns; i++) out[p * height + i] = 0;
-      }
-    }
-}
-// Tokens lie side by side, or features do.
-TARGET static void NAME(gather_tokens)(const float *x, sd_attention_layout l, size_t tokens, size_t features,
-                                       size_t height, float scale, float *y) {
-  NAME(gather_panels)(x, tokens, l.token_stride, features, l.feature_stride, height, scale, y);
-}
-TARGET static void NAME(gather_features)(const float *x, sd_attention_layout l, size_t tokens, size_t features,
-                                         size_t height, float scale, float *y) {
-  NAME(gather_panels)(x, features, l.feature_stride, tokens, l.token_stride, height, scale, y);
-}
-
 // The first features of rows [count, padded] to where they belong.
 TARGET static void NAME(scatter_rows)(const float *y, size_t padded, sd_attention_layout l, size_t first, size_t count,
                                       size_t features, float *x) {
@@ -126,12 +85,12 @@ TARGET static void NAME(forward)(sd_attention_head h, const float *q, const floa
   const size_t features = h.features, tall = SD_PACKED_ROWS;
   float *keys = scratch, *values = keys + PACKED(h.keys) * features, *queries = values + PACKED(features) * h.keys;
   float *scores = queries + 16 * VECTORS * features, *sums = scores + 16 * VECTORS * FORWARD_KEYS;
-  NAME(gather_tokens)(k, h.key_layout, h.keys, features, tall, 1, keys);
-  NAME(gather_features)(v, h.value_layout, h.keys, features, tall, 1, values);
+  gather_tokens(k, h.key_layout, h.keys, features, tall, 1, keys);
+  gather_features(v, h.value_layout, h.keys, features, tall, 1, values);
   for (size_t query = first; query < last; query += 16 * VECTORS) {
     const size_t count = last - query < 16 * VECTORS ? last - query : 16 * VECTORS, vectors = (count + 15) / 16;
     lanes maximum[VECTORS], total[VECTORS];
-    NAME(gather_tokens)(q + query * h.query_layout.token_stride, h.query_layout, count, features, 16, h.scale, queries);
+    gather_tokens(q + query * h.query_layout.token_stride, h.query_layout, count, features, 16, h.scale, queries);
     for (size_t key = 0; key < h.keys; key += FORWARD_KEYS) {
       const size_t block = h.keys - key < FORWARD_KEYS ? h.keys - key : FORWARD_KEYS;
       for (size_t row = 0; row < block; row += tall) {
@@ -169,21 +128,21 @@ TARGET static void NAME(gradient)(sd_attention_head h, const float *q, const flo
   float *dvalues = dkeys + h.keys * padded, *rows = dvalues + h.keys * padded, *drows = rows + QUERY_BLOCK * padded;
   float *dqueries = drows + QUERY_BLOCK * padded, *p = dqueries + QUERY_BLOCK * padded;
   float *dp = p + QUERY_BLOCK * KEY_BLOCK;
-  NAME(gather_tokens)(k, h.key_layout, h.keys, features, PANEL, 1, key_columns);
-  NAME(gather_tokens)(v, h.value_layout, h.keys, features, PANEL, 1, value_columns);
-  NAME(gather_features)(k, h.key_layout, h.keys, features, padded, 1, keys_rows);
+  gather_tokens(k, h.key_layout, h.keys, features, PANEL, 1, key_columns);
+  gather_tokens(v, h.value_layout, h.keys, features, PANEL, 1, value_columns);
+  gather_features(k, h.key_layout, h.keys, features, padded, 1, keys_rows);
   for (size_t query = 0; query < h.queries; query += QUERY_BLOCK) {
     size_t count = h.queries - query < QUERY_BLOCK ? h.queries - query : QUERY_BLOCK;
     float offset[QUERY_BLOCK];
-    NAME(gather_features)(o + query * h.output_layout.token_stride, h.output_layout, count, features, padded, 1, rows);
-    NAME(gather_features)(dy + query * h.output_layout.token_stride, h.output_layout, count, features, padded, 1, drows);
+    gather_features(o + query * h.output_layout.token_stride, h.output_layout, count, features, padded, 1, rows);
+    gather_features(dy + query * h.output_layout.token_stride, h.output_layout, count, features, padded, 1, drows);
     for (size_t i = 0; i < count; i++) {
       lanes sum = {0};
       for (size_t f = 0; f < padded; f += 16) sum += LOAD(rows + i * padded + f) * LOAD(drows + i * padded + f);
       REDUCE_LANES(sum, PLUS);
       offset[i] = sum[0];
     }
-    NAME(gather_features)(q + query * h.query_layout.token_stride, h.query_layout, count, features, padded, h.scale, rows);
+    gather_features(q + query * h.query_layout.token_stride, h.query_layout, count, features, padded, h.scale, rows);
     for (size_t key = 0; key < h.keys; key += KEY_BLOCK) {
       size_t keys = h.keys - key < KEY_BLOCK ? h.keys - key : KEY_BLOCK, whole = (keys + 15) & ~(size_t)15;
       NAME(scores)(count, keys, features, padded, rows, key_columns + key * features, p);

@@ -59,31 +59,34 @@ void sd_packed_product(size_t m, size_t n, size_t k, const float *a, sd_panels b
   sd_packed_product_on(sd_processor_level(), m, n, k, a, b, c, ldc, start);
 }
 
-// Columns first ..< first + count, at most 16, of so many rows.
-SD_INLINE void load_square(const float *a, size_t k, size_t rows, size_t first, size_t count, lanes *square) {
-  for (size_t row = 0; row < 16; row++) {
-    square[row] = (lanes){0};
-    if (row < rows && count == 16) square[row] = LOAD(a + row * k + first);
-    if (row < rows && count < 16)
-      for (size_t p = 0; p < count; p++) square[row][p] = a[row * k + first + p];
-  }
+// Sixteen p of up to 16 rows, turned around: `columns` floats, 8 or 16, of each p, zeros behind the last row.
+SD_INLINE void gather_square(const float *x, size_t across, size_t rows, float scale, size_t height, size_t columns,
+                             float *y) {
+  lanes square[16];
+  UNROLLED for (size_t i = 0; i < 16; i++) square[i] = i < rows ? LOAD(x + i * across) * scale : (lanes){0};
   turn(square);
+  for (size_t p = 0; p < 16; p++) {
+    if (columns == 16) STORE(y + p * height, square[p]);
+    else STORE_HALF(y + p * height, square[p]);
+  }
 }
 
-SD_CLONES void sd_pack_rows(const float *a, size_t m, size_t k, float *packed) {
-  for (size_t i = 0; i < m; i += SD_PACKED_ROWS, a += SD_PACKED_ROWS * k) {
-    size_t rows = m - i < SD_PACKED_ROWS ? m - i : SD_PACKED_ROWS;
-    for (size_t p = 0; p < k; p += 16) {
-      size_t count = k - p < 16 ? k - p : 16;
-      lanes first[16], last[16];
-      load_square(a, k, rows, p, count, first);
-      load_square(a + 16 * k, k, rows < 16 ? 0 : rows - 16, p, count, last);
-      for (size_t q = 0; q < count; q++, packed += SD_PACKED_ROWS) {
-        STORE(packed, first[q]);
-        STORE_HALF(packed + 16, last[q]);
+SD_CLONES void sd_gather_panels(const float *x, size_t count, size_t across, size_t depth, size_t along, size_t height,
+                                float scale, float *y) {
+  for (size_t first = 0; first < count; first += height, y += depth * height)
+    for (size_t l = 0; l < height; l += 16) {
+      const size_t left = count - first > l ? count - first - l : 0, columns = height - l < 16 ? 8 : 16;
+      const size_t rows = left < columns ? left : columns;
+      const float *in = x + (first + l) * across;
+      float *out = y + l;
+      size_t p = 0;
+      if (along == 1)
+        for (; p + 16 <= depth; p += 16) gather_square(in + p, across, rows, scale, height, columns, out + p * height);
+      for (; p < depth; p++) {
+        for (size_t i = 0; i < rows; i++) out[p * height + i] = in[i * across + p * along] * scale;
+        for (size_t i = rows; i < columns; i++) out[p * height + i] = 0;
       }
     }
-  }
 }
 
 void sd_pack_panels(const float *x, size_t stride, size_t rows, size_t columns, size_t first, size_t last, float *panels) {

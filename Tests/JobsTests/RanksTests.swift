@@ -27,9 +27,9 @@ struct RanksTests {
   /// gradient by its own size. Where a true gradient is near zero, an element may so move by the whole rate; hence the
   /// bound on the length of the difference, not on single elements.
   ///
-  /// Where entries are rounded to half precision, behind the soft steps and in the log's hard loss, one may lie so near
-  /// the middle of two such numbers that it becomes the other: losses then move by up to 6e-3. One process with one
-  /// thread instead of two shows the same, with other seeds or the same ones.
+  /// Where entries are rounded to half precision, after the soft steps and in the log's hard loss, one may lie so near
+  /// the middle of two such numbers that it becomes the other: losses and norms then move by up to 6e-3. One process with
+  /// one thread instead of two shows the same, with other seeds or the same ones.
   @Test(arguments: [
     (soft, 5e-4),
     // Moments in 16 bits are rounded at random: where the last bit of a sum differs, one may round the other way, by a

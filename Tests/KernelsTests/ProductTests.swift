@@ -41,7 +41,7 @@ import Testing
           one.isInPanels ? sd_panels(first: first, row: 16, panel: 16 * k) : sd_panels(first: first, row: n, panel: 16)
         if one.isPacked {
           var packed = [Float](repeating: .nan, count: (m + 23) / 24 * 24 * k)
-          sd_pack_rows(a, m, k, &packed)
+          sd_gather_panels(a, m, k, k, 1, 24, 1, &packed)
           return sd_packed_product_on(Int32(level), m, n, k, packed, operand, &c, n, bias)
         }
         let (row, depth) = one.isTransposed ? (1, m) : (k, 1)

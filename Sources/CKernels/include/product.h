@@ -27,12 +27,16 @@ void sd_product_on(int level, size_t m, size_t n, size_t k, const float *a, size
                    size_t ldc, int adds, const float *start, sd_operands next);
 
 #define SD_PACKED_ROWS 24
-/// Rows of a [m, k] so many at a time: [m / SD_PACKED_ROWS, k, SD_PACKED_ROWS], the last of them in part.
-void sd_pack_rows(const float *a, size_t m, size_t k, float *packed);
-/// c[m, n] = start[m] + a b with a packed. For operands that are used often: the fastest there is.
+/// c[m, n] = start[m] + a b with so many rows of a side by side, [m / SD_PACKED_ROWS, k, SD_PACKED_ROWS]. For operands that are
+/// used often: the fastest there is.
 void sd_packed_product(size_t m, size_t n, size_t k, const float *a, sd_panels b, float *c, size_t ldc, const float *start);
 void sd_packed_product_on(int level, size_t m, size_t n, size_t k, const float *a, sd_panels b, float *c, size_t ldc,
                           const float *start);
+
+/// What lies side by side in panels of `height`, a multiple of 8: [count / height, depth, height], zeros behind the last.
+/// Element (i, p) of x lies at i * across + p * along.
+void sd_gather_panels(const float *x, size_t count, size_t across, size_t depth, size_t along, size_t height, float scale,
+                      float *y);
 
 /// Rows first ..< last of x [rows, columns], which lie `stride` apart, into panels 16 · rows apart; columns are a multiple
 /// of 16.

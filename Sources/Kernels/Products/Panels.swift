@@ -72,6 +72,6 @@ struct PackedRows: Sendable {
     precondition(rows * columns <= x.count, "packed rows of \(rows)×\(columns) from \(x.count) elements")
     (self.rows, self.columns) = (rows, columns)
     buffer = Buffer(uninitialized: (rows + Self.height - 1) / Self.height * Self.height * columns)
-    sd_pack_rows(x.pointer, rows, columns, buffer.pointer)
+    sd_gather_panels(x.pointer, rows, columns, columns, 1, Self.height, 1, buffer.pointer)
   }
 }
