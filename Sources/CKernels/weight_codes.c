@@ -1,5 +1,6 @@
 #include "weight_codes.h"
 #include "clones.h"
+#include "lanes.h"
 #include "processor.h"
 #include <string.h>
 #if defined(__x86_64__)
@@ -22,26 +23,31 @@ SD_INLINE void to_keys(const float *x, float scale, uint16_t *key, size_t count)
 // A cache line of weights.
 enum { LINE = 16 };
 
-// Lines that lie `ahead` are fetched between those of a chunk: the processor's own prefetching does not keep up.
-#define EACH_LINE(ahead, fetch, body)                                             \
+// Keys of a line are loaded four at a time, others one by one.
+#define KEY_OF_LINE(i) (four[(i) / 4] >> 16 * ((i) % 4) & 0xFFFF)
+#define KEY_OF_REST(i) keys_of_chunk[line + (i)]
+
+// A body takes how its loop is compiled, how many weights there are and how each key is found. Lines that lie `ahead` are
+// fetched between those of a chunk: the processor's own prefetching does not keep up.
+#define EACH_LINE(ahead, fetch, body)                                      \
   uint16_t keys_of_chunk[CHUNK];                                           \
   for (size_t start = 0; start < count; start += CHUNK) {                  \
     size_t length = count - start < CHUNK ? count - start : CHUNK;         \
     to_keys(x + start, scale, keys_of_chunk, length);                      \
     size_t line = 0;                                                       \
     for (; line + LINE <= length; line += LINE) {                          \
-      const uint16_t *key = keys_of_chunk + line;                          \
+      uint64_t four[LINE / 4];                                             \
+      memcpy(four, keys_of_chunk + line, sizeof four);                     \
       size_t at = start + line;                                            \
-      __builtin_prefetch(x + at + (ahead));                                 \
+      __builtin_prefetch(x + at + (ahead));                                \
       fetch;                                                               \
-      body(LINE)                                                           \
+      body(UNROLLED, LINE, KEY_OF_LINE)                                    \
     }                                                                      \
-    const uint16_t *key = keys_of_chunk + line;                            \
     size_t at = start + line, rest = length - line;                        \
-    body(rest)                                                             \
+    body(, rest, KEY_OF_REST)                                              \
   }
 
-#define COUNT(n) for (size_t i = 0; i < n; i++) counts[key[i]]++;
+#define COUNT(LOOP, n, KEY) LOOP for (size_t i = 0; i < n; i++) counts[KEY(i)]++;
 SD_CLONES void sd_count_keys(const float *x, float scale, uint32_t *counts, size_t count) {
   EACH_LINE(CHUNK, , COUNT)
 }
@@ -64,7 +70,11 @@ static _Thread_local uint32_t short_counts[65536];
 SD_CLONES size_t sd_distinct_keys(const float *x, float scale, uint16_t *keys, uint32_t *each, size_t count) {
   uint64_t seen[1024] = {0};
   uint32_t *counts = short_counts;
-#define MARK(n) for (size_t i = 0; i < n; i++) counts[key[i]]++, seen[key[i] >> 6] |= (uint64_t)1 << (key[i] & 63);
+#define MARK(LOOP, n, KEY)                                       \
+  LOOP for (size_t i = 0; i < n; i++) {                          \
+    size_t key = KEY(i);                                         \
+    counts[key]++, seen[key >> 6] |= (uint64_t)1 << (key & 63);  \
+  }
   EACH_LINE(CHUNK, , MARK)
   size_t found = 0;
   for (unsigned word = 0; word < 1024; word++)
@@ -102,7 +112,7 @@ SD_CLONES void sd_key_values(const uint16_t *key, double unit, double *values, s
   }
 }
 
-#define LOOK_UP(n) for (size_t i = 0; i < n; i++) y[at + i] = table[key[i]];
+#define LOOK_UP(LOOP, n, KEY) LOOP for (size_t i = 0; i < n; i++) y[at + i] = table[KEY(i)];
 SD_CLONES static void look_up(const float *x, float scale, const float *table, float *y, size_t count, size_t ahead) {
   EACH_LINE(ahead, , LOOK_UP)
 }
@@ -150,19 +160,28 @@ SD_CLONES void sd_gather_bytes_by_key(const float *x, float scale, const uint8_t
   EACH_LINE(CHUNK, , LOOK_UP)
 }
 
-#define ADD(n) for (size_t i = 0; i < n; i++) sums[key[i]] += dy[at + i];
+#define ADD(LOOP, n, KEY) LOOP for (size_t i = 0; i < n; i++) sums[KEY(i)] += dy[at + i];
 SD_CLONES void sd_scatter_by_key(const float *x, float scale, const float *dy, float *sums, size_t count) {
   EACH_LINE(CHUNK, __builtin_prefetch(dy + at + CHUNK), ADD)
 }
 
-// Pairs are copied as they lie; which number is which is told a line at a time.
-#define AFFINE(n)                                                                            \
-  uint64_t both[LINE];                                                                       \
-  float pair[2 * LINE];                                                                      \
-  for (size_t i = 0; i < n; i++) memcpy(both + i, pairs + 2 * key[i], sizeof both[i]);       \
-  memcpy(pair, both, sizeof pair);                                                           \
-  for (size_t i = 0; i < n; i++) dx[at + i] = pair[2 * i] * dy[at + i] + pair[2 * i + 1];
+typedef double pair_bits __attribute__((may_alias));
+typedef double two_pairs __attribute__((vector_size(16)));
+typedef float few __attribute__((vector_size(16), aligned(4)));
+
+// Pairs are moved as they lie, the bits of a double each; which number is which is told four at a time.
+#define AFFINE(LOOP, n, KEY)                                                                            \
+  size_t i = 0;                                                                                         \
+  LOOP for (; i + 4 <= n; i += 4) {                                                                     \
+    few low = (few)(two_pairs){both[KEY(i)], both[KEY(i + 1)]};                                         \
+    few high = (few)(two_pairs){both[KEY(i + 2)], both[KEY(i + 3)]};                                    \
+    few gain = __builtin_shufflevector(low, high, 0, 2, 4, 6);                                          \
+    few shared = __builtin_shufflevector(low, high, 1, 3, 5, 7);                                        \
+    *(few *)(dx + at + i) = gain * *(const few *)(dy + at + i) + shared;                                \
+  }                                                                                                     \
+  for (; i < n; i++) dx[at + i] = pairs[2 * KEY(i)] * dy[at + i] + pairs[2 * KEY(i) + 1];
 SD_CLONES void sd_affine_by_key(const float *x, float scale, const float *pairs, const float *dy, float *dx,
                                 size_t count) {
+  const pair_bits *both = (const pair_bits *)pairs;
   EACH_LINE(CHUNK, __builtin_prefetch(dy + at + CHUNK), AFFINE)
 }
