@@ -10,7 +10,7 @@ private let folder =
   + "/sdtune-fuzz-\(ProcessInfo.processInfo.processIdentifier).mlpackage"
 
 @_cdecl("LLVMFuzzerInitialize")
-public func initialize(
+package func initialize(
   _ count: UnsafeMutablePointer<CInt>?, _ arguments: UnsafeMutableRawPointer?
 ) -> CInt {
   if CommandLine.arguments.dropFirst().first == "--seed" {
@@ -26,7 +26,7 @@ public func initialize(
 }
 
 @_cdecl("LLVMFuzzerTestOneInput")
-public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+package func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let input = PackageInput(bytes.map { Data(bytes: $0, count: count) } ?? Data())
   do { try input.write(to: folder) } catch { return -1 }
   _ = tryPackage(folder)

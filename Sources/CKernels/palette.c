@@ -96,15 +96,24 @@ void sd_unpack(const uint8_t *stream, size_t size, unsigned bits, size_t start, 
   }
 }
 
-void sd_pack(const uint8_t *x, size_t count, unsigned bits, uint8_t *stream) {
-  uint64_t word = 0;
-  unsigned filled = 0;
-  size_t out = 0, mask = (1u << bits) - 1;
-  for (size_t i = 0; i < count; i++) {
-    word |= (uint64_t)(x[i] & mask) << filled;
-    for (filled += bits; filled >= 8; filled -= 8) { stream[out++] = (uint8_t)word; word >>= 8; }
+// Eight elements at a time fill whole bytes; the last bytes hold what is left.
+#define PACK(bits)                                                                                  \
+  SD_CLONES static void pack_##bits(const uint8_t *x, size_t count, uint8_t *stream) {              \
+    for (size_t i = 0; i < count; i += 8, stream += bits) {                                         \
+      size_t left = count - i < 8 ? count - i : 8;                                                  \
+      uint64_t word = 0;                                                                            \
+      for (size_t j = 0; j < left; j++) word |= (uint64_t)(x[i + j] & ((1u << bits) - 1)) << j * bits; \
+      memcpy(stream, &word, (left * bits + 7) / 8);                                                 \
+    }                                                                                               \
   }
-  if (filled) stream[out] = (uint8_t)word;
+WIDTHS(PACK)
+
+void sd_pack(const uint8_t *x, size_t count, unsigned bits, uint8_t *stream) {
+  switch (bits) {
+#define CASE(bits) case bits: pack_##bits(x, count, stream); break;
+    WIDTHS(CASE)
+#undef CASE
+  }
 }
 
 SD_CLONES void sd_look_up_scattered(const uint8_t *stream, size_t size, unsigned bits, size_t index_base,

@@ -1,4 +1,4 @@
-package import Kernels
+internal import Kernels
 
 /// Palette entries as they are stored: binary16, or whole numbers times a binary16 step for each group.
 package struct StoredEntries: Sendable, Equatable {

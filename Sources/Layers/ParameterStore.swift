@@ -19,7 +19,7 @@ package final class ParameterStore: ParameterSource {
   ///   - stored: weights that stay where they are, in a file perhaps, and are read anew for every use. No name is in
   ///     both.
   package init(
-    _ weights: [String: (shape: Shape, buffer: Buffer)],
+    _ weights: NamedArrays,
     stored: [String: (shape: Shape, read: @Sendable () -> WeightElements)] = [:], origin: String
   ) {
     self.origin = origin

@@ -1,8 +1,8 @@
 /// One of a few words; another word is refused with all of them named.
-public protocol Choice: RawRepresentable<String>, CaseIterable, Codable, Sendable {}
+package protocol Choice: RawRepresentable<String>, CaseIterable, Codable, Sendable {}
 
 extension Choice {
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let word = try decoder.singleValueContainer().decode(String.self)
     guard let choice = Self(rawValue: word) else {
       let words = Self.allCases.map(\.rawValue)

@@ -1,6 +1,6 @@
 /// How weights become palettes.
-public struct ClusteringRecipe: Codable, Sendable, Equatable {
-  public enum Gradient: String, Choice {
+package struct ClusteringRecipe: Codable, Sendable, Equatable {
+  package enum Gradient: String, Choice {
     /// Through all iterations of differentiable k-means.
     case unrolled
     /// Of the fixed point that the iterations lead to.
@@ -10,7 +10,7 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
   }
 
   /// What the first palettes are.
-  public enum Start: String, Choice {
+  package enum Start: String, Choice {
     /// The least squared error of the weights.
     case optimal
     /// The least squared error, each weight's counted by how much it moves the output (its diagonal Fisher
@@ -19,36 +19,36 @@ public struct ClusteringRecipe: Codable, Sendable, Equatable {
   }
 
   /// Softness τ of the assignment, as a multiple of each tensor's variance, annealed geometrically.
-  public struct Temperature: Codable, Sendable, Equatable {
-    public var start: Double
-    public var end: Double
+  package struct Temperature: Codable, Sendable, Equatable {
+    package var start: Double
+    package var end: Double
   }
 
   /// Of all weights that no layer speaks of; see ``PaletteRecipe`` for this and the next seven.
-  public var bits: Int
-  public var groupSize: Int
-  public var axis: Int
-  public var vector: Int
-  public var channelScale: Bool
-  public var entries: PaletteRecipe.Entries
-  public var enforceZero: Bool
-  public var prune: Double
-  public var layers: [Layer]
+  package var bits: Int
+  package var groupSize: Int
+  package var axis: Int
+  package var vector: Int
+  package var channelScale: Bool
+  package var entries: PaletteRecipe.Entries
+  package var enforceZero: Bool
+  package var prune: Double
+  package var layers: [Layer]
   /// Only weights with more elements than this, and at least two axes, are palettized.
-  public var minimumElements: Int
+  package var minimumElements: Int
   /// Iterations of differentiable k-means in each step.
-  public var iterations: Int
-  public var gradient: Gradient
-  public var start: Start
-  public var temperature: Temperature
+  package var iterations: Int
+  package var gradient: Gradient
+  package var start: Start
+  package var temperature: Temperature
   /// Bound on the factor that a weight's own gradient takes near the border of two cells.
-  public var maximumGain: Double
+  package var maximumGain: Double
   /// The last share of the steps, in which every weight is already its palette entry.
-  public var hardShare: Double
+  package var hardShare: Double
   /// The share of the steps after that in which indices are frozen and palette entries are trained.
-  public var polishShare: Double
+  package var polishShare: Double
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     bits = try values.decode(Int.self, forKey: .bits)
     groupSize = try values.value(.groupSize, 0)

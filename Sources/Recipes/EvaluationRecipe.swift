@@ -1,16 +1,16 @@
 /// How the result is measured.
-public struct EvaluationRecipe: Codable, Sendable, Equatable {
+package struct EvaluationRecipe: Codable, Sendable, Equatable {
   /// Validation pictures, from the first on; 0 for all.
-  public var pictures: Int
+  package var pictures: Int
   /// Timesteps at which the predicted noise is compared, 0 to 999.
-  public var timesteps: [Int]
+  package var timesteps: [Int]
 
   init() {
     pictures = 0
     timesteps = Array(stride(from: 50, to: 1000, by: 100))
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     let defaults = EvaluationRecipe()
     pictures = try values.value(.pictures, defaults.pictures)

@@ -1,13 +1,16 @@
 /// What package the result becomes.
-public struct ExportRecipe: Codable, Sendable, Equatable {
-  public enum Target: String, Choice {
+package struct ExportRecipe: Codable, Sendable, Equatable {
+  package enum Target: String, Choice {
     case iOS16, iOS17, iOS18
 
     /// Whether 3 bits, groups, vectors, scales and 8-bit entries can be written for this system.
-    public var hasGroupedPalettes: Bool { self == .iOS18 }
+    package var hasGroupedPalettes: Bool { self == .iOS18 }
+
+    /// Widths of indices that can be written for this system.
+    package var paletteBits: [Int] { PaletteRecipe.supportedBits.filter { hasGroupedPalettes || $0 != 3 } }
   }
 
-  public enum AttentionForm: String, Choice {
+  package enum AttentionForm: String, Choice {
     /// Batched matrix products, best on GPUs.
     case original
     /// One product a head, best on the Neural Engine.
@@ -16,10 +19,10 @@ public struct ExportRecipe: Codable, Sendable, Equatable {
     case splitEinsumV2 = "split-einsum-v2"
   }
 
-  public var target: Target
-  public var attention: AttentionForm
+  package var target: Target
+  package var attention: AttentionForm
   /// Samples in a call; 2 serves guidance in one pass, as Apple's packages do.
-  public var batch: Int
+  package var batch: Int
 
   init() {
     target = .iOS16
@@ -27,7 +30,7 @@ public struct ExportRecipe: Codable, Sendable, Equatable {
     batch = 2
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     let defaults = ExportRecipe()
     target = try values.value(.target, defaults.target)

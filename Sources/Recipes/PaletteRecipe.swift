@@ -1,6 +1,6 @@
 /// What a weight's palettes look like.
-public struct PaletteRecipe: Sendable, Equatable {
-  public enum Entries: String, Choice {
+package struct PaletteRecipe: Sendable, Equatable {
+  package enum Entries: String, Choice {
     /// Half precision.
     case half
     /// Whole numbers of 8 bits, times a half-precision step for each palette.
@@ -8,27 +8,28 @@ public struct PaletteRecipe: Sendable, Equatable {
   }
 
   /// Bits per index: a palette has 2^bits entries. 1, 2, 3, 4, 6 or 8; 16 leaves the weight in half precision.
-  public var bits: Int
+  package var bits: Int
   /// Neighbouring channels that share a palette; 0 for one palette a tensor.
-  public var groupSize: Int
+  package var groupSize: Int
   /// The axis of groups, vectors and scales: 0 for output channels, 1 for input channels.
-  public var axis: Int
+  package var axis: Int
   /// Weights of consecutive channels that one index stands for.
-  public var vector: Int
+  package var vector: Int
   /// Whether every channel has a trained factor of its own.
-  public var channelScale: Bool
-  public var entries: Entries
+  package var channelScale: Bool
+  package var entries: Entries
   /// Whether one entry is exactly zero.
-  public var enforceZero: Bool
+  package var enforceZero: Bool
   /// The share of weights, the smallest, that are zero from the start and stay so.
-  public var prune: Double
+  package var prune: Double
 
   /// Whether only iOS 18's constants can hold it.
   var needsGroupedPalettes: Bool {
     bits == 3 || bits < 16 && (groupSize > 0 || vector > 1 || channelScale || entries == .int8)
   }
 
-  static let supportedBits = [1, 2, 3, 4, 6, 8]
+  /// Widths of indices that some target has.
+  package static let supportedBits = [1, 2, 3, 4, 6, 8]
 
   /// - Parameter path: of the object in the recipe.
   func validate(_ path: String) throws(RecipeError) {
@@ -48,19 +49,19 @@ public struct PaletteRecipe: Sendable, Equatable {
 
 extension ClusteringRecipe {
   /// Other palettes for the weights whose names match; the first match counts. What is left out is as for all weights.
-  public struct Layer: Codable, Sendable, Equatable {
+  package struct Layer: Codable, Sendable, Equatable {
     /// A weight's name, in which `*` stands for any characters.
-    public var match: String
-    public var bits: Int?
-    public var groupSize: Int?
-    public var axis: Int?
-    public var vector: Int?
-    public var channelScale: Bool?
-    public var entries: PaletteRecipe.Entries?
-    public var enforceZero: Bool?
-    public var prune: Double?
+    package var match: String
+    package var bits: Int?
+    package var groupSize: Int?
+    package var axis: Int?
+    package var vector: Int?
+    package var channelScale: Bool?
+    package var entries: PaletteRecipe.Entries?
+    package var enforceZero: Bool?
+    package var prune: Double?
 
-    public init(match: String, bits: Int? = nil) {
+    package init(match: String, bits: Int? = nil) {
       self.match = match
       self.bits = bits
     }
@@ -75,14 +76,14 @@ extension ClusteringRecipe {
   }
 
   /// Of all weights that no layer speaks of.
-  public var palette: PaletteRecipe {
+  package var palette: PaletteRecipe {
     PaletteRecipe(
       bits: bits, groupSize: groupSize, axis: axis, vector: vector, channelScale: channelScale,
       entries: entries, enforceZero: enforceZero, prune: prune)
   }
 
   /// Of one weight; nil if it stays in half precision.
-  public func palette(of weight: String, shape: [Int]) -> PaletteRecipe? {
+  package func palette(of weight: String, shape: [Int]) -> PaletteRecipe? {
     guard shape.count >= 2, shape.reduce(1, *) > minimumElements else { return nil }
     let layer = layers.first { Self.matches(weight, $0.match) }
     let palette = layer?.applied(to: palette) ?? palette
@@ -90,17 +91,17 @@ extension ClusteringRecipe {
   }
 
   /// The patterns of ``layers`` that fit none of these weights: misspelt, or meant for a model of another shape.
-  public func unmatchedLayers(_ weights: [String]) -> [String] {
+  package func unmatchedLayers(_ weights: [String]) -> [String] {
     layers.map(\.match).filter { pattern in !weights.contains { Self.matches($0, pattern) } }
   }
 
   /// What the recipe becomes when one weight gets another palette.
-  public func with(bits: Int, groupSize: Int, for weight: String) -> ClusteringRecipe {
+  package func with(bits: Int, groupSize: Int, for weight: String) -> ClusteringRecipe {
     assigning([(weight, bits, groupSize)])
   }
 
   /// What the recipe becomes when single weights get palettes of their own; all else stays as it was.
-  public func assigning(_ palettes: [(weight: String, bits: Int, groupSize: Int)]) -> ClusteringRecipe {
+  package func assigning(_ palettes: [(weight: String, bits: Int, groupSize: Int)]) -> ClusteringRecipe {
     var recipe = self
     recipe.layers =
       palettes.map { weight, bits, groupSize in

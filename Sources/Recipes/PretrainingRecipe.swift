@@ -1,23 +1,23 @@
 /// A UNet and its text encoder trained from scratch, without palettes (`sdtune train`).
 ///
 /// Paths are relative to the recipe's folder.
-public struct PretrainingRecipe: RecipeDocument {
+package struct PretrainingRecipe: RecipeDocument {
   /// Names the run: results go to `checkpoints/<name>/` unless told otherwise.
-  public var name: String
+  package var name: String
   /// A diffusers folder that gives the architecture (`config.json` of `unet` and `text_encoder`) and everything that is
   /// not trained: VAE, tokenizer, scheduler. Its UNet and text encoder need no weights.
-  public var model: String
+  package var model: String
   /// An HDF5 file of latents and token numbers (`docs/data-format.md`).
-  public var data: String
+  package var data: String
   /// Of all random numbers, the first weights included.
-  public var seed: UInt64
+  package var seed: UInt64
   /// Decay of the exponential moving average of the weights, which is what the run ends with; it rises to this from
   /// 1/10 as `(1 + step) / (10 + step)`.
-  public var averageDecay: Double
-  public var training: TrainingRecipe
-  public var evaluation: EvaluationRecipe
+  package var averageDecay: Double
+  package var training: TrainingRecipe
+  package var evaluation: EvaluationRecipe
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     name = try values.decode(String.self, forKey: .name)
     model = try values.decode(String.self, forKey: .model)
@@ -28,7 +28,7 @@ public struct PretrainingRecipe: RecipeDocument {
     evaluation = try values.value(.evaluation, EvaluationRecipe())
   }
 
-  public func validate() throws(RecipeError) {
+  package func validate() throws(RecipeError) {
     try Check.name(name)
     try Check.that(
       averageDecay >= 0 && averageDecay < 1, "averageDecay", "0 or more and below 1", averageDecay)

@@ -1,21 +1,21 @@
 /// Everything that determines a run: model, data, palettes, training, export and evaluation.
 ///
 /// Paths are relative to the recipe's folder. The fully resolved recipe is stored in every checkpoint and report.
-public struct Recipe: RecipeDocument {
+package struct Recipe: RecipeDocument {
   /// Names the run: results go to `checkpoints/<name>/` unless told otherwise.
-  public var name: String
+  package var name: String
   /// A Stable Diffusion model in diffusers' folder layout.
-  public var model: String
+  package var model: String
   /// An HDF5 file of latents and token numbers (`docs/data-format.md`).
-  public var data: String
+  package var data: String
   /// Of all random numbers.
-  public var seed: UInt64
-  public var clustering: ClusteringRecipe
-  public var training: TrainingRecipe
-  public var export: ExportRecipe
-  public var evaluation: EvaluationRecipe
+  package var seed: UInt64
+  package var clustering: ClusteringRecipe
+  package var training: TrainingRecipe
+  package var export: ExportRecipe
+  package var evaluation: EvaluationRecipe
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     name = try values.decode(String.self, forKey: .name)
     model = try values.decode(String.self, forKey: .model)
@@ -28,7 +28,7 @@ public struct Recipe: RecipeDocument {
   }
 
   /// - Throws: for the first value that makes no sense, naming it.
-  public func validate() throws(RecipeError) {
+  package func validate() throws(RecipeError) {
     try Check.name(name)
     try clustering.validate()
     try training.validate()

@@ -1,14 +1,14 @@
-public import Foundation
+package import Foundation
 
 /// A JSON document that says everything about a run; its fully resolved form is stored with the results.
-public protocol RecipeDocument: Codable, Sendable, Equatable {
+package protocol RecipeDocument: Codable, Sendable, Equatable {
   /// - Throws: for the first value that makes no sense, naming it.
   func validate() throws(RecipeError)
 }
 
 extension RecipeDocument {
   /// Indented, keys sorted.
-  public func encoded() -> Data {
+  package func encoded() -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     guard let data = try? encoder.encode(self) else {

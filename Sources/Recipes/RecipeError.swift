@@ -1,5 +1,5 @@
 /// What can be wrong with a recipe; each one line that names the key.
-public enum RecipeError: Error, Equatable, CustomStringConvertible {
+package enum RecipeError: Error, Equatable, CustomStringConvertible {
   case cannotRead(file: String, reason: String)
   case notJSON(file: String, line: Int, column: Int, expected: String)
   case unknownKey(file: String, path: String, nearest: String?)
@@ -11,7 +11,7 @@ public enum RecipeError: Error, Equatable, CustomStringConvertible {
   /// A `--set` that cannot be understood.
   case assignment(String, expected: String)
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .cannotRead(let file, let reason): "\(file): cannot be read: \(reason)"
     case .notJSON(let file, let line, let column, let expected):

@@ -1,6 +1,6 @@
 /// How the weights are trained.
-public struct TrainingRecipe: Codable, Sendable, Equatable {
-  public enum Loss: String, Choice {
+package struct TrainingRecipe: Codable, Sendable, Equatable {
+  package enum Loss: String, Choice {
     /// The squared distance to the output of the full-precision model.
     case distillation
     /// The squared distance to the noise (or velocity) that the model is to predict.
@@ -8,15 +8,15 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   }
 
   /// Where the clean latents come from.
-  public enum Latents: String, Choice {
+  package enum Latents: String, Choice {
     case data
     /// The full-precision model makes them from the data's prompts: no picture is used.
     case teacher
   }
 
   /// From which timesteps samples are drawn, always one from each stratum of the batch.
-  public struct Timesteps: Codable, Sendable, Equatable {
-    public enum Distribution: String, Choice {
+  package struct Timesteps: Codable, Sendable, Equatable {
+    package enum Distribution: String, Choice {
       case uniform
       /// t / T ~ Beta(alpha, beta): `alpha` above 1 favours noisy timesteps (BitsFusion, Sui et al. 2024: Beta(3, 1)).
       case beta
@@ -24,9 +24,9 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
       case error
     }
 
-    public var distribution: Distribution
-    public var alpha: Double
-    public var beta: Double
+    package var distribution: Distribution
+    package var alpha: Double
+    package var beta: Double
 
     init() {
       distribution = .uniform
@@ -34,7 +34,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
       beta = 1
     }
 
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
       let values = try decoder.container(keyedBy: CodingKeys.self)
       let defaults = Timesteps()
       distribution = try values.value(.distribution, defaults.distribution)
@@ -44,7 +44,7 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   }
 
   /// How AdamW's two moments of every weight are kept.
-  public enum Moments: String, Choice {
+  package enum Moments: String, Choice {
     /// 32-bit floats: 8 bytes a weight.
     case single = "float32"
     /// 4 bytes a weight.
@@ -54,66 +54,66 @@ public struct TrainingRecipe: Codable, Sendable, Equatable {
   }
 
   /// Where latent weights and moments are.
-  public enum State: String, Choice {
+  package enum State: String, Choice {
     case memory
     /// In a file without a name beside the checkpoint, in memory only while they are used.
     case file
   }
 
-  public var loss: Loss
-  public var steps: Int
+  package var loss: Loss
+  package var steps: Int
   /// Pictures in a step.
-  public var batchSize: Int
+  package var batchSize: Int
   /// Of AdamW, after the warm-up.
-  public var learningRate: Double
+  package var learningRate: Double
   /// The learning rate at the end, as a share of ``learningRate``; a cosine leads there.
-  public var finalShare: Double
+  package var finalShare: Double
   /// Steps in which the learning rate rises from zero.
-  public var warmupSteps: Int
+  package var warmupSteps: Int
   /// Learning rate of palette entries while indices are frozen.
-  public var polishLearningRate: Double
-  public var beta1: Double
-  public var beta2: Double
-  public var epsilon: Double
-  public var weightDecay: Double
-  public var moments: Moments
-  public var state: State
+  package var polishLearningRate: Double
+  package var beta1: Double
+  package var beta2: Double
+  package var epsilon: Double
+  package var weightDecay: Double
+  package var moments: Moments
+  package var state: State
   /// Largest global L2 norm of a step's gradient; 0 for no limit, which also lets every weight be stepped as soon as
   /// its gradient is known, so that gradients take no memory.
-  public var gradientNorm: Double
+  package var gradientNorm: Double
   /// Bounds the weight that samples of little noise have, by their signal-to-noise ratio: each sample's squared error
   /// counts `min(SNR, γ) / SNR` times for predicted noise, `min(SNR, γ) / (SNR + 1)` for a predicted velocity (Hang et
   /// al. 2023, "min-SNR"). 0 weighs all alike.
-  public var minimumSNR: Double
+  package var minimumSNR: Double
   /// How much samples of much noise count: each sample's squared error is divided by ᾱ, the signal's share of its
   /// variance, to this power. For predicted noise 0 measures the noise and 1 the velocity that it means (Salimans & Ho
   /// 2022, "SNR + 1"); ½ lets all timesteps count about alike in a trained network.
-  public var signalExponent: Double
+  package var signalExponent: Double
   /// Latent pixels by which every picture is moved at random, at most, in each direction; its edges are repeated.
-  public var shift: Int
-  public var latents: Latents
+  package var shift: Int
+  package var latents: Latents
   /// Pictures that the full-precision model makes, and its steps for each.
-  public var teacherPictures: Int
-  public var teacherSteps: Int
-  public var timesteps: Timesteps
+  package var teacherPictures: Int
+  package var teacherSteps: Int
+  package var timesteps: Timesteps
   /// How much the distance of the blocks' outputs to the full-precision model's counts beside that of the prediction:
   /// each block's mean squared distance over its mean square, averaged over blocks, times this.
-  public var featureWeight: Double
+  package var featureWeight: Double
   /// The share of the steps, at the start, in which every block of the UNet is trained by itself: it gets what the
   /// full-precision model's blocks hand on and learns to hand on the same (block reconstruction, as in BRECQ, Li et al.
   /// 2021, of all blocks at once).
-  public var blockShare: Double
+  package var blockShare: Double
   /// The share of samples that see the empty prompt, for classifier-free guidance.
-  public var emptyPrompts: Double
+  package var emptyPrompts: Double
   /// Steps between checkpoints.
-  public var checkpointEvery: Int
+  package var checkpointEvery: Int
   /// Whether blocks are computed again in the backward pass instead of kept: less memory, a third more time.
-  public var recompute: Bool
+  package var recompute: Bool
 
   /// Whether every step runs the full-precision model, too.
-  public var asksTeacher: Bool { loss == .distillation || featureWeight > 0 }
+  package var asksTeacher: Bool { loss == .distillation || featureWeight > 0 }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     loss = try values.value(.loss, .distillation)
     steps = try values.decode(Int.self, forKey: .steps)

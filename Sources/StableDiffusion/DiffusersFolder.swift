@@ -13,7 +13,7 @@ package enum DiffusersFolder {
     _ folder: String, ignoring: [String] = []
   ) throws(CheckpointError) -> ParameterStore {
     let files = try WeightFolder(path: folder)
-    var weights: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var weights: NamedArrays = [:]
     var stored: [String: (shape: Shape, read: @Sendable () -> WeightElements)] = [:]
     for name in files.names where !ignoring.contains(where: { name.hasSuffix($0) }) {
       let shape = Shape(files.shape(of: name) ?? [])

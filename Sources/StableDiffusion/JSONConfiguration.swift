@@ -1,12 +1,12 @@
 internal import Foundation
 
 /// A `config.json` whose model the engine cannot build.
-public enum ConfigurationError: Error, CustomStringConvertible, Equatable {
+package enum ConfigurationError: Error, CustomStringConvertible, Equatable {
   case unreadable(String, reason: String)
   case missing(String, key: String)
   case unsupported(String, key: String, value: String, expected: String)
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .unreadable(let file, let reason): "\(file): \(reason)"
     case .missing(let file, let key): "\(file): key '\(key)' is missing"

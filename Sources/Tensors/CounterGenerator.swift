@@ -3,20 +3,20 @@ internal import Foundation
 /// Random numbers as a function of (seed, stream, step): Philox4x32-10 (Salmon et al. 2011).
 ///
 /// Nothing is carried from one step to the next, so a resumed run draws what an uninterrupted one would have.
-public struct CounterGenerator: Sendable {
+package struct CounterGenerator: Sendable {
   private let key: (UInt32, UInt32)
   private let stream: UInt32
   private let step: UInt32
   private var block: UInt64 = 0
   private var words: [UInt32] = []
 
-  public init(seed: UInt64, stream: UInt32, step: Int) {
+  package init(seed: UInt64, stream: UInt32, step: Int) {
     key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
     self.stream = stream
     self.step = UInt32(truncatingIfNeeded: step)
   }
 
-  public mutating func next() -> UInt32 {
+  package mutating func next() -> UInt32 {
     if words.isEmpty {
       words = Self.philox(
         (UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: block >> 32), stream, step),
@@ -27,15 +27,15 @@ public struct CounterGenerator: Sendable {
   }
 
   /// A number in [0, 1) with 24 random bits.
-  public mutating func uniform() -> Float { Float(next() >> 8) / 16_777_216 }
+  package mutating func uniform() -> Float { Float(next() >> 8) / 16_777_216 }
 
   /// A number below `bound`.
-  public mutating func integer(below bound: Int) -> Int {
+  package mutating func integer(below bound: Int) -> Int {
     Int((UInt64(next()) * UInt64(bound)) >> 32)
   }
 
   /// Standard normals by Box–Muller.
-  public mutating func normals(_ count: Int) -> [Float] {
+  package mutating func normals(_ count: Int) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(count + 1)
     while values.count < count {

@@ -1,7 +1,7 @@
 package import Kernels
 
 /// Gradients of a scalar with respect to named leaves.
-public struct Gradients: Sendable {
+package struct Gradients: Sendable {
   package private(set) var buffers: [String: Buffer]
 
   package init(_ buffers: [String: Buffer]) { self.buffers = buffers }
@@ -15,7 +15,7 @@ extension Tensor {
   /// The history is used up: a second call finds nothing.
   ///
   /// - Parameter seed: the gradient of this tensor, ones if not given.
-  public func gradients(seed: Tensor? = nil) -> Gradients {
+  package func gradients(seed: Tensor? = nil) -> Gradients {
     var buffers: [String: Buffer] = [:]
     gradients(seed: seed) { name, gradient in
       if let earlier = buffers[name] {

@@ -1,18 +1,18 @@
 /// Whose random numbers a picture starts from.
-public enum NoiseSource: Sendable {
+package enum NoiseSource: Sendable {
   case torch(TorchGenerator)
   case numpy(NumpyGenerator)
   case nvidia(NvidiaGenerator)
 
   /// The kinds by name, as options give them.
-  public enum Kind: String, Sendable, CaseIterable {
+  package enum Kind: String, Sendable, CaseIterable {
     case torch, numpy, nvidia
   }
 
   /// - Parameters:
   ///   - seed: torch and NumPy take its low 32 bits.
   ///   - asApple: whether torch's is ml-stable-diffusion's version of it.
-  public init(_ kind: Kind, seed: UInt64, asApple: Bool = false) {
+  package init(_ kind: Kind, seed: UInt64, asApple: Bool = false) {
     switch kind {
     case .torch: self = .torch(TorchGenerator(seed: seed, refillsFromDoubles: asApple))
     case .numpy: self = .numpy(NumpyGenerator(seed: UInt32(truncatingIfNeeded: seed)))
@@ -21,7 +21,7 @@ public enum NoiseSource: Sendable {
   }
 
   /// Standard normals.
-  public mutating func normals(_ count: Int) -> [Float] {
+  package mutating func normals(_ count: Int) -> [Float] {
     switch self {
     case .torch(var generator):
       defer { self = .torch(generator) }

@@ -3,17 +3,17 @@ internal import Foundation
 /// The normals of NumPy's `RandomState`: MT19937 and Marsaglia's polar method.
 ///
 /// ml-stable-diffusion draws its latents from them by default.
-public struct NumpyGenerator: Sendable {
+package struct NumpyGenerator: Sendable {
   private var twister: MersenneTwister
   private var kept: Double?
 
-  public init(seed: UInt32) { twister = MersenneTwister(seed: seed) }
+  package init(seed: UInt32) { twister = MersenneTwister(seed: seed) }
 
   /// `RandomState(seed).standard_normal(count)`.
-  public mutating func doubles(_ count: Int) -> [Double] { (0..<count).map { _ in normal() } }
+  package mutating func doubles(_ count: Int) -> [Double] { (0..<count).map { _ in normal() } }
 
   /// The same numbers in 32 bits.
-  public mutating func normals(_ count: Int) -> [Float] { doubles(count).map { Float($0) } }
+  package mutating func normals(_ count: Int) -> [Float] { doubles(count).map { Float($0) } }
 
   private mutating func normal() -> Double {
     if let second = kept {

@@ -4,17 +4,17 @@ internal import Foundation
 ///
 /// What the same seed gives in CUDA, as web interfaces reproduce it on other hardware. Elements are those of a tensor
 /// with fewer elements than the GPU has threads.
-public struct NvidiaGenerator: Sendable {
+package struct NvidiaGenerator: Sendable {
   private let key: (UInt32, UInt32)
   /// Calls made so far.
   private var offset: UInt32 = 0
 
-  public init(seed: UInt64) {
+  package init(seed: UInt64) {
     key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
   }
 
   /// `torch.randn(count, device: "cuda")` in 32-bit floats.
-  public mutating func normals(_ count: Int) -> [Float] {
+  package mutating func normals(_ count: Int) -> [Float] {
     defer { offset += 1 }
     let scale: Float = 2.328_306_4e-10
     let turn: Float = 2.328_306_4e-10 * 6.283_185_5

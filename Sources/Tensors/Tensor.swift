@@ -4,8 +4,8 @@ package import Kernels
 ///
 /// Images are channels-last, `[batch, height, width, channels]`, and sequences `[batch, tokens, features]`: 1×1
 /// convolutions, linears and attention are matrix products on that layout as it stands.
-public struct Tensor: Sendable {
-  public let shape: Shape
+package struct Tensor: Sendable {
+  package let shape: Shape
   /// Nil while only shapes are traced (``Execution/tracing(_:)``), and where elements are made for every use.
   let storage: Buffer?
   /// How it was computed; nil for constants and outside of recordings.
@@ -42,11 +42,11 @@ public struct Tensor: Sendable {
   }
 
   /// - Precondition: as many elements as the shape has.
-  public init(_ shape: Shape, _ elements: [Float]) { self.init(shape, Buffer(elements)) }
+  package init(_ shape: Shape, _ elements: [Float]) { self.init(shape, Buffer(elements)) }
 
-  public init(_ scalar: Float) { self.init([], [scalar]) }
+  package init(_ scalar: Float) { self.init([], [scalar]) }
 
-  public init(repeating value: Float, shape: Shape) {
+  package init(repeating value: Float, shape: Shape) {
     self.init(shape, Buffer(repeating: value, count: shape.count))
   }
 
@@ -61,18 +61,18 @@ public struct Tensor: Sendable {
   }
 
   /// A copy of the elements.
-  public var elements: [Float] { buffer.elements }
+  package var elements: [Float] { buffer.elements }
 
   /// The only element.
   ///
   /// - Precondition: one element.
-  public var scalar: Float {
+  package var scalar: Float {
     precondition(shape.count == 1, "scalar: \(shape) has \(shape.count) elements")
     return buffer[0]
   }
 
   /// The same elements as the start of a new history: gradients are asked for it by `name`.
-  public func leaf(named name: String) -> Tensor {
+  package func leaf(named name: String) -> Tensor {
     Tensor(shape: shape, storage: storage, node: Node(leaf: name, shape: shape), make: make)
   }
 

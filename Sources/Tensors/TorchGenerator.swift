@@ -3,7 +3,7 @@ internal import Foundation
 /// The numbers of `torch.Generator("cpu")`: MT19937 (Matsumoto & Nishimura 1998) and torch's normal transforms.
 ///
 /// Validation noise comes from here, so that figures can be compared with those of torch and diffusers to the digit.
-public struct TorchGenerator: Sendable {
+package struct TorchGenerator: Sendable {
   private var twister: MersenneTwister
   /// The second normal of a pair that small draws keep for the next one.
   private var kept: Double?
@@ -14,13 +14,13 @@ public struct TorchGenerator: Sendable {
   /// - Parameters:
   ///   - seed: only the low 32 bits count, as in torch.
   ///   - refillsFromDoubles: reproduce the end of uneven draws of ml-stable-diffusion's Swift package.
-  public init(seed: UInt64, refillsFromDoubles: Bool = false) {
+  package init(seed: UInt64, refillsFromDoubles: Bool = false) {
     twister = MersenneTwister(seed: UInt32(truncatingIfNeeded: seed))
     self.refillsFromDoubles = refillsFromDoubles
   }
 
   /// `torch.randn(count)` in 32-bit floats.
-  public mutating func normals(_ count: Int) -> [Float] {
+  package mutating func normals(_ count: Int) -> [Float] {
     guard count >= 16 else { return (0..<count).map { _ in Float(smallNormal()) } }
     var values = (0..<count).map { _ in uniform() }
     for start in stride(from: 0, through: count - 16, by: 16) { transform(&values, start) }

@@ -29,7 +29,7 @@ import Testing
   private func stored(_ package: String, _ store: ParameterStore) throws -> ParameterStore {
     let weights = try PackageWeights(path: package)
     let byName = Dictionary(weights.weights.map { ($0.name, $0) }) { first, _ in first }
-    var values: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var values: NamedArrays = [:]
     for name in store.names {
       let shape = try #require(store.shape(of: name))
       let plain = ProgramBuilder.identifier(name)

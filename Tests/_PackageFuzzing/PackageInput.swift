@@ -1,7 +1,7 @@
 package import Foundation
 internal import Kernels
-package import MIL
-package import MILRuntime
+internal import MIL
+internal import MILRuntime
 
 /// A package's three files as one string of bytes, which a fuzzer can change and a test can keep.
 ///

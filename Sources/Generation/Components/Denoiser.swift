@@ -120,7 +120,7 @@ extension UNetConfiguration {
 extension ParameterStore {
   /// The same weights rounded to half precision.
   func roundedToHalf() -> ParameterStore {
-    var weights: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var weights: NamedArrays = [:]
     for name in names {
       guard let shape = shape(of: name), let buffer = buffer(name) else { continue }
       weights[name] = (shape, HalfPrecision.rounded(buffer))

@@ -50,7 +50,7 @@ package struct AnalyzeRecipe: Sendable {
   }
 
   /// Widths that the target's palettes can have.
-  package var supportedBits: [Int] { recipe.export.target.hasGroupedPalettes ? [1, 2, 3, 4, 6, 8] : [1, 2, 4, 6, 8] }
+  package var supportedBits: [Int] { recipe.export.target.paletteBits }
 
   /// The recipe with bits by weight name; other weights stay in half precision, as Apple's tools leave them, if nothing
   /// else was said.

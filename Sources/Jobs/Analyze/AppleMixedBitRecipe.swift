@@ -1,4 +1,5 @@
-package import Foundation
+internal import Foundation
+internal import Recipes
 internal import Training
 
 /// Mixed-bit recipes as Apple's `mixed_bit_compression_pre_analysis` writes and `…_apply` reads them: bits by module
@@ -58,7 +59,7 @@ package struct AppleMixedBitRecipe: Codable, Sendable {
       throw JobError.unusable(
         file: file, expected: "one of the recipes \(names.joined(separator: ", "))", found: key ?? "no choice")
     }
-    let supported = [1, 2, 3, 4, 6, 8, 16]
+    let supported = PaletteRecipe.supportedBits + [16]
     if let bad = recipe.sorted(by: { $0.key < $1.key }).first(where: { !supported.contains($0.value) }) {
       throw JobError.unusable(
         file: file, expected: "1, 2, 3, 4, 6, 8 or 16 bits for '\(bad.key)'", found: "\(bad.value)")

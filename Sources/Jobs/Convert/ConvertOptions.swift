@@ -2,6 +2,7 @@ internal import Clustering
 package import CoreMLExport
 internal import Foundation
 package import MIL
+internal import Recipes
 
 /// What `sdtune convert` is asked for.
 package struct ConvertOptions: Sendable {
@@ -95,7 +96,7 @@ package struct ConvertOptions: Sendable {
 
   /// - Throws: when an option is out of range, or the target has no palettes of so many bits.
   func validate() throws(JobError) {
-    if let bits, ![1, 2, 3, 4, 6, 8].contains(bits) {
+    if let bits, !PaletteRecipe.supportedBits.contains(bits) {
       throw .option(name: "--quantize-nbits", expected: "1, 2, 3, 4, 6 or 8", found: "\(bits)")
     }
     if let bits, !target.paletteBits.contains(bits) {

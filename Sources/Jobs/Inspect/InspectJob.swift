@@ -79,7 +79,7 @@ package struct Inspection: Codable, Sendable {
   }
 
   private static func facts(
-    _ parameters: [String: (shape: Shape, buffer: Buffer)], losses: [RunState.StepLoss], _ step: Int, of steps: Int,
+    _ parameters: NamedArrays, losses: [RunState.StepLoss], _ step: Int, of steps: Int,
     _ recipe: String
   ) -> [Fact] {
     [

@@ -63,30 +63,20 @@ package struct ChannelArrangement: Sendable, Equatable {
   }
 
   /// One number for each vector, from the arranged order to that of an array `[outer, channels / block, inner]`.
-  package func restored(_ indices: [UInt8]) -> [UInt8] {
-    let blocks = channels / block
-    guard outer > 1 else { return indices }
-    var y = [UInt8](repeating: 0, count: indices.count)
-    for index in 0..<blocks {
-      for row in 0..<outer {
-        for column in 0..<inner {
-          y[(row * blocks + index) * inner + column] = indices[(index * outer + row) * inner + column]
-        }
-      }
-    }
-    return y
-  }
+  package func restored(_ indices: [UInt8]) -> [UInt8] { moved(indices, rows: channels / block, of: outer) }
 
   /// The way back of ``restored(_:)-([UInt8])``.
-  package func arranged(_ indices: [UInt8]) -> [UInt8] {
-    let blocks = channels / block
+  package func arranged(_ indices: [UInt8]) -> [UInt8] { moved(indices, rows: outer, of: channels / block) }
+
+  /// Runs of `inner` numbers from `[rows, columns]` to `[columns, rows]`.
+  private func moved(_ indices: [UInt8], rows: Int, of columns: Int) -> [UInt8] {
     guard outer > 1 else { return indices }
-    var y = [UInt8](repeating: 0, count: indices.count)
-    for index in 0..<blocks {
-      for row in 0..<outer {
-        for column in 0..<inner {
-          y[(index * outer + row) * inner + column] = indices[(row * blocks + index) * inner + column]
-        }
+    var y: [UInt8] = []
+    y.reserveCapacity(indices.count)
+    for column in 0..<columns {
+      for row in 0..<rows {
+        let start = (row * columns + column) * inner
+        y += indices[start..<start + inner]
       }
     }
     return y

@@ -2,26 +2,26 @@ package import Layers
 package import Tensors
 
 /// `config.json` of a CLIP text encoder.
-public struct TextEncoderConfiguration: Sendable, Equatable {
-  public enum Activation: String, Sendable {
+package struct TextEncoderConfiguration: Sendable, Equatable {
+  package enum Activation: String, Sendable {
     case gelu, quickGELU = "quick_gelu", geluTanh = "gelu_new"
   }
 
-  public let vocabulary: Int
-  public let features: Int
-  public let intermediateFeatures: Int
-  public let layers: Int
-  public let heads: Int
+  package let vocabulary: Int
+  package let features: Int
+  package let intermediateFeatures: Int
+  package let layers: Int
+  package let heads: Int
   /// Tokens of the longest prompt.
-  public let positions: Int
-  public let epsilon: Float
-  public let activation: Activation
+  package let positions: Int
+  package let epsilon: Float
+  package let activation: Activation
   /// Features of the projected pooled text; nil if the model has no projection.
-  public let projection: Int?
+  package let projection: Int?
   /// The token whose state is the pooled text.
-  public let endOfText: Int
+  package let endOfText: Int
 
-  public init(folder: String) throws(ConfigurationError) {
+  package init(folder: String) throws(ConfigurationError) {
     let json = try JSONConfiguration(file: folder + "/config.json")
     vocabulary = try json.integer("vocab_size")
     features = try json.integer("hidden_size")

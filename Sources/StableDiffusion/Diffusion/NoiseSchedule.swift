@@ -7,22 +7,22 @@ package import Tensors
 ///     x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε
 ///
 /// Known to diffusers as `DDPMScheduler.add_noise` (Ho et al. 2020).
-public struct NoiseSchedule: Sendable, Equatable {
+package struct NoiseSchedule: Sendable, Equatable {
   /// What the network predicts.
-  public enum Prediction: String, Sendable {
+  package enum Prediction: String, Sendable {
     case epsilon
     /// `v = √ᾱ ε − √(1 − ᾱ) x₀` (Salimans & Ho 2022).
     case velocity = "v_prediction"
   }
 
   /// ᾱ_t, the share of the picture's variance that is left at each timestep.
-  public let cumulativeAlphas: [Float]
-  public let prediction: Prediction
+  package let cumulativeAlphas: [Float]
+  package let prediction: Prediction
 
-  public var timesteps: Int { cumulativeAlphas.count }
+  package var timesteps: Int { cumulativeAlphas.count }
 
   /// How β grows over the timesteps.
-  public enum Growth: String, Sendable, CaseIterable {
+  package enum Growth: String, Sendable, CaseIterable {
     case linear
     /// Linear in √β; Stable Diffusion's.
     case scaledLinear = "scaled_linear"
@@ -36,7 +36,7 @@ public struct NoiseSchedule: Sendable, Equatable {
   ///
   /// - Parameter zeroTerminalSNR: whether to shift √ᾱ so that the last timestep is pure noise (Lin et al. 2024,
   ///   algorithm 1).
-  public init(
+  package init(
     betaStart: Double = 0.00085, betaEnd: Double = 0.012, growth: Growth = .scaledLinear,
     timesteps: Int = 1000, zeroTerminalSNR: Bool = false, prediction: Prediction = .epsilon
   ) {
@@ -86,7 +86,7 @@ public struct NoiseSchedule: Sendable, Equatable {
   }
 
   /// - Parameter folder: the model's `scheduler` folder.
-  public init(folder: String) throws(ConfigurationError) {
+  package init(folder: String) throws(ConfigurationError) {
     try self.init(JSONConfiguration(file: folder + "/scheduler_config.json"))
   }
 

@@ -2,45 +2,45 @@ internal import Foundation
 package import Tensors
 
 /// `config.json` of a UNet2DConditionModel, as far as Stable Diffusion 1.x, 2.x and XL use it.
-public struct UNetConfiguration: Sendable, Equatable {
-  public enum BlockKind: String, Sendable {
+package struct UNetConfiguration: Sendable, Equatable {
+  package enum BlockKind: String, Sendable {
     case crossAttentionDown = "CrossAttnDownBlock2D", down = "DownBlock2D"
     case crossAttentionUp = "CrossAttnUpBlock2D", up = "UpBlock2D"
 
     var hasAttention: Bool { self == .crossAttentionDown || self == .crossAttentionUp }
   }
 
-  public let inputChannels: Int
-  public let outputChannels: Int
+  package let inputChannels: Int
+  package let outputChannels: Int
   /// Channels of each level, finest first.
-  public let blockChannels: [Int]
-  public let downBlocks: [BlockKind]
-  public let upBlocks: [BlockKind]
+  package let blockChannels: [Int]
+  package let downBlocks: [BlockKind]
+  package let upBlocks: [BlockKind]
   /// Residual blocks of each level on the way down; one more on the way up.
-  public let layersPerBlock: [Int]
+  package let layersPerBlock: [Int]
   /// Attention heads of each level.
-  public let heads: [Int]
+  package let heads: [Int]
   /// Transformer layers in each attention block of a level.
-  public let transformerLayers: [Int]
+  package let transformerLayers: [Int]
   /// Features of the text states that each level attends to.
-  public let contextFeatures: [Int]
+  package let contextFeatures: [Int]
   /// Groups of the group norms.
-  public let groups: Int
-  public let normEpsilon: Float
+  package let groups: Int
+  package let normEpsilon: Float
   /// Whether the transformers' projections are linears instead of 1×1 convolutions.
-  public let usesLinearProjection: Bool
-  public let flipsSinToCos: Bool
-  public let frequencyShift: Float
+  package let usesLinearProjection: Bool
+  package let flipsSinToCos: Bool
+  package let frequencyShift: Float
   /// Latent height and width the model was trained on, in latent pixels.
-  public let sampleSize: Int
+  package let sampleSize: Int
   /// SDXL's conditioning on pooled text and picture size; nil without.
-  public let textTime: TextTime?
+  package let textTime: TextTime?
 
-  public struct TextTime: Sendable, Equatable {
+  package struct TextTime: Sendable, Equatable {
     /// Sine features of each number in `time_ids`.
-    public let timeFeatures: Int
+    package let timeFeatures: Int
     /// Features of all time ids and the pooled text together.
-    public let projectionInputs: Int
+    package let projectionInputs: Int
   }
 
   /// Features of the timestep embedding.
@@ -74,7 +74,7 @@ public struct UNetConfiguration: Sendable, Equatable {
 
 extension UNetConfiguration {
   /// - Throws: naming the key that is missing or has a value the engine does not know.
-  public init(folder: String) throws(ConfigurationError) {
+  package init(folder: String) throws(ConfigurationError) {
     try self.init(JSONConfiguration(file: folder + "/config.json"), isControlNet: false)
   }
 

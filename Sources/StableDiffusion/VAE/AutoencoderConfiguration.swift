@@ -1,20 +1,20 @@
 /// `config.json` of an AutoencoderKL.
-public struct AutoencoderConfiguration: Sendable, Equatable {
-  public let imageChannels: Int
-  public let latentChannels: Int
+package struct AutoencoderConfiguration: Sendable, Equatable {
+  package let imageChannels: Int
+  package let latentChannels: Int
   /// Channels of each level, finest first.
-  public let blockChannels: [Int]
+  package let blockChannels: [Int]
   /// Residual blocks of each level of the encoder; the decoder has one more.
-  public let layersPerBlock: Int
-  public let groups: Int
+  package let layersPerBlock: Int
+  package let groups: Int
   /// Latents are multiplied by it on their way to the UNet.
-  public let scalingFactor: Float
+  package let scalingFactor: Float
   /// Whether activations overflow half precision (`force_upcast`).
-  public let needsSinglePrecision: Bool
+  package let needsSinglePrecision: Bool
   /// Pixels of the pictures it was trained on; nil if not said.
-  public let sampleSize: Int?
+  package let sampleSize: Int?
 
-  public init(folder: String) throws(ConfigurationError) {
+  package init(folder: String) throws(ConfigurationError) {
     let json = try JSONConfiguration(file: folder + "/config.json")
     try json.require("_class_name", "AutoencoderKL")
     imageChannels = try json.integer("in_channels", default: 3)

@@ -2,13 +2,13 @@ package import Kernels
 
 extension Tensor {
   /// `y = x σ(x)`
-  public func silu() -> Tensor { Activation(function: .silu)(self) }
+  package func silu() -> Tensor { Activation(function: .silu)(self) }
   /// `y = ½ x (1 + erf(x / √2))` (Hendrycks & Gimpel 2016).
-  public func gelu() -> Tensor { Activation(function: .geluErf)(self) }
+  package func gelu() -> Tensor { Activation(function: .geluErf)(self) }
   /// GELU with the tanh approximation.
-  public func geluTanh() -> Tensor { Activation(function: .geluTanh)(self) }
+  package func geluTanh() -> Tensor { Activation(function: .geluTanh)(self) }
   /// `y = x σ(1.702 x)`, CLIP's approximation of GELU.
-  public func quickGELU() -> Tensor { Activation(function: .geluQuick)(self) }
+  package func quickGELU() -> Tensor { Activation(function: .geluQuick)(self) }
   /// `y = f(x)` element by element.
   package func activated(_ function: Elementwise.Function) -> Tensor {
     Activation(function: function)(self)

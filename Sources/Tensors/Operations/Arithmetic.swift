@@ -2,10 +2,10 @@ package import Kernels
 
 extension Tensor {
   /// The sum; the right side repeats along axes on which it has length 1.
-  public static func + (x: Tensor, y: Tensor) -> Tensor { Arithmetic(operation: .add)(x, y) }
-  public static func - (x: Tensor, y: Tensor) -> Tensor { Arithmetic(operation: .subtract)(x, y) }
+  package static func + (x: Tensor, y: Tensor) -> Tensor { Arithmetic(operation: .add)(x, y) }
+  package static func - (x: Tensor, y: Tensor) -> Tensor { Arithmetic(operation: .subtract)(x, y) }
   /// The element-wise product; the right side repeats along axes on which it has length 1.
-  public static func * (x: Tensor, y: Tensor) -> Tensor { Arithmetic(operation: .multiply)(x, y) }
+  package static func * (x: Tensor, y: Tensor) -> Tensor { Arithmetic(operation: .multiply)(x, y) }
 }
 
 /// `z = x ∘ y`; where `y` repeats, its gradient is summed.

@@ -2,7 +2,7 @@ package import Kernels
 
 extension Tensor {
   /// The first half of the last axis times the GELU of the second half.
-  public func geglu() -> Tensor { GEGLU()(self) }
+  package func geglu() -> Tensor { GEGLU()(self) }
 }
 
 /// `y = value ⊙ gelu(gate)` for `x = [value | gate]` on the last axis (Shazeer 2020; diffusers `GEGLU`).

@@ -2,9 +2,9 @@ package import Kernels
 
 extension Tensor {
   /// `exp(x) / Σ exp(x)` along the last axis.
-  public func softmax() -> Tensor { Softmax()(self) }
+  package func softmax() -> Tensor { Softmax()(self) }
   /// The product of the last two axes, sample by sample: `[…, m, k]` by `[…, k, n]`.
-  public func matrixProduct(_ y: Tensor) -> Tensor { BatchedProduct()(self, y) }
+  package func matrixProduct(_ y: Tensor) -> Tensor { BatchedProduct()(self, y) }
 }
 
 /// `y = exp(x) / Σ exp(x)` along the last axis, so `dx = y ⊙ (dy − Σ y ⊙ dy)`.

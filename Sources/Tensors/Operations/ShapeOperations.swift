@@ -2,13 +2,13 @@ package import Kernels
 
 extension Tensor {
   /// The same elements in another shape.
-  public func reshaped(_ shape: Shape) -> Tensor { Reshape(target: shape)(self) }
+  package func reshaped(_ shape: Shape) -> Tensor { Reshape(target: shape)(self) }
   /// Axis `a` of the result is axis `order[a]` of this tensor.
-  public func permuted(_ order: Int...) -> Tensor { Permute(order: order)(self) }
+  package func permuted(_ order: Int...) -> Tensor { Permute(order: order)(self) }
   /// `[batch, channels, height, width]` to `[batch, height, width, channels]`.
-  public func channelsLast() -> Tensor { permuted(0, 2, 3, 1) }
+  package func channelsLast() -> Tensor { permuted(0, 2, 3, 1) }
   /// `[batch, height, width, channels]` to `[batch, channels, height, width]`.
-  public func channelsFirst() -> Tensor { permuted(0, 3, 1, 2) }
+  package func channelsFirst() -> Tensor { permuted(0, 3, 1, 2) }
 }
 
 /// The same elements, counted off in another shape.

@@ -2,7 +2,7 @@ package import Kernels
 
 extension Tensor {
   /// Nearest-neighbour enlargement of `[batch, height, width, channels]` to the given size in pixels.
-  public func upsampled(height: Int, width: Int) -> Tensor {
+  package func upsampled(height: Int, width: Int) -> Tensor {
     UpsampleNearest(height: height, width: width)(self)
   }
 }

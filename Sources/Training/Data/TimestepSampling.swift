@@ -2,7 +2,7 @@ internal import Clustering
 internal import Foundation
 internal import Kernels
 internal import Layers
-package import Recipes
+internal import Recipes
 internal import StableDiffusion
 internal import Tensors
 

@@ -19,7 +19,7 @@ extension ParameterStore {
     let trace = TraceParameters()
     try build(trace)
     let shapes = trace.shapes
-    var weights: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var weights: NamedArrays = [:]
     for (index, name) in shapes.keys.sorted().enumerated() {
       guard let shape = shapes[name] else { continue }
       var random = CounterGenerator(seed: seed, stream: stream, step: index)

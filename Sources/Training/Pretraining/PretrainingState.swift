@@ -1,6 +1,6 @@
 internal import Checkpoints
 internal import Foundation
-package import Kernels
+internal import Kernels
 package import Layers
 package import Recipes
 package import Tensors
@@ -12,15 +12,15 @@ package struct PretrainingState: Sendable {
   /// Steps done.
   package var step: Int
   /// Weights in 32 bits; the optimizer updates them in place.
-  package let parameters: [String: (shape: Shape, buffer: Buffer)]
+  package let parameters: NamedArrays
   /// Their exponential moving averages: what the run ends with.
-  package let averages: [String: (shape: Shape, buffer: Buffer)]
+  package let averages: NamedArrays
   let moments: [String: AdamW.Moments]
   package var losses: [RunState.StepLoss]
 
   /// The state before the first step.
   package init(_ networks: [ParameterStore], moments precision: TrainingRecipe.Moments) {
-    var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var parameters: NamedArrays = [:]
     for network in networks {
       for name in network.names {
         guard let shape = network.shape(of: name), let buffer = network.buffer(name) else { continue }

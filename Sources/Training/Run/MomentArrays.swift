@@ -12,7 +12,7 @@ extension StateArrays {
   /// - Parameters:
   ///   - precision: of the moments of `parameters`; those of anything else are 32-bit floats.
   func moments(
-    _ precision: TrainingRecipe.Moments, of parameters: [String: (shape: Shape, buffer: Buffer)]
+    _ precision: TrainingRecipe.Moments, of parameters: NamedArrays
   ) throws(CheckpointError) -> [String: AdamW.Moments] {
     var moments: [String: AdamW.Moments] = [:]
     for name in names(in: "moments/mean") {
@@ -44,7 +44,7 @@ extension StateArrays {
 extension [String: CheckpointArray] {
   /// Moments have the shape of the parameter of their name, or are a list.
   mutating func add(
-    _ moments: [String: AdamW.Moments], of parameters: [String: (shape: Shape, buffer: Buffer)]
+    _ moments: [String: AdamW.Moments], of parameters: NamedArrays
   ) {
     for (name, moments) in moments {
       let shape = parameters[name]?.shape.axes ?? [moments.count]

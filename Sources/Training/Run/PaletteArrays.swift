@@ -11,7 +11,7 @@ struct PaletteArrays {
 
   /// Fills a run's state but for what every kind of run has.
   func state(
-    step: Int, parameters: RunState.Parameters, losses: [RunState.StepLoss]
+    step: Int, parameters: NamedArrays, losses: [RunState.StepLoss]
   ) throws -> RunState {
     var centroids: [String: [Float]] = [:]
     var scales: [String: Buffer] = [:]
@@ -126,7 +126,7 @@ struct PaletteArrays {
   }
 
   /// - Returns: nil if the run has not ended.
-  func hard(_ parameters: RunState.Parameters) throws -> HardWeights? {
+  func hard(_ parameters: NamedArrays) throws -> HardWeights? {
     guard !arrays.names(in: "hard").isEmpty else { return nil }
     var weights: [String: HardWeights.Weight] = [:]
     for (name, (shape, _)) in parameters {

@@ -20,7 +20,7 @@ extension RunState {
     let started = try Parallel.map(names.count) { index in
       Result { try Start(names[index], weights, recipe, sensitivities[names[index]], scratch) }
     }.map { try $0.get() }
-    var parameters: [String: (shape: Shape, buffer: Buffer)] = [:]
+    var parameters: NamedArrays = [:]
     var moments: [String: AdamW.Moments] = [:]
     var centroids: [String: [Float]] = [:]
     var scales: [String: Buffer] = [:]

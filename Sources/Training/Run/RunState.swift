@@ -9,12 +9,10 @@ package import Tensors
 /// Random numbers are a function of seed and step, and temperature and learning rate of the step, so none of them is
 /// state.
 package struct RunState: Sendable {
-  package typealias Parameters = [String: (shape: Shape, buffer: Buffer)]
-
   /// Steps done.
   package var step: Int
   /// Latent weights in 32 bits. The optimizer updates them in place, between steps.
-  package let parameters: Parameters
+  package let parameters: NamedArrays
   /// Moments of the weights, and under ``tableKey(_:)`` and ``scaleKey(_:)`` of trained entries and factors.
   package var moments: [String: AdamW.Moments]
   /// Palette entries of each palettized weight. `[groups, entries, vector]`
@@ -26,7 +24,7 @@ package struct RunState: Sendable {
   package var losses: [StepLoss]
 
   package init(
-    step: Int, parameters: Parameters,
+    step: Int, parameters: NamedArrays,
     moments: [String: AdamW.Moments], centroids: [String: [Float]], scales: [String: Buffer],
     frozen: [String: FrozenPalette], losses: [StepLoss]
   ) {

@@ -45,8 +45,8 @@ struct StateArrays {
       found: arrays[name].map { "\($0.count) values" } ?? "nothing")
   }
 
-  func parameters(_ group: String) throws(CheckpointError) -> RunState.Parameters {
-    var parameters: RunState.Parameters = [:]
+  func parameters(_ group: String) throws(CheckpointError) -> NamedArrays {
+    var parameters: NamedArrays = [:]
     for name in names(in: group) {
       let key = "\(group)/\(name)"
       parameters[name] = (Shape(arrays[key]?.shape ?? []), try floats(key))
@@ -66,7 +66,7 @@ struct StateArrays {
 }
 
 extension [String: CheckpointArray] {
-  mutating func add(_ parameters: [String: (shape: Shape, buffer: Buffer)], under group: String) {
+  mutating func add(_ parameters: NamedArrays, under group: String) {
     for (name, parameter) in parameters {
       self["\(group)/\(name)"] = CheckpointArray(parameter.buffer, shape: parameter.shape.axes)
     }

@@ -22,8 +22,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
   @Option(help: "The recipe that everything but bits is taken from (default: our defaults).")
   var recipe: String?
 
-  @Option(name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
-  var settings: [String] = []
+  @OptionGroup var settings: RecipeSettings
 
   @Option(help: "The recipe to write.")
   var output: String
@@ -74,7 +73,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
       guard let value, value > most else { continue }
       throw ValidationError("\(name): expected at most \(Int(most)), found \(value)")
     }
-    if let bad = bits.first(where: { ![1, 2, 3, 4, 6, 8].contains($0) }) {
+    if let bad = bits.first(where: { !PaletteRecipe.supportedBits.contains($0) }) {
       throw ValidationError("--bits: expected some of 1, 2, 3, 4, 6 and 8, found \(bad)")
     }
     guard batches > 0 else { throw ValidationError("--batches: expected 1 or more, found \(batches)") }
@@ -82,7 +81,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
 
   func run() throws {
     if let appleOutput { try OutputPlace.check(appleOutput) }
-    let base = try AnalyzeRecipe(model: model, data: data, recipe: recipe, settings: settings, output: output)
+    let base = try AnalyzeRecipe(model: model, data: data, recipe: recipe, settings: settings.assignments, output: output)
     if let appleInput {
       let assigned = try AppleMixedBitRecipe(file: appleInput).bits(appleRecipe, file: appleInput)
       let result = try base.assigning(assigned)

@@ -21,8 +21,7 @@ struct Palettize: ParsableCommand {
   @Option(help: "A recipe whose palettes and export are taken.", completion: .file(extensions: ["json"]))
   var recipe: String?
 
-  @Option(name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
-  var settings: [String] = []
+  @OptionGroup var settings: RecipeSettings
 
   @Option(help: "The package to write.")
   var output: String
@@ -73,7 +72,7 @@ struct Palettize: ParsableCommand {
       ("clustering.bits", bits.map(String.init)), ("export.target", target), ("export.attention", attention),
       ("export.batch", batch.map(String.init)),
     ]
-    let settings = values.compactMap { key, value in value.map { "\(key)=\($0)" } } + settings
+    let settings = values.compactMap { key, value in value.map { "\(key)=\($0)" } } + self.settings.assignments
     if let recipe { return try RecipeFile.read(recipe, settings: settings) }
     return try RecipeFile.standard(name: "palettize", model: model, data: "", steps: 0, settings: settings)
   }

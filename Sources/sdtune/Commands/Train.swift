@@ -9,26 +9,14 @@ struct Train: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a UNet and its text encoder from scratch and write them as a diffusers folder.")
 
-  @Option(help: "The recipe, a JSON file.", completion: .file(extensions: ["json"]))
-  var recipe: String
-
-  @Flag(help: "Continue from the output folder's checkpoint.")
-  var resume = false
-
-  @Option(help: "Where the model goes (default: checkpoints/<recipe name>).")
-  var output: String?
-
-  @Option(
-    name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
-  var settings: [String] = []
+  @OptionGroup var runOptions: RunOptions
 
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let document: PretrainingRecipe = try RecipeFile.read(recipe, settings: settings)
-    let job = TrainJob(document, recipeFolder: RecipeFile.folder(of: recipe), output: output)
+    let job = TrainJob(try runOptions.document(), recipeFolder: runOptions.recipeFolder, output: runOptions.output)
     let metrics = try job(
-      resume: resume, isInterrupted: { Interruption.isRequested }, stage: { Terminal.note($0) },
+      resume: runOptions.resume, isInterrupted: { Interruption.isRequested }, stage: { Terminal.note($0) },
       progress: { Terminal.note($0.line) })
     try options.show(
       metrics,

@@ -9,18 +9,7 @@ struct Tune: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Fine-tune a UNet while it is palettized, export it, run the package and report.")
 
-  @Option(help: "The recipe, a JSON file.", completion: .file(extensions: ["json"]))
-  var recipe: String
-
-  @Flag(help: "Continue from the output folder's checkpoint.")
-  var resume = false
-
-  @Option(help: "Where results go (default: checkpoints/<recipe name>).")
-  var output: String?
-
-  @Option(
-    name: .customLong("set"), help: "Replace a value of the recipe: key.path=value; repeatable.")
-  var settings: [String] = []
+  @OptionGroup var runOptions: RunOptions
 
   @Flag(help: "Only say what the run would need: memory, operations, time per step.")
   var dryRun = false
@@ -28,14 +17,13 @@ struct Tune: ParsableCommand, InterruptibleCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let recipe: Recipe = try RecipeFile.read(recipe, settings: settings)
-    let folder = RecipeFile.folder(of: self.recipe)
+    let recipe: Recipe = try runOptions.document()
     if dryRun {
-      let needs = try DryRun(recipe, recipeFolder: folder)
+      let needs = try DryRun(recipe, recipeFolder: runOptions.recipeFolder)
       return try options.show(needs, text: needs.text)
     }
-    let job = TuneJob(recipe, recipeFolder: folder, output: output)
-    let report = try job(resume: resume, isInterrupted: { Interruption.isRequested }) { event in
+    let job = TuneJob(recipe, recipeFolder: runOptions.recipeFolder, output: runOptions.output)
+    let report = try job(resume: runOptions.resume, isInterrupted: { Interruption.isRequested }) { event in
       switch event {
       case .stage(let text): Terminal.note(text)
       case .warning(let text): Terminal.note("warning: \(text)")
