@@ -81,7 +81,8 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
 
   func run() throws {
     if let appleOutput { try OutputPlace.check(appleOutput) }
-    let base = try AnalyzeRecipe(model: model, data: data, recipe: recipe, settings: settings.assignments, output: output)
+    let base = try AnalyzeRecipe(
+      model: model, data: data, recipe: recipe, settings: settings.assignments, output: output)
     if let appleInput {
       let assigned = try AppleMixedBitRecipe(file: appleInput).bits(appleRecipe, file: appleInput)
       let result = try base.assigning(assigned)
