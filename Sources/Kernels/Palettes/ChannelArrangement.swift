@@ -71,12 +71,11 @@ package struct ChannelArrangement: Sendable, Equatable {
   /// Runs of `inner` numbers from `[rows, columns]` to `[columns, rows]`.
   private func moved(_ indices: [UInt8], rows: Int, of columns: Int) -> [UInt8] {
     guard outer > 1 else { return indices }
-    var y: [UInt8] = []
-    y.reserveCapacity(indices.count)
-    for column in 0..<columns {
-      for row in 0..<rows {
-        let start = (row * columns + column) * inner
-        y += indices[start..<start + inner]
+    var y = [UInt8](repeating: 0, count: indices.count)
+    for row in 0..<rows {
+      for column in 0..<columns {
+        let (from, to) = ((row * columns + column) * inner, (column * rows + row) * inner)
+        for element in 0..<inner { y[to + element] = indices[from + element] }
       }
     }
     return y
