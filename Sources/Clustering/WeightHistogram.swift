@@ -1,8 +1,8 @@
 package import Kernels
 
-/// The distinct half-precision values of a weight tensor and how often each occurs.
+/// The distinct values of a weight tensor, rounded, and how often each occurs.
 ///
-/// A tensor of a million weights has about 20,000 distinct values, and all that clustering computes
+/// A tensor of a million weights has about 20,000 distinct values in half precision, and all that clustering computes
 /// about a weight depends on its value alone, so this is what the algorithms work on.
 package struct WeightHistogram: Sendable {
   /// How weights are scaled by a power of two before they are rounded to half precision. Tiny
@@ -29,10 +29,21 @@ package struct WeightHistogram: Sendable {
 
     /// For each row.
     package static let bytes = 6
+
+    /// Nil if there are weights whose key is no number.
+    fileprivate init?(_ weights: WeightKeys) {
+      (keys, counts) = weights.occupied()
+      // Keys ascend, and those that are no numbers lie at the ends.
+      guard let first = keys.first, let last = keys.last, weights.isNumber(first), weights.isNumber(last) else {
+        return nil
+      }
+      self.weights = weights
+    }
   }
 
-  /// About as many rows as so many normal weights have: 3,600 of 4,608, 12,000 of 46,080, 21,000 of 921,600.
-  package static func expectedRows(_ weights: Int) -> Int { weights * 18_000 / (18_000 + weights) }
+  /// About as many rows as so many normal weights have at the end of a run's soft steps, with 1,125 of them a standard deviation:
+  /// 2,800 of 4,608, 5,800 of 46,080, 8,000 of 921,600.
+  package static func expectedRows(_ weights: Int) -> Int { weights * 8_000 / (8_000 + weights) }
 
   /// Values and masses as given, with no weights behind them.
   ///
@@ -75,29 +86,52 @@ package struct WeightHistogram: Sendable {
       ? try WeightHistogram(WeightKeys(weights, range: range, scale: Self.power(wanted))) : first
   }
 
+  /// The histogram of weights rounded to multiples of a power of two, of which a standard deviation has about `steps`.
+  ///
+  /// Half precision has most of its values where they are far closer together than a palette asks for. With a fifth of the rows, tables by
+  /// key stay in a processor's first cache (`docs/decisions/0019`). Weights are rounded to half precision where that is as
+  /// coarse, from 2,048 steps on, and if some reach too far for 16 bits.
+  package static func even(
+    _ weights: Buffer, range: Range<Int>, steps: Double
+  ) throws(ClusteringError) -> WeightHistogram {
+    let scale = steps / deviationOfSample(weights, range)
+    let exponent = Int(scale.isNormal ? scale.exponent : 0) + (scale.significand * scale.significand < 2 ? 0 : 1)
+    if steps < 2048, scale.isNormal, abs(exponent) < 120,
+      let rows = Rows(WeightKeys(weights, range: range, scale: power(exponent), rounding: .integer))
+    {
+      return WeightHistogram(rows)
+    }
+    return try WeightHistogram(weights, range: range)
+  }
+
+  /// The standard deviation of up to 4,096 weights, sixteen beside each other.
+  private static func deviationOfSample(_ weights: Buffer, _ range: Range<Int>) -> Double {
+    let stride = max(16, range.count / 256)
+    var (sum, squares, count) = (0.0, 0.0, 0.0)
+    for first in Swift.stride(from: range.lowerBound, to: range.upperBound, by: stride) {
+      for index in first..<min(first + 16, range.upperBound) {
+        let weight = Double(weights[index])
+        sum += weight
+        squares += weight * weight
+        count += 1
+      }
+    }
+    let mean = sum / count
+    return max(0, squares / count - mean * mean).squareRoot()
+  }
+
   private static func power(_ exponent: Int) -> Float {
     Float(sign: .plus, exponent: exponent, significand: 1)
   }
 
   private init(_ weights: WeightKeys) throws(ClusteringError) {
-    let (keys, counts) = weights.occupied()
-    // Keys ascend, and those that are not finite lie at the ends.
-    guard let first = keys.first, let last = keys.last, WeightKeys.isFinite(Int(first)),
-      WeightKeys.isFinite(Int(last))
-    else {
-      let valid = keys.indices.reduce(0) { WeightKeys.isFinite(Int(keys[$1])) ? $0 + Int(counts[$1]) : $0 }
-      throw .nonFiniteWeights(
-        count: weights.range.count - valid, firstIndex: Self.firstInvalid(weights))
-    }
-    self.init(Rows(weights: weights, keys: keys, counts: counts))
+    guard let rows = Rows(weights) else { throw Self.nonFiniteWeights(weights) }
+    self.init(rows)
   }
 
-  private static func firstInvalid(_ weights: WeightKeys) -> Int {
-    for index in weights.range
-    where !HalfPrecision.round(weights.weights[index] * weights.scale).isFinite {
-      return index
-    }
-    preconditionFailure("WeightHistogram: no invalid weight")
+  private static func nonFiniteWeights(_ weights: WeightKeys) -> ClusteringError {
+    let invalid = weights.range.filter { !HalfPrecision.round(weights.weights[$0] * weights.scale).isFinite }
+    return .nonFiniteWeights(count: invalid.count, firstIndex: invalid[0])
   }
 
   /// The power of two that weights were multiplied with before rounding.

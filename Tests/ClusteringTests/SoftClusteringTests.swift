@@ -31,6 +31,32 @@ import Testing
     }
   }
 
+  /// Against double precision on weights that are not rounded, at temperatures of a run's first steps and with the steps that
+  /// training takes for them: soft weights are off by no more than twice what the weights are, which their slope makes of it, gradients by a fiftieth.
+  @Test(arguments: [(2, 0.1, 256.0), (4, 0.02, 512), (6, 0.005, 1024)])
+  func evenStepsAreFineEnough(bits: Int, multiple: Double, steps: Double) throws {
+    let elements = Elements(weights.elements.map(Double.init))
+    let tau = Temperature.relative(multiple, variance: elements.histogram.variance)
+    var options = ClusteringOptions(bits: bits, temperature: tau, maximumGain: 10)
+    let start = OptimalKMeans(elements.histogram, clusters: 1 << bits).centroids
+    let even = try WeightHistogram.even(weights, range: 0..<weights.count, steps: steps)
+    let soft = try SoftClustering(even, of: weights, centroids: start.map(Float.init), options: options)
+    options.precision = .double
+    let exact = try DifferentiableKMeans(elements.histogram, centroids: start, options: options)
+    let expected = elements.expanded(exact.table(elements.histogram))
+    let rounded = Buffer(uninitialized: weights.count)
+    even.gather(even.values, into: rounded)
+    let rounding = distance(rounded.elements, weights.elements.map(Double.init))
+    #expect(distance(soft.softWeights().elements, expected) < 2 * rounding)
+    let gradient = elements.pullback(exact, upstream.elements.map(Double.init))
+    let size = gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    #expect(distance(soft.pullback(upstream).elements, gradient) < 0.02 * size)
+  }
+
+  private func distance(_ a: [Float], _ b: [Double]) -> Double {
+    zip(a, b).reduce(0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }.squareRoot()
+  }
+
   @Test func repeatsBitForBit() throws {
     let options = ClusteringOptions(bits: 4, temperature: 1e-5)
     let start = OptimalKMeans(try WeightHistogram(weights), clusters: 16).centroids.map(Float.init)

@@ -47,6 +47,35 @@ import Testing
     #expect(constant.values == [0] && constant.variance == 0)
   }
 
+  /// Each weight's value is the multiple of a power of two next to it, of which a standard deviation has about so many.
+  @Test(arguments: [(512.0, 0.0), (1024, 0.0), (512, 1)])
+  func evenSteps(steps: Double, mean: Double) throws {
+    let weights = Buffer(normalNumbers(50_000, deviation: 0.03).map { Float(mean + $0) })
+    let histogram = try WeightHistogram.even(weights, range: 0..<weights.count, steps: steps)
+    let step = 1 / Double(histogram.scale)
+    #expect(0.7 * steps < 0.03 / step && 0.03 / step < 1.42 * steps)
+    let y = Buffer(uninitialized: weights.count)
+    histogram.gather(histogram.values, into: y)
+    #expect(zip(weights.elements, y.elements).allSatisfy { Double(abs($0 - $1)) <= step / 2 })
+    #expect(histogram.values.allSatisfy { ($0 / step).rounded() == $0 / step })
+    #expect(histogram.total == 50_000)
+  }
+
+  /// Where steps cannot be told by 16 bits, or have no width, weights are rounded to half precision.
+  @Test func evenStepsThatDoNotReach() throws {
+    func even(_ weights: [Float], steps: Double = 512) throws -> WeightHistogram {
+      try .even(Buffer(weights), range: 0..<weights.count, steps: steps)
+    }
+    let usual = normalNumbers(3000, deviation: 0.02).map(Float.init)
+    for (weights, steps) in [(usual + [4], 512.0), (usual, 4096), ([Float](repeating: 0.5, count: 9), 512)] {
+      let half = try WeightHistogram(Buffer(weights))
+      let found = try even(weights, steps: steps)
+      #expect(found.values == half.values && found.masses == half.masses)
+    }
+    #expect(throws: ClusteringError.nonFiniteWeights(count: 1, firstIndex: 3000)) { try even(usual + [.infinity]) }
+    #expect(throws: ClusteringError.nonFiniteWeights(count: 1, firstIndex: 0)) { try even([.nan] + usual) }
+  }
+
   /// Above two million weights, parts are counted and summed apart.
   @Test func largeTensors() throws {
     let count = 2_300_007

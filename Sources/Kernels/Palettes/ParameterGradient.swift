@@ -44,6 +44,6 @@ package struct KeyedAffine: Sendable {
   /// Those of some weights, which may have other values afterwards.
   func write(_ part: Range<Int>, into dx: UnsafeMutablePointer<Float>) {
     sd_affine_by_key(
-      keys.weights.pointer + part.lowerBound, keys.scale, pairs.pointer, dy.pointer + part.lowerBound, dx, part.count)
+      keys.weights.pointer + part.lowerBound, keys.kernel, pairs.pointer, dy.pointer + part.lowerBound, dx, part.count)
   }
 }

@@ -1,20 +1,27 @@
 internal import CKernels
 
-/// Weights seen through 16-bit keys: IEEE binary16 of `scale · weight`, numbered so that keys
-/// ascend with the value.
+/// Weights seen through 16-bit keys that ascend with the value: `scale · weight`, rounded.
 ///
 /// Everything per weight in clustering is a look-up by key. Keys are recomputed from the weights in
 /// each pass, which costs less than the memory to keep them.
 package struct WeightKeys: Sendable {
   package static let count = 65_536
 
+  package enum Rounding: Sendable {
+    /// To half precision: close together where weights are small.
+    case half
+    /// To integers below 32,767: equally far apart.
+    case integer
+  }
+
   package let weights: Buffer
   /// The part of the buffer in use.
   package let range: Range<Int>
   /// Power of two that weights are multiplied with before rounding.
   package let scale: Float
+  package let rounding: Rounding
 
-  package init(_ weights: Buffer, range: Range<Int>? = nil, scale: Float = 1) {
+  package init(_ weights: Buffer, range: Range<Int>? = nil, scale: Float = 1, rounding: Rounding = .half) {
     let range = range ?? 0..<weights.count
     precondition(
       range.lowerBound >= 0 && range.upperBound <= weights.count,
@@ -25,7 +32,10 @@ package struct WeightKeys: Sendable {
     self.weights = weights
     self.range = range
     self.scale = scale
+    self.rounding = rounding
   }
+
+  var kernel: sd_rounding { sd_rounding(scale: scale, integers: rounding == .integer) }
 
   /// Of values with masses: the sum of the masses, the mean and the population variance.
   package static func moments(
@@ -41,17 +51,17 @@ package struct WeightKeys: Sendable {
   package func values(_ keys: [UInt16]) -> [Double] {
     [Double](unsafeUninitializedCapacity: keys.count) { values, count in
       count = keys.count
-      if let base = values.baseAddress { sd_key_values(keys, 1 / Double(scale), base, count) }
+      if let base = values.baseAddress { sd_key_values(keys, kernel, base, count) }
     }
   }
 
-  /// The binary16 code of a key.
-  package static func code(_ key: Int) -> UInt16 {
-    key >= 0x8000 ? UInt16(key) ^ 0x8000 : ~UInt16(key)
+  /// Whether the key stands for a number, and not for all that its rounding cannot tell.
+  package func isNumber(_ key: UInt16) -> Bool {
+    switch rounding {
+    case .half: (key >= 0x8000 ? key ^ 0x8000 : ~key) & 0x7C00 != 0x7C00
+    case .integer: key != 0 && key != .max
+    }
   }
-
-  /// Whether the key is of an infinity or not a number.
-  package static func isFinite(_ key: Int) -> Bool { code(key) & 0x7C00 != 0x7C00 }
 
   /// Weights in one part of a reduction; few, because each part has its own 65,536 sums.
   private static let part = 1 << 20
@@ -74,7 +84,7 @@ package struct WeightKeys: Sendable {
     let keys = [UInt16](unsafeUninitializedCapacity: range.count) { keys, found in
       counts = [UInt32](unsafeUninitializedCapacity: range.count) { counts, filled in
         if let keys = keys.baseAddress, let counts = counts.baseAddress {
-          found = sd_distinct_keys(weights.pointer + range.lowerBound, scale, keys, counts, range.count)
+          found = sd_distinct_keys(weights.pointer + range.lowerBound, kernel, keys, counts, range.count)
         }
         filled = found
       }
@@ -90,7 +100,7 @@ package struct WeightKeys: Sendable {
       let (table, part) = (tables[index], parts[index])
       table.pointer.withMemoryRebound(to: UInt32.self, capacity: Self.count) { counts in
         counts.update(repeating: 0, count: Self.count)
-        sd_count_keys(weights.pointer + part.lowerBound, scale, counts, part.count)
+        sd_count_keys(weights.pointer + part.lowerBound, kernel, counts, part.count)
       }
     }
     let total = tables[0]
@@ -133,7 +143,7 @@ package struct WeightKeys: Sendable {
 
   private func gather(_ part: WeightElements.Part, _ table: Buffer, into y: Buffer, at offset: Int) {
     sd_gather_by_key(
-      weights.pointer + part.first, part.pitch, scale, table.pointer, y.pointer + offset, part.rows, part.columns)
+      weights.pointer + part.first, part.pitch, kernel, table.pointer, y.pointer + offset, part.rows, part.columns)
   }
 
   /// The byte of every weight in `range`.
@@ -146,7 +156,7 @@ package struct WeightKeys: Sendable {
       let table = table
       eachRange { part in
         sd_gather_bytes_by_key(
-          weights.pointer + part.lowerBound, scale, table, y + (part.lowerBound - range.lowerBound),
+          weights.pointer + part.lowerBound, kernel, table, y + (part.lowerBound - range.lowerBound),
           part.count)
       }
       count = range.count
@@ -163,7 +173,7 @@ package struct WeightKeys: Sendable {
       let (table, part) = (tables[index], parts[index])
       for key in keys { table.pointer[Int(key)] = 0 }
       sd_scatter_by_key(
-        weights.pointer + part.lowerBound, scale, dy.pointer + part.lowerBound, table.pointer, part.count)
+        weights.pointer + part.lowerBound, kernel, dy.pointer + part.lowerBound, table.pointer, part.count)
     }
     var totals = [Double](repeating: 0, count: keys.count)
     for table in tables {
