@@ -41,7 +41,7 @@ package struct WeightHistogram: Sendable {
     }
   }
 
-  /// About as many rows as so many normal weights have at the end of a run's soft steps, with 1,125 of them a standard deviation:
+  /// About as many rows as so many normal weights have when a standard deviation has a thousand of its steps:
   /// 2,800 of 4,608, 5,800 of 46,080, 8,000 of 921,600.
   package static func expectedRows(_ weights: Int) -> Int { weights * 8_000 / (8_000 + weights) }
 
