@@ -88,9 +88,9 @@ package struct WeightHistogram: Sendable {
 
   /// The histogram of weights rounded to multiples of a power of two, of which a standard deviation has about `steps`.
   ///
-  /// Half precision has most of its values where they are far closer together than a palette asks for. With a fifth of the rows, tables by
-  /// key stay in a processor's first cache (`docs/decisions/0019`). Weights are rounded to half precision where that is as
-  /// coarse, from 2,048 steps on, and if some reach too far for 16 bits.
+  /// Half precision has most of its values where they are far closer together than a palette asks for. With a fifth of the
+  /// rows, tables by key stay in a processor's first cache (`docs/decisions/0019`). Weights are rounded to half precision
+  /// where that is as coarse, from 2,048 steps on, and if some reach too far for 16 bits.
   package static func even(
     _ weights: Buffer, range: Range<Int>, steps: Double
   ) throws(ClusteringError) -> WeightHistogram {
