@@ -180,6 +180,7 @@ static void look_up_vectors(const float *x, sd_rounding to, const float *table, 
 
 void sd_gather_by_key_on(int level, const float *x, size_t pitch, sd_rounding to, const float *table, float *y, size_t rows,
                          size_t columns) {
+  if (columns == 0) return;
   // Of short rows, those are fetched that come some thousand weights later.
   const size_t ahead = rows > 1 && columns <= CHUNK ? pitch * (1 + 1024 / columns) : CHUNK;
   for (size_t row = 0; row < rows; row++) {

@@ -94,9 +94,9 @@ package struct WeightHistogram: Sendable {
   package static func even(
     _ weights: Buffer, range: Range<Int>, steps: Double
   ) throws(ClusteringError) -> WeightHistogram {
-    let scale = steps / deviationOfSample(weights, range)
-    let exponent = Int(scale.isNormal ? scale.exponent : 0) + (scale.significand * scale.significand < 2 ? 0 : 1)
-    if steps < 2048, scale.isNormal, abs(exponent) < 120,
+    // That of the nearest power of two.
+    let exponent = (steps / deviationOfSample(weights, range) * 2.0.squareRoot()).exponent
+    if steps < 2048, (-120...120).contains(exponent),
       let rows = Rows(WeightKeys(weights, range: range, scale: power(exponent), rounding: .integer))
     {
       return WeightHistogram(rows)

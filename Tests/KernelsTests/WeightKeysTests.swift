@@ -43,6 +43,9 @@ import Testing
       }
     }
     #expect(found.last == -1)
+    // Rows without weights are none.
+    sd_gather_by_key_on(Int32(level), weights.pointer, pitch, rounding, table, &found, rows, 0)
+    #expect(found.last == -1)
   }
 
   private func halfKey(_ number: Float) -> UInt16 {

@@ -66,7 +66,7 @@ extension ClusteringOptions {
   /// Into how many steps of rounding a soft palette of so many entries divides a standard deviation σ.
   ///
   /// Entries lie some 4.5 σ / k apart, and one gives way to the next like a logistic function of width τ / (2 · 4.5 σ / k),
-  /// which has half a step at the least: sums over it then do not depend on where it lies among the steps
+  /// which has about half a step at the least: sums over it then hardly depend on where it lies among the steps
   /// (`docs/decisions/0019`).
   static func steps(_ entries: Int, _ multiple: Double) -> Double {
     max(256, 128 * Double(entries).squareRoot(), 4.5 / (multiple * Double(entries)))
