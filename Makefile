@@ -28,7 +28,7 @@ test: dependencies
 
 # Golden numbers of torch, diffusers, transformers and coremltools: make parity REFERENCES=DIR
 parity: dependencies
-	$(if $(REFERENCES),SDTUNE_REFERENCES="$(abspath $(REFERENCES))") $(SWIFT) test -c release --filter 'ParityTests|ClusteringTests'
+	$(if $(REFERENCES),SDTUNE_REFERENCES="$(abspath $(REFERENCES))") SDTUNE_POISON=1 $(SWIFT) test -c release --filter 'ParityTests|ClusteringTests'
 
 # Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
 packages: dependencies
@@ -53,12 +53,12 @@ fuzz: dependencies
 	  -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
 	  -artifact_prefix=.build-fuzz/
 
-# Kernels on full-size shapes; then, with SIZE=sd15, half or quarter, a training step and a run of the package, beside
-# torch with PYTHON=… (docs/performance.md).
+# Kernels on full-size shapes; then, with SIZE=sd15, half, quarter or sdxl, training steps and runs of packages, beside the
+# peers that PYTHON=… has (docs/performance.md).
 benchmark: dependencies
 	$(SWIFT) build -c release --product sdtune
 	.build/release/sdtune benchmark kernels --output .build/benchmark-kernels.json
-	$(if $(SIZE),PYTHON="$(PYTHON)" Benchmarks/full-size.sh $(SIZE))
+	$(if $(SIZE),PYTHON="$(PYTHON)" python3 Benchmarks/full_size.py --size $(SIZE))
 
 SOURCES = Package.swift Sources Tests Benchmarks Fuzzing
 
@@ -66,7 +66,7 @@ format:
 	$(SWIFT) format -i -r --configuration .swift-format $(SOURCES)
 
 lint:
-	$(SWIFT) format lint -r --configuration .swift-format $(SOURCES)
+	$(SWIFT) format lint --strict -r --configuration .swift-format $(SOURCES)
 
 # Installs the Debian packages that are missing, and says nothing when none is.
 dependencies:

@@ -73,7 +73,7 @@ let package = Package(
         "Checkpoints", "Clustering", "Kernels", "Layers", "MILRuntime", "StableDiffusion", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "Benchmarks", exclude: ["full-size.sh", "growth.py", "peers"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["full_size.py", "growth.py", "peers"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),

@@ -1,4 +1,4 @@
-"""A UNet of random weights in OpenVINO, weights stored in half precision. One line of JSON for each precision of arithmetic."""
+"""A UNet of random weights in OpenVINO. One line of JSON for each precision of arithmetic."""
 import argparse
 import json
 import os
@@ -13,11 +13,12 @@ arguments.add_argument("--model", required=True, help="a folder that `sdtune ben
 arguments.add_argument("--folder", required=True, help="where OpenVINO's own form of it goes, or is already")
 arguments.add_argument("--batch", type=int, default=2)
 arguments.add_argument("--runs", type=int, default=3)
+arguments.add_argument("--weights", default="f16", choices=["f16", "int8", "int4"], help="what they are stored as; all but f16 by NNCF")
 arguments.add_argument("--precision", help="run with this INFERENCE_PRECISION_HINT; without it f32 and OpenVINO's own choice")
 arguments = arguments.parse_args()
 import openvino as ov
 
-path = arguments.folder + "/unet.xml"
+path = f"{arguments.folder}/{arguments.weights}.xml"
 configuration = json.load(open(arguments.model + "/unet/config.json"))
 side, width = configuration["sample_size"], configuration["cross_attention_dim"]
 shapes = [(arguments.batch, 4, side, side), (arguments.batch,), (arguments.batch, 77, width)]
@@ -38,6 +39,11 @@ def convert():
     with torch.no_grad():
         model = ov.convert_model(Plain(), example_input=tuple(torch.rand(shape) for shape in shapes))
     os.makedirs(arguments.folder, exist_ok=True)
+    if arguments.weights != "f16":
+        import nncf
+
+        modes = {"int8": nncf.CompressWeightsMode.INT8_SYM, "int4": nncf.CompressWeightsMode.INT4_SYM}
+        model = nncf.compress_weights(model, mode=modes[arguments.weights], **({"group_size": 64} if arguments.weights == "int4" else {}))
     ov.save_model(model, path, compress_to_fp16=True)
 
 
@@ -58,7 +64,7 @@ def measure():
         request.infer(inputs)
         seconds.append(time.perf_counter() - start)
     print(json.dumps({
-        "peer": f"openvino {ov.__version__.split('-')[0]}", "precision": arguments.precision, "batch": arguments.batch,
+        "peer": f"openvino {ov.__version__.split('-')[0]}", "weights": arguments.weights, "precision": arguments.precision, "batch": arguments.batch,
         "load seconds": round(load, 1), "seconds": round(statistics.median(seconds[1:]), 2),
         "peakGiB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)}))
 
