@@ -30,7 +30,8 @@ extension StepPalette.Clustering {
     var groups: [SoftClustering] = []
     for (group, own) in centroids.shared(among: elements.layout.groups).enumerated() {
       let histogram = try WeightHistogram.even(
-        elements.arranged, range: elements.layout.range(group), steps: ClusteringOptions.steps(own.count, multiple))
+        elements.arranged, range: elements.layout.range(group),
+        steps: WeightHistogram.steps(entries: own.count, temperature: multiple))
       groups.append(
         try SoftClustering(
           histogram, of: elements.arranged, centroids: own,
@@ -63,15 +64,6 @@ extension ClusteringRecipe {
 }
 
 extension ClusteringOptions {
-  /// Into how many steps of rounding a soft palette of so many entries divides a standard deviation σ.
-  ///
-  /// Entries lie some 4.5 σ / k apart, and one gives way to the next like a logistic function of width τ / (2 · 4.5 σ / k),
-  /// which has about half a step at the least: sums over it then hardly depend on where it lies among the steps
-  /// (`docs/decisions/0019`).
-  static func steps(_ entries: Int, _ multiple: Double) -> Double {
-    max(256, 128 * Double(entries).squareRoot(), 4.5 / (multiple * Double(entries)))
-  }
-
   /// - Parameter multiple: the temperature over the variance.
   fileprivate init(_ form: PaletteForm, _ recipe: ClusteringRecipe, _ multiple: Double, variance: Double) {
     self.init(
