@@ -35,6 +35,12 @@ package struct PaletteForm: Hashable, Sendable {
     self.enforcesZero = enforcesZero
   }
 
+  /// This form, or one palette of as many bits for a weight whose channels do not divide into its groups and vectors,
+  /// such as the four output channels of a UNet's last convolution.
+  package func fitting(_ shape: [Int]) -> PaletteForm {
+    (try? layout(of: shape)) == nil ? PaletteForm(bits: bits, entries: entries, enforcesZero: enforcesZero) : self
+  }
+
   /// - Throws: ``ClusteringError/layout`` if the channels of the shape do not divide so,
   ///   ``ClusteringError/unsupportedBits`` for other widths than Core ML's.
   package func layout(of shape: [Int]) throws(ClusteringError) -> PaletteLayout {

@@ -25,8 +25,6 @@ package struct PalettePolicy: Sendable {
       !name.split(separator: ".").contains("embeddings"), !name.hasSuffix("_embeds")
     else { return nil }
     form.bits = bits[name] ?? form.bits
-    guard form.bits < 16 else { return nil }
-    if (try? form.layout(of: shape)) != nil { return form }
-    return PaletteForm(bits: form.bits, entries: form.entries)
+    return form.bits < 16 ? form.fitting(shape) : nil
   }
 }

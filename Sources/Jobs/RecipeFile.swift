@@ -20,8 +20,10 @@ package enum RecipeFile {
   }
 
   /// A recipe of nothing but defaults, with values replaced.
+  ///
+  /// - Parameter choosesTarget: whether palettes that only iOS 18 holds make that the target.
   package static func standard(
-    name: String, model: String, data: String, steps: Int, settings assignments: [String]
+    name: String, model: String, data: String, steps: Int, settings assignments: [String], choosesTarget: Bool = false
   ) throws -> Recipe {
     let words = try ["name": name, "model": model, "data": data].mapValues {
       String(decoding: try JSONEncoder().encode($0), as: UTF8.self)
@@ -31,8 +33,9 @@ package enum RecipeFile {
        "clustering": {"bits": 4}, "training": {"steps": \(steps)}, "export": {}}
       """
     let file = "the default recipe"
-    let recipe = try StrictDecoding.decode(
+    var recipe = try StrictDecoding.decode(
       Recipe.self, from: try StrictDecoding.setting(assignments, in: Data(json.utf8), file: file), file: file)
+    if choosesTarget, !assignments.contains(where: { $0.hasPrefix("export.target=") }) { recipe.raiseTarget() }
     try recipe.validate()
     return recipe
   }

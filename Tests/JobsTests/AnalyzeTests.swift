@@ -49,11 +49,25 @@ import Testing
     let apple = try scratch.write(
       "apple.json",
       """
-      {"model_version": "emoji", "baselines": {}, "single_layer": {}, "recipes": {"one": {"conv_in": 6}}}
+      {"model_version": "emoji", "single_layer": {"4": {"conv_in": [30.5], "metadata": "unfinished"}}, \
+      "recipes": {"one": {"conv_in": 6}}}
       """)
     let result = try Program.run(quick + ["--apple-input", apple, "--output", scratch.file("r.json")])
     #expect(result.status == 0, "\(result.errors)")
     #expect(try read(scratch.file("r.json")).clustering.bits == 16)
+  }
+
+  /// Groups that do not divide a weight's channels are no candidates of it, and the base recipe's bits are the budget.
+  @Test func weightsWithoutSuchGroupsHaveOnePalette() throws {
+    let scratch = try ScratchFolder()
+    let result = try Program.run(
+      quick + ["--bits", "2", "6", "--group-sizes", "48", "--output", scratch.file("r.json"), "--json"])
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try #require(
+      try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+    let average = try #require(report["averageBits"] as? Double)
+    #expect(average <= 4 && average > 3)
+    #expect(try read(scratch.file("r.json")).clustering.layers.allSatisfy { $0.groupSize == 0 })
   }
 
   private func read(_ path: String) throws -> Recipe {

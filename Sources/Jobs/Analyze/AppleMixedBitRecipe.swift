@@ -4,7 +4,7 @@ internal import Training
 
 /// Mixed-bit recipes as Apple's `mixed_bit_compression_pre_analysis` writes and `…_apply` reads them: bits by module
 /// name, 16 for what stays.
-package struct AppleMixedBitRecipe: Codable, Sendable {
+package struct AppleMixedBitRecipe: Encodable, Sendable {
   package var modelVersion: String
   /// PSNR in dB of the output by name of a recipe.
   package var baselines: [String: Double]
@@ -37,23 +37,23 @@ package struct AppleMixedBitRecipe: Codable, Sendable {
     }
   }
 
+  /// What is read of a file: all else changes from version to version of Apple's scripts.
+  private struct Recipes: Decodable {
+    let recipes: [String: [String: Int]]
+  }
+
+  /// Bits by weight name, as a file has them.
+  ///
+  /// - Parameter key: the recipe's name; may be left out where there is one only.
   /// - Throws: ``JobError`` unless the file is of this form.
-  package init(file: String) throws {
+  package static func bits(_ key: String?, file: String) throws -> [String: Int] {
     guard let data = FileManager.default.contents(atPath: file) else {
       throw JobError.unreadable(path: file, reason: "no such file")
     }
-    do {
-      self = try JSONDecoder().decode(Self.self, from: data)
-    } catch {
+    guard let recipes = try? JSONDecoder().decode(Recipes.self, from: data).recipes else {
       throw JobError.unusable(
         file: file, expected: "a mixed-bit recipe with 'recipes' of bits by module", found: "another document")
     }
-  }
-
-  /// Bits by weight name.
-  ///
-  /// - Parameter key: the recipe's name; may be left out where there is one only.
-  package func bits(_ key: String?, file: String) throws -> [String: Int] {
     let names = recipes.keys.sorted()
     guard let name = key ?? (names.count == 1 ? names[0] : nil), let recipe = recipes[name] else {
       throw JobError.unusable(
@@ -64,7 +64,7 @@ package struct AppleMixedBitRecipe: Codable, Sendable {
       throw JobError.unusable(
         file: file, expected: "1, 2, 3, 4, 6, 8 or 16 bits for '\(bad.key)'", found: "\(bad.value)")
     }
-    return Dictionary(uniqueKeysWithValues: recipe.map { (Self.weight($0), $1) })
+    return Dictionary(uniqueKeysWithValues: recipe.map { (weight($0), $1) })
   }
 
   private static func module(_ weight: String) -> String {

@@ -85,8 +85,7 @@ package struct ConvertOptions: Sendable {
       bits: bits ?? 16, groupSize: groupSize, vector: vector, channelScale: channelScale,
       entries: int8Entries ? .int8 : .half)
     guard let mixedBits, component == .unet else { return PalettePolicy(bits == nil ? nil : form) }
-    let recipe = try AppleMixedBitRecipe(file: mixedBits)
-    return PalettePolicy(form, bits: try recipe.bits(mixedBitsChoice, file: mixedBits))
+    return PalettePolicy(form, bits: try AppleMixedBitRecipe.bits(mixedBitsChoice, file: mixedBits))
   }
 
   /// Whether only iOS 18's constants can hold the palettes.

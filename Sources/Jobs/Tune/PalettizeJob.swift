@@ -4,6 +4,7 @@ internal import Layers
 internal import MIL
 package import Recipes
 internal import StableDiffusion
+internal import Tensors
 internal import Training
 
 /// Optimal post-training palettes of a UNet, without any training.
@@ -22,7 +23,7 @@ package struct PalettizeJob: Sendable {
   /// - Returns: average bits a weight.
   package func callAsFunction(output: String, tokens: Int?, warn: (String) -> Void) throws -> Double {
     let (unet, store) = try DiffusersFolder.unet(model + "/unet")
-    if let line = clustering.unmatchedNote(store.names, of: model) { warn(line) }
+    clustering.warnings(store, of: model).forEach(warn)
     let longest = try TextEncoderConfiguration(folder: model + "/text_encoder").positions
     let weights = try HardWeights(postTraining: store, clustering)
     let size = unet.configuration.sampleSize
@@ -41,9 +42,16 @@ package struct PalettizeJob: Sendable {
 }
 
 extension ClusteringRecipe {
-  /// Says how many patterns of single layers fit none of a model's weights; nil if all fit some.
-  func unmatchedNote(_ weights: [String], of model: String) -> String? {
-    let unmatched = unmatchedLayers(weights)
-    return unmatched.first.map { "\(unmatched.count) of clustering.layers fit no weight of \(model), first '\($0)'" }
+  /// Says which patterns of single layers fit none of a model's weights, and which weights do not divide into their
+  /// palettes' groups or vectors.
+  func warnings(_ weights: ParameterStore, of model: String) -> [String] {
+    let unmatched = unmatchedLayers(weights.names)
+    let undivided = weights.names.filter { isUndivided($0, shape: weights.shape(of: $0)?.axes ?? []) }
+    return [
+      unmatched.first.map { "\(unmatched.count) of clustering.layers fit no weight of \(model), first '\($0)'" },
+      undivided.first.map {
+        "\(undivided.count) weights of \(model) do not divide into groups and vectors and get one palette, first '\($0)'"
+      },
+    ].compactMap { $0 }
   }
 }

@@ -93,8 +93,10 @@ package struct SensitivityAnalysis: Sendable {
     for groupSize in options.groupSizes {
       for bits in options.bits {
         let clustering = recipe.clustering.with(bits: bits, groupSize: groupSize, for: name)
-        // Channels that do not divide so have no such palette.
-        guard let palette = try? WeightPalette(clustering, name, shape: shape.axes) else { continue }
+        guard let palette = WeightPalette(clustering, name, shape: shape.axes) else { continue }
+        // Channels that do not divide into groups have one palette, which may have been tried already.
+        let isKnown = candidates.contains { $0.bits == bits && $0.groupSize == palette.form.groupSize ?? 0 }
+        guard !isKnown else { continue }
         candidates.append(try candidate(name, palette, clustering, weights, shape))
       }
     }
@@ -119,7 +121,7 @@ package struct SensitivityAnalysis: Sendable {
     let error = difference / Double(count)
     return Candidate(
       bits: palette.form.bits, groupSize: palette.form.groupSize ?? 0,
-      storedBits: try clustering.storedBits(of: name, shape: shape.axes), error: error,
+      storedBits: clustering.storedBits(of: name, shape: shape.axes), error: error,
       psnr: psnr(ofError: error))
   }
 

@@ -16,7 +16,7 @@ extension HardWeights {
         guard let shape = weights.shape(of: name), let buffer = weights.buffer(name) else {
           preconditionFailure("weight \(name) without elements")
         }
-        guard let palette = try WeightPalette(clustering, name, shape: shape.axes) else {
+        guard let palette = WeightPalette(clustering, name, shape: shape.axes) else {
           return .half(HalfPrecision.rounded(buffer))
         }
         let kept = palette.pruned(buffer)
@@ -57,7 +57,7 @@ extension HardWeights {
     }
     defer { buffer.letGo() }
     guard let centroids = state.centroids[name],
-      let palette = try WeightPalette(clustering, name, shape: shape.axes)
+      let palette = WeightPalette(clustering, name, shape: shape.axes)
     else { return .half(HalfPrecision.rounded(buffer)) }
     let elements = PaletteElements(buffer, palette.form, palette.layout, scale: state.scales[name])
     if let frozen = state.frozen[name] {

@@ -9,20 +9,15 @@ struct WeightPalette: Sendable, Equatable {
   /// The share of weights that are zero from the start.
   let prune: Double
 
+  /// Of a recipe that is valid. Channels that do not divide into its groups and vectors have one palette.
+  ///
   /// - Returns: nil if the weight stays in half precision.
-  /// - Throws: ``TrainingError/mismatch(what:expected:found:)`` if its channels do not divide so.
-  init?(_ clustering: ClusteringRecipe, _ name: String, shape: [Int]) throws(TrainingError) {
+  init?(_ clustering: ClusteringRecipe, _ name: String, shape: [Int]) {
     guard let palette = clustering.palette(of: name, shape: shape) else { return nil }
-    form = palette.form
+    form = palette.form.fitting(shape)
     prune = palette.prune
-    do {
-      layout = try form.layout(of: shape)
-    } catch {
-      throw .mismatch(
-        what: "palette of '\(name)'",
-        expected: "groups and vectors that divide its channels (or a line of its own in clustering.layers)",
-        found: "\(error)")
-    }
+    guard let layout = try? form.layout(of: shape) else { preconditionFailure("palette of \(name): \(form)") }
+    self.layout = layout
   }
 
   /// The weights with the smallest ones at zero: a copy, or the weights themselves if none are to be.
@@ -58,12 +53,15 @@ extension PaletteRecipe {
 }
 
 extension ClusteringRecipe {
+  /// Whether a weight has one palette because its channels do not divide into the groups or vectors that it should have.
+  package func isUndivided(_ name: String, shape: [Int]) -> Bool {
+    palette(of: name, shape: shape).map { $0.form != $0.form.fitting(shape) } ?? false
+  }
+
   /// Bits that a weight of this name and shape takes, tables and scales included.
-  ///
-  /// - Throws: as ``WeightPalette`` does.
-  package func storedBits(of name: String, shape: [Int]) throws(TrainingError) -> Int {
+  package func storedBits(of name: String, shape: [Int]) -> Int {
     let count = shape.reduce(1, *)
-    guard let palette = try WeightPalette(self, name, shape: shape) else { return count * 16 }
+    guard let palette = WeightPalette(self, name, shape: shape) else { return count * 16 }
     let (form, layout) = (palette.form, palette.layout)
     let numbers = layout.groups * layout.vector << form.bits
     let tables = form.entries == .int8 ? numbers * 8 + layout.groups * 16 : numbers * 16
@@ -71,10 +69,8 @@ extension ClusteringRecipe {
   }
 
   /// What the palettes of a weight hold in a step beside its entries, about, in bytes.
-  ///
-  /// - Throws: as ``WeightPalette`` does.
-  package func stepBytes(of name: String, shape: [Int]) throws(TrainingError) -> Int {
-    guard let palette = try WeightPalette(self, name, shape: shape) else { return 0 }
+  package func stepBytes(of name: String, shape: [Int]) -> Int {
+    guard let palette = WeightPalette(self, name, shape: shape) else { return 0 }
     let (form, layout) = (palette.form, palette.layout)
     let arranged = layout.arrangement.isIdentity && !form.channelScale ? 0 : 4 * layout.count
     // Centroids and sums of every iteration, in arrays of their own.

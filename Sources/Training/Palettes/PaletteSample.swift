@@ -16,7 +16,7 @@ package struct PaletteSample: Hashable, Sendable {
   package static func of(
     _ name: String, _ shape: [Int], _ clustering: ClusteringRecipe
   ) throws -> (sample: PaletteSample, count: Double)? {
-    guard let palette = try WeightPalette(clustering, name, shape: shape) else { return nil }
+    guard let palette = WeightPalette(clustering, name, shape: shape) else { return nil }
     let layout = palette.layout
     let size = layout.count / layout.groups
     // A row of vectors stands for any arrangement of as many.

@@ -17,7 +17,7 @@ struct PaletteArrays {
     var scales: [String: Buffer] = [:]
     var frozen: [String: RunState.FrozenPalette] = [:]
     for name in parameters.keys.sorted() {
-      guard let palette = try palette(name, parameters[name]?.shape.axes ?? []) else { continue }
+      guard let palette = palette(name, parameters[name]?.shape.axes ?? []) else { continue }
       centroids[name] = try table("centroids/\(name)", palette).elements
       if palette.form.channelScale { scales[name] = try scale("scales/\(name)", palette) }
       guard arrays["frozen/tables/\(name)"] != nil else { continue }
@@ -50,13 +50,8 @@ struct PaletteArrays {
     }
   }
 
-  private func palette(_ name: String, _ shape: [Int]) throws(CheckpointError) -> WeightPalette? {
-    do {
-      return try WeightPalette(recipe.clustering, name, shape: shape)
-    } catch {
-      throw .malformedItem(
-        file: arrays.path, item: name, expected: "a shape that the recipe's palettes fit", found: "\(shape)")
-    }
+  private func palette(_ name: String, _ shape: [Int]) -> WeightPalette? {
+    WeightPalette(recipe.clustering, name, shape: shape)
   }
 
   /// `[groups, entries, vector]`
@@ -130,7 +125,7 @@ struct PaletteArrays {
     guard !arrays.names(in: "hard").isEmpty else { return nil }
     var weights: [String: HardWeights.Weight] = [:]
     for (name, (shape, _)) in parameters {
-      if let palette = try palette(name, shape.axes) {
+      if let palette = palette(name, shape.axes) {
         weights[name] = .palettized(try tensor(name, palette))
       } else {
         weights[name] = .half(try arrays.floats("hard/values/\(name)", count: shape.count))

@@ -57,7 +57,7 @@ extension RunState {
       moments = try AdamW.Moments(count: original.count, recipe.training.moments).kept(in: scratch)
       let copy = Buffer(uninitialized: original.count)
       copy.copy(from: original, 0..<original.count, at: 0)
-      let palette = try WeightPalette(recipe.clustering, name, shape: shape.axes)
+      let palette = WeightPalette(recipe.clustering, name, shape: shape.axes)
       let kept = palette?.pruned(copy) ?? copy
       weights = try scratch?.keep(kept) ?? kept
       guard let palette else { return }

@@ -21,7 +21,7 @@ struct TrainedWeights: Sendable {
     var palettes: [String: WeightPalette] = [:]
     for name in weights.names {
       shapes[name] = weights.shape(of: name)
-      palettes[name] = try WeightPalette(clustering, name, shape: shapes[name]?.axes ?? [])
+      palettes[name] = WeightPalette(clustering, name, shape: shapes[name]?.axes ?? [])
     }
     func count(_ name: String) -> Int { shapes[name]?.count ?? 0 }
     let clustered = weights.names.filter { palettes[$0] != nil }

@@ -27,7 +27,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
   @Option(help: "The recipe to write.")
   var output: String
 
-  @Option(help: "Budget: bits a palettized weight, tables included.")
+  @Option(help: "Budget: bits a palettized weight, tables included (default: the base recipe's bits).")
   var averageBits: Double?
 
   @Option(help: "Budget: all weights of the UNet, in units of 10^6 bytes.")
@@ -58,9 +58,9 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
 
   func validate() throws {
     let budgets = [averageBits, megabytes, psnr].compactMap { $0 }
-    guard budgets.count + (appleInput == nil ? 0 : 1) == 1, budgets.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+    guard budgets.count + (appleInput == nil ? 0 : 1) <= 1, budgets.allSatisfy({ $0.isFinite && $0 > 0 }) else {
       throw ValidationError(
-        "give one of --average-bits, --megabytes and --psnr, above 0, or --apple-input")
+        "give one of --average-bits, --megabytes and --psnr at most, above 0, or --apple-input")
     }
     try require("--apple-input", appleInput != nil, for: [("--apple-recipe", appleRecipe != nil)])
     let measuring = [
@@ -76,6 +76,9 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     if let bad = bits.first(where: { !PaletteRecipe.supportedBits.contains($0) }) {
       throw ValidationError("--bits: expected some of 1, 2, 3, 4, 6 and 8, found \(bad)")
     }
+    if let bad = groupSizes.first(where: { $0 < 0 }) {
+      throw ValidationError("--group-sizes: expected 0 or more channels, found \(bad)")
+    }
     guard batches > 0 else { throw ValidationError("--batches: expected 1 or more, found \(batches)") }
   }
 
@@ -84,7 +87,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     let base = try AnalyzeRecipe(
       model: model, data: data, recipe: recipe, settings: settings.assignments, output: output)
     if let appleInput {
-      let assigned = try AppleMixedBitRecipe(file: appleInput).bits(appleRecipe, file: appleInput)
+      let assigned = try AppleMixedBitRecipe.bits(appleRecipe, file: appleInput)
       let result = try base.assigning(assigned)
       try base.write(result)
       return try options.show(result, text: "\(output): bits of \(assigned.count) weights")
@@ -93,7 +96,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     let job = AnalyzeJob(
       base.recipe, folder: base.folder, options: .init(bits: widths, groupSizes: groupSizes, batches: batches))
     let result = try job(
-      budget,
+      budget ?? .averageBits(Double(base.recipe.clustering.bits)),
       progress: { done, total, left in
         guard done % max(1, total / 20) == 0 || done == total else { return }
         Terminal.note(
@@ -104,9 +107,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     try options.show(result, text: result.text)
   }
 
-  private var budget: AnalyzeJob.Budget {
-    if let averageBits { return .averageBits(averageBits) }
-    if let megabytes { return .megabytes(megabytes) }
-    return .psnr(psnr ?? 0)
+  private var budget: AnalyzeJob.Budget? {
+    averageBits.map { .averageBits($0) } ?? megabytes.map { .megabytes($0) } ?? psnr.map { .psnr($0) }
   }
 }

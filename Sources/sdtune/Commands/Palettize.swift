@@ -26,7 +26,7 @@ struct Palettize: ParsableCommand {
   @Option(help: "The package to write.")
   var output: String
 
-  @Option(help: "iOS16, iOS17 or iOS18 (default: iOS16).")
+  @Option(help: "iOS16, iOS17 or iOS18 (default: iOS16, or iOS18 if the palettes need it).")
   var target: String?
 
   @Option(help: "original, split-einsum or split-einsum-v2 (default: split-einsum).")
@@ -74,6 +74,7 @@ struct Palettize: ParsableCommand {
     ]
     let settings = values.compactMap { key, value in value.map { "\(key)=\($0)" } } + self.settings.assignments
     if let recipe { return try RecipeFile.read(recipe, settings: settings) }
-    return try RecipeFile.standard(name: "palettize", model: model, data: "", steps: 0, settings: settings)
+    return try RecipeFile.standard(
+      name: "palettize", model: model, data: "", steps: 0, settings: settings, choosesTarget: target == nil)
   }
 }
