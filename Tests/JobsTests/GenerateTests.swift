@@ -38,6 +38,20 @@ import Testing
     #expect(Similarity.psnr(separate, reference: folder) > 60)
   }
 
+  /// Apple draws the noise of all pictures from one seed, one after the other.
+  @Test func applesPicturesShareAStreamOfNoise() throws {
+    let scratch = try ScratchFolder()
+    let prompt = ["--prompt", "red heart", "--compat", "apple", "--scheduler", "dpm-solver"]
+    let first = try generate(prompt + ["--seed", "5"], to: scratch.file("first.png"))
+    let next = try generate(prompt + ["--seed", "6"], to: scratch.file("next.png"))
+    let result = try Program.run(
+      ["generate", "--models", Self.model, "--output", scratch.file("two.png"), "--steps", "4", "--count", "2"] + prompt
+        + ["--seed", "5"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try PNGFile.read(scratch.file("two-001.png")) == first)
+    #expect(try PNGFile.read(scratch.file("two-002.png")) != next)
+  }
+
   @Test func filesSayHowTheyWereMade() throws {
     let scratch = try ScratchFolder()
     let path = scratch.file("hearts.png")

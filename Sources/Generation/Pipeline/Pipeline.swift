@@ -32,6 +32,7 @@ package struct Pipeline: Sendable {
     case progress(Progress)
     /// What the picture would be if it ended here.
     case preview(Picture, image: Int, step: Int)
+    case result(Result, image: Int)
   }
 
   package let models: ModelSet
@@ -48,6 +49,7 @@ package struct Pipeline: Sendable {
       try models.scheduler.map {
         try SamplerConfiguration(folder: $0, method: request.method)
       } ?? SamplerConfiguration(stableDiffusion: request.method ?? .pndm, prediction: try models.unet.prediction())
+    if request.compatibility == .apple { configuration.followApple() }
     if let spacing = request.spacing { configuration.spacing = spacing }
     if let karras = request.usesKarras {
       guard !karras || [.dpmSolver, .euler].contains(configuration.method) else {
@@ -61,7 +63,6 @@ package struct Pipeline: Sendable {
         name: "--eta", expected: "ddim as --scheduler", found: configuration.method.rawValue)
     }
     configuration.eta = request.eta
-    if request.compatibility == .apple { configuration.endsAtSmallestLevel = true }
     self.configuration = configuration
   }
 
@@ -100,7 +101,10 @@ package struct Pipeline: Sendable {
       release()
     }
     let isApple = request.compatibility == .apple
-    return try decoded(runs.map { isApple ? $0.denoised : $0.latents }, shown, notify)
+    return try decoded(runs.map { isApple ? $0.denoised : $0.latents }, shown) { event in
+      if isInterrupted() { throw GenerationError.interrupted }
+      try notify(event)
+    }
   }
 
   private func decoded(
@@ -117,13 +121,17 @@ package struct Pipeline: Sendable {
       if isFlagged {
         try notify(.warning("the model's safety checker blackened picture \(index + 1)"))
       }
-      return Result(
-        picture: isFlagged ? picture.blackened : picture, seed: seed(index), latents: latents,
-        isFlagged: isFlagged)
+      let result = Result(
+        picture: isFlagged ? picture.blackened : picture, seed: seed(index), latents: latents, isFlagged: isFlagged)
+      try notify(.result(result, image: index))
+      return result
     }
   }
 
-  func seed(_ index: Int) -> UInt64 { request.seed &+ UInt64(index) }
+  /// Of a picture's noise; Apple draws that of all pictures one after the other, from one seed.
+  func seed(_ index: Int) -> UInt64 {
+    request.compatibility == .apple ? request.seed : request.seed &+ UInt64(index)
+  }
 
   private func release() {
     if request.reducesMemory { BufferPool.releaseIdle() }

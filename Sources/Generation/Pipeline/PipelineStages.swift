@@ -51,7 +51,7 @@ extension Pipeline {
     let denoiser = try models.denoiser(request.precision)
     let size = try preparation.size(denoiser)
     let runs = try (0..<request.count).map { index in
-      let start = try preparation.start(seed: seed(index), size, denoiser, sampler)
+      let start = try preparation.start(seed: seed(index), image: index, size, denoiser, sampler)
       return Run(
         index: index, start: start, latents: start.latents, denoised: start.latents, noise: start.noise)
     }

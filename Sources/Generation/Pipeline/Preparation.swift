@@ -69,22 +69,24 @@ struct Preparation {
     )
   }
 
+  /// - Parameter image: the picture's place among those that are asked for.
   func start(
-    seed: UInt64, _ size: (height: Int, width: Int), _ denoiser: any Denoiser, _ sampler: any Sampler
+    seed: UInt64, image: Int, _ size: (height: Int, width: Int), _ denoiser: any Denoiser, _ sampler: any Sampler
   ) throws -> Start {
     let isApple = request.compatibility == .apple
     var source = NoiseSource(
       request.noiseSource ?? (isApple ? .numpy : .torch), seed: seed, asApple: isApple)
     let shape: Shape = [1, 4, size.height, size.width]
+    func drawNoise() -> Tensor { Tensor(shape, source.normals(shape.count)) }
+    if isApple { for _ in 0..<image { _ = drawNoise() } }
     guard let start = request.start, let encoder else {
       guard denoiser.inputChannels == 4 else {
         throw GenerationError.option(
           name: "--image", expected: "a picture and a mask for this UNet of \(denoiser.inputChannels) channels",
           found: "none")
       }
-      let noise = Tensor(shape, source.normals(shape.count))
       return Start(
-        latents: .combination((sampler.initialNoiseScale, noise)), position: 0, noise: source,
+        latents: .combination((sampler.initialNoiseScale, drawNoise())), position: 0, noise: source,
         extraChannels: nil, kept: nil)
     }
     let (height, width) = (size.height * geometry.magnification, size.width * geometry.magnification)
@@ -93,10 +95,13 @@ struct Preparation {
     let taken = min(Int(Double(request.steps) * start.strength), request.steps)
     let position = max(request.steps - taken, 0)
     let isWhole = start.strength == 1 && mask != nil
-    // The order of draws is diffusers': the picture's sample, the noise, the masked picture's sample.
+    // The order of draws: diffusers' is the picture's sample, the noise, the masked picture's sample; Apple draws all
+    // noise first, then the picture's sample.
     let needsPicture = denoiser.inputChannels == 4 || !isWhole
+    let drawn = isApple ? drawNoise() : nil
+    if isApple { for _ in image + 1..<request.count { _ = drawNoise() } }
     let clean = needsPicture ? try encoded(picture, encoder, shape, &source) : nil
-    let noise = Tensor(shape, source.normals(shape.count))
+    let noise = drawn ?? drawNoise()
     let latents: Tensor
     if isWhole || position >= sampler.timesteps.count {
       latents = isWhole ? .combination((sampler.initialNoiseScale, noise)) : clean ?? noise

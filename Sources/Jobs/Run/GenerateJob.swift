@@ -44,24 +44,23 @@ package struct GenerateJob: Sendable {
   ) throws -> Summary {
     let began = ContinuousClock.now
     var secondsPerStep = 0.0
+    var images: [Summary.Image] = []
     func handle(_ event: Pipeline.Event) throws {
       switch event {
       case .progress(let progress): secondsPerStep = progress.secondsPerStep
       case .preview(let picture, let image, let step):
         let name = path(image, suffix: String(format: "-step%03d", step))
         try PNGFile.write(picture, to: name)
+      case .result(let result, let image):
+        let name = path(image)
+        try PNGFile.write(result.picture, texts: texts(result), to: name)
+        images.append(Summary.Image(path: name, seed: result.seed, isFlagged: result.isFlagged))
       case .stage, .warning: break
       }
       notify(event)
     }
     let results = try pipeline(
       previewEvery: previewEvery, isInterrupted: isInterrupted, notify: handle)
-    var images: [Summary.Image] = []
-    for (index, result) in results.enumerated() {
-      let name = path(index)
-      try PNGFile.write(result.picture, texts: texts(result), to: name)
-      images.append(Summary.Image(path: name, seed: result.seed, isFlagged: result.isFlagged))
-    }
     return Summary(
       images: images, scheduler: pipeline.configuration.method.rawValue, steps: pipeline.request.steps,
       width: results.first?.picture.width ?? 0, height: results.first?.picture.height ?? 0,

@@ -9,6 +9,7 @@ struct DPMSolverSampler: Sampler {
   private let usesHeun: Bool
   /// Whether the last steps drop to lower orders in short runs.
   private let lowersFinalOrder: Bool
+  private let firstOrderSteps: Int
   private let endsWithEuler: Bool
   /// σ of every call, and behind the last.
   private let levels: [Double]
@@ -33,6 +34,7 @@ struct DPMSolverSampler: Sampler {
     usesHeun = configuration.usesHeun
     let isShort = configuration.lowersFinalOrder && steps < 15
     lowersFinalOrder = isShort
+    firstOrderSteps = configuration.firstOrderSteps
     endsWithEuler = isShort || configuration.endsWithEuler || !configuration.endsAtSmallestLevel
   }
 
@@ -60,8 +62,8 @@ struct DPMSolverSampler: Sampler {
     history = history.suffix(order - 1) + [denoised]
     let left = timesteps.count - position
     var reached = min(order, history.count)
-    if left == 1, endsWithEuler { reached = 1 }
     if left == 2, lowersFinalOrder { reached = min(reached, 2) }
+    if left == 1 && endsWithEuler || left <= firstOrderSteps && lowersFinalOrder { reached = 1 }
     return SamplerStep(
       sample: solved(sample, order: reached, from: position), denoised: denoised)
   }

@@ -37,7 +37,9 @@ package struct SamplerConfiguration: Sendable {
   /// DDIM's share of fresh noise, 0 to 1.
   package var eta = 0.0
   /// DPM-Solver: end at the level of the first timestep instead of at none.
-  package var endsAtSmallestLevel: Bool
+  package private(set) var endsAtSmallestLevel: Bool
+  /// DPM-Solver: how many steps at the end of a short run are of the first order.
+  private(set) var firstOrderSteps = 1
   let offset: Int
   let setsFinalAlphaToOne: Bool
   /// Predicted pictures are cut to ±this; nil if not.
@@ -104,6 +106,14 @@ package struct SamplerConfiguration: Sendable {
       "original_inference_steps", default: 50, in: 1...schedule.timesteps)
     timestepScale = try json.number("timestep_scaling", default: 10)
     try Self.refuseUnknown(json, chosen)
+  }
+
+  /// DPM-Solver as ml-stable-diffusion's Swift pipeline runs it (`DPMSolverMultistepScheduler.swift`).
+  package mutating func followApple() {
+    guard method == .dpmSolver else { return }
+    spacing = .linspace
+    endsAtSmallestLevel = true
+    firstOrderSteps = 2
   }
 
   private static func method(_ json: JSONConfiguration) throws(ConfigurationError) -> Method {

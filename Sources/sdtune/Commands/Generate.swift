@@ -154,7 +154,7 @@ struct Generate: ParsableCommand, InterruptibleCommand {
       case .stage(let text): Terminal.note(text)
       case .warning(let text): Terminal.note("warning: \(text)")
       case .progress(let progress): Terminal.note(progress.line)
-      case .preview: break
+      case .preview, .result: break
       }
     }
     try options.show(summary, text: summary.images.map(\.path).joined(separator: "\n"))
