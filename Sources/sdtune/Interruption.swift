@@ -11,8 +11,14 @@ enum Interruption {
   static var isRequested: Bool { requested.load(ordering: .relaxed) }
 
   static func install() {
-    signal(SIGINT, handleInterruption)
-    signal(SIGTERM, handleInterruption)
+    // Who starts us from a thread that takes no signals hands that down.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM] {
+      signal(number, handleInterruption)
+      sigaddset(&signals, number)
+    }
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 }
 

@@ -61,6 +61,61 @@ import Testing
     #expect(packages[0] == packages[1])
   }
 
+  /// What is made again is logged once, and the report of a run that only had to be evaluated again knows its seconds.
+  @Test func logAndReportTellOfTheWholeRun() throws {
+    let scratch = try ScratchFolder()
+    let folder = scratch.file("run")
+    let arguments = recipe + ["--output", folder, "--set", "training.checkpointEvery=3"]
+    let interrupted = Program.start(arguments)
+    interrupted.standardError = FileHandle.nullDevice
+    try interrupted.run()
+    // The third step's checkpoint, killed after the log's fourth line or before.
+    while interrupted.isRunning, !FileManager.default.fileExists(atPath: folder + "/state.h5") { usleep(1000) }
+    usleep(20_000)
+    if interrupted.isRunning { kill(interrupted.processIdentifier, SIGKILL) }
+    interrupted.waitUntilExit()
+    let log = URL(filePath: folder + "/log.jsonl")
+    try (Data(contentsOf: log) + Data("{\"step\": 4, \"ste".utf8)).write(to: log)
+    let resumed = try Program.run(arguments + ["--resume"])
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    let lines = try String(contentsOf: log, encoding: .utf8)
+    #expect(try lines.split(separator: "\n").map { try object($0)["step"] as? Int } == [1, 2, 3, 4])
+    let first = try run(folder)
+    let again = try Program.run(arguments + ["--resume"])
+    #expect(again.status == 0, "\(again.errors)")
+    let second = try run(folder)
+    for key in ["seconds", "secondsPerStep", "clusteringShare"] {
+      let seconds = try #require(first[key] as? Double)
+      #expect(seconds > 0 && second[key] as? Double == seconds, "\(key): \(first) \(second)")
+    }
+  }
+
+  private func object(_ json: some StringProtocol) throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+  }
+
+  /// What the report says of the run.
+  private func run(_ folder: String) throws -> [String: Any] {
+    let report = try object(String(contentsOfFile: folder + "/report.json", encoding: .utf8))
+    return try #require(report["run"] as? [String: Any])
+  }
+
+  /// A polite kill ends the evaluation too.
+  @Test func evaluationIsInterrupted() throws {
+    let scratch = try ScratchFolder()
+    let folder = scratch.file("run")
+    let process = Program.start(recipe + ["--output", folder, "--set", "evaluation.pictures=0"])
+    let errors = Pipe()
+    process.standardError = errors
+    try process.run()
+    while process.isRunning, !FileManager.default.fileExists(atPath: folder + "/Unet.mlpackage") { usleep(1000) }
+    kill(process.processIdentifier, SIGTERM)
+    let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 130)
+    #expect(text.contains("error: interrupted during the evaluation, which --resume begins again"), "\(text)")
+  }
+
   @Test func resumingAFinishedRunOfAnotherRecipeIsRefused() throws {
     let scratch = try ScratchFolder()
     let folder = scratch.file("run")

@@ -13,28 +13,30 @@ struct Evaluator {
   private let recipe: Recipe
   private let inputs: RunInputs
   private let evaluation: DenoisingEvaluation
+  private let isInterrupted: @Sendable () -> Bool
 
-  init(_ recipe: Recipe, _ inputs: RunInputs) {
+  init(_ recipe: Recipe, _ inputs: RunInputs, isInterrupted: @escaping @Sendable () -> Bool) {
     self.recipe = recipe
     self.inputs = inputs
+    self.isInterrupted = isInterrupted
     evaluation = DenoisingEvaluation(
       inputs.validation, inputs.validationStates, inputs.schedule,
       timesteps: recipe.evaluation.timesteps)
   }
 
   func report(_ outcome: TrainingRun.Outcome, _ folder: RunFolder) throws -> Report {
-    let reference = try evaluation.predictions(inputs.unet.denoiser)
+    let reference = try evaluation.predictions(interruptible(inputs.unet.denoiser))
     let postTraining = try HardWeights(postTraining: inputs.weights, recipe.clustering)
-    let plain = try evaluation.predictions(network(postTraining).denoiser)
+    let plain = try evaluation.predictions(interruptible(network(postTraining).denoiser))
     let runner = try PackageDenoiser(folder.package)
     let started = ContinuousClock.now
     let packaged = try evaluation.predictions(
-      batch: runner.batch, concurrent: true, runner.asked)
+      batch: runner.batch, concurrent: true, interruptible(runner.asked))
     let calls = Double(
       recipe.evaluation.timesteps.count * ((inputs.validation.count - 1) / runner.batch + 1))
     let secondsPerCall = (ContinuousClock.now - started).seconds / calls
     let soft = try evaluation.predictions(
-      Trainer(recipe, inputs).softNetwork(outcome.state).denoiser)
+      interruptible(Trainer(recipe, inputs).softNetwork(outcome.state).denoiser))
 
     let elements = outcome.hard.elementCount
     let fp32 = variant(
@@ -50,6 +52,11 @@ struct Evaluator {
       package: Report.Package(
         path: folder.package, sha256: try SHA256.ofFolder(folder.package),
         bytes: try StoredSize.bytes(of: folder.package), secondsPerCall: secondsPerCall))
+  }
+
+  private func interruptible(_ denoiser: @escaping DenoisingEvaluation.Denoiser) -> DenoisingEvaluation.Denoiser {
+    DenoisingEvaluation.interruptible(
+      denoiser, isInterrupted, TrainingError.stopped(what: "the evaluation, which --resume begins again"))
   }
 
   private func network(_ weights: HardWeights) throws -> UNet {

@@ -39,22 +39,26 @@ struct NoiseEvaluation {
     evaluation = DenoisingEvaluation(
       inputs.validation, inputs.validationStates, inputs.schedule, timesteps: recipe.evaluation.timesteps)
     answers = try evaluation.predictions(
-      Self.interruptible(inputs.unet.denoiser, isInterrupted))
+      DenoisingEvaluation.interruptible(inputs.unet.denoiser, isInterrupted, GenerationError.interrupted))
     reference = evaluation.quality(answers, reference: nil)
   }
 
   /// A package's, its PSNR against the reference's answers.
   func quality(_ package: PackageDenoiser) throws -> DenoisingEvaluation.Quality {
     let own = try evaluation.predictions(
-      batch: package.batch, concurrent: true, Self.interruptible(package.asked, isInterrupted))
+      batch: package.batch, concurrent: true,
+      DenoisingEvaluation.interruptible(package.asked, isInterrupted, GenerationError.interrupted))
     return evaluation.quality(own, reference: answers)
   }
+}
 
-  private static func interruptible(
-    _ denoiser: @escaping DenoisingEvaluation.Denoiser, _ isInterrupted: @escaping @Sendable () -> Bool
-  ) -> DenoisingEvaluation.Denoiser {
+extension DenoisingEvaluation {
+  /// A denoiser that throws `error` instead of an answer once the user wants to stop.
+  static func interruptible(
+    _ denoiser: @escaping Denoiser, _ isInterrupted: @escaping @Sendable () -> Bool, _ error: any Error
+  ) -> Denoiser {
     { noisy, timestep, text in
-      if isInterrupted() { throw GenerationError.interrupted }
+      if isInterrupted() { throw error }
       return try denoiser(noisy, timestep, text)
     }
   }

@@ -42,7 +42,7 @@ package struct TuneJob: Sendable {
     try DryRun.check(recipe, recipeFolder: recipeFolder, ranks: ranks.count)
     notify(.stage("loading \(recipe.model)"))
     var inputs = try RunInputs(recipe, folder: recipeFolder)
-    if let line = recipe.clustering.unmatchedNote(inputs.weights.names, of: recipe.model) { notify(.warning(line)) }
+    for line in recipe.clustering.warnings(inputs.weights, of: recipe.model) { notify(.warning(line)) }
     if recipe.training.latents == .teacher {
       try inputs.makeLatents(
         recipe, folder: recipeFolder, kept: ranks.isFirst ? folder.teacherLatents : nil, isInterrupted: isInterrupted
@@ -60,7 +60,7 @@ package struct TuneJob: Sendable {
     notify(.stage("exporting \(folder.package)"))
     try PackageExport(recipe, inputs).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))
-    let report = try Evaluator(recipe, inputs).report(outcome, folder)
+    let report = try Evaluator(recipe, inputs, isInterrupted: isInterrupted).report(outcome, folder)
     try report.encoded().write(to: URL(filePath: folder.report), options: .atomic)
     try Data(report.page.utf8).write(to: URL(filePath: folder.page), options: .atomic)
     return report

@@ -37,7 +37,7 @@ package struct PretrainingRun: Sendable {
   ) throws -> PretrainingState {
     var state = try start(resume: resume)
     try folder.create()
-    let log = RunLog(folder.log, continues: resume)
+    let log = try RunLog(folder.log, after: state.step)
     let (steps, interval) = (recipe.training.steps, max(1, recipe.training.steps / 60))
     var (seconds, since) = (0.0, state.step)
     while state.step < steps {

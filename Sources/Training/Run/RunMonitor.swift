@@ -8,14 +8,16 @@ internal import Tensors
 /// Watches a run: times, losses, flipped indices, collapsed palettes; of all ranks' weights, on every rank.
 struct RunMonitor {
   private let trainer: Trainer
-  private(set) var seconds = 0.0
-  private(set) var steps = 0
-  private(set) var clusteringSeconds = 0.0
+  private(set) var totals: RunLog.Totals
   private var losses: [Double] = []
   private var recent: [(seconds: Double, clustering: Double)] = []
   private var indices: [String: PackedIndices] = [:]
 
-  init(_ trainer: Trainer, from step: Int) { self.trainer = trainer }
+  /// - Parameter earlier: of the steps before the first that will be recorded.
+  init(_ trainer: Trainer, _ earlier: RunLog.Totals) {
+    self.trainer = trainer
+    totals = earlier
+  }
 
   /// Steps between lines: about forty lines a run.
   private var interval: Int { max(1, trainer.recipe.training.steps / 40) }
@@ -26,13 +28,13 @@ struct RunMonitor {
   mutating func record(
     _ report: Trainer.StepReport, _ state: RunState
   ) throws -> TrainingRun.Progress? {
-    seconds += report.seconds
-    steps += 1
-    clusteringSeconds += report.clusteringSeconds
+    totals.seconds += report.seconds
+    totals.steps += 1
+    totals.clusteringSeconds += report.clusteringSeconds
     losses.append(report.loss.loss)
     recent = (recent + [(report.seconds, report.clusteringSeconds)]).suffix(20)
     let total = trainer.recipe.training.steps
-    guard state.step % interval == 0 || state.step == total || steps == 1 else { return nil }
+    guard state.step % interval == 0 || state.step == total || recent.count == 1 else { return nil }
     let hard = try trainer.hardPalettes(of: state)
     let palettes = palettes(state.palettized, hard)
     let spent = recent.reduce(0) { $0 + $1.seconds }
@@ -46,8 +48,9 @@ struct RunMonitor {
       step: state.step, steps: total, phase: report.phase.name,
       loss: losses.reduce(0, +) / Double(losses.count), hardLoss: try trainer.loss(state, hard),
       gradientNorm: report.loss.gradientNorm, clippedShare: report.clippedShare,
-      flipRate: try flipRate(palettes), secondsPerStep: pace,
-      clusteringShare: recent.reduce(0) { $0 + $1.clustering } / spent, secondsLeft: pace * Double(total - state.step),
+      flipRate: try flipRate(palettes), seconds: totals.seconds, clusteringSeconds: totals.clusteringSeconds,
+      secondsPerStep: pace, clusteringShare: recent.reduce(0) { $0 + $1.clustering } / spent,
+      secondsLeft: pace * Double(total - state.step),
       collapsed: zip(names, collapsed).filter { $0.1 > 0 }.map(\.0),
       signalToNoise: Dictionary(
         uniqueKeysWithValues: zip(names, signalToNoise.map { ($0 * 100).rounded() / 100 })))

@@ -34,6 +34,10 @@ package struct TrainingRun: Sendable {
     package let clippedShare: Double
     /// Share of weights whose index changed since the last line.
     package let flipRate: Double
+    /// Of all steps so far, and of these what palettes took.
+    package let seconds: Double
+    package let clusteringSeconds: Double
+    /// Of the last steps.
     package let secondsPerStep: Double
     /// Of these seconds what palettes took.
     package let clusteringShare: Double
@@ -50,7 +54,7 @@ package struct TrainingRun: Sendable {
     /// Without its moments: a full-size network's are more than all that is still to come.
     package let state: RunState
     package let hard: HardWeights
-    /// Of the steps this process made.
+    /// Of the steps that this process made, and of earlier ones by their log.
     package let seconds: Double
     package let steps: Int
     package let clusteringSeconds: Double
@@ -67,11 +71,11 @@ package struct TrainingRun: Sendable {
     try folder.create()
     var state = try start(resume: resume)
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
-    let log = RunLog(folder.log, continues: resume || !ranks.isFirst)
-    var monitor = RunMonitor(trainer, from: state.step)
+    let log = ranks.isFirst ? try RunLog(folder.log, after: state.step) : nil
+    var monitor = RunMonitor(trainer, log?.earlier ?? .init())
     while state.step < recipe.training.steps {
       let report = try trainer.step(&state)
-      if let line = try monitor.record(report, state), ranks.isFirst {
+      if let line = try monitor.record(report, state), let log {
         try log.append(line)
         progress(line)
       }
@@ -91,8 +95,8 @@ package struct TrainingRun: Sendable {
     try RunCheckpoint.write(.init(recipe: recipe, state: whole, hard: hard), to: folder.checkpoint)
     whole.moments = [:]
     return Outcome(
-      state: whole, hard: hard, seconds: monitor.seconds, steps: monitor.steps,
-      clusteringSeconds: monitor.clusteringSeconds)
+      state: whole, hard: hard, seconds: monitor.totals.seconds, steps: monitor.totals.steps,
+      clusteringSeconds: monitor.totals.clusteringSeconds)
   }
 
   /// - Throws: ``RankError/unequal(batchSize:ranks:)``
