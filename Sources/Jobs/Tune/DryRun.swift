@@ -23,30 +23,30 @@ package struct DryRun: Codable, Sendable {
   package let seconds: Double
 
   package init(_ recipe: Recipe, recipeFolder: URL) throws {
-    let (trace, shapes) = try Self.trace(recipe, recipeFolder)
+    let (trace, shapes, data) = try Self.trace(recipe, recipeFolder)
     let batch = recipe.training.batchSize
     parameters = shapes.values.reduce(0) { $0 + $1.count }
     palettizedParameters = shapes.reduce(0) { sum, weight in
       recipe.clustering.palette(of: weight.key, shape: weight.value.axes) == nil
         ? sum : sum + weight.value.count
     }
-    let bits = try shapes.reduce(0) {
-      $0 + (try recipe.clustering.storedBits(of: $1.key, shape: $1.value.axes))
-    }
+    let bits = shapes.reduce(0) { $0 + recipe.clustering.storedBits(of: $1.key, shape: $1.value.axes) }
     bitsPerWeight = Double(bits) / Double(parameters)
     forwardOperations = trace.floatingPointOperations / batch
     let teacher = recipe.training.asksTeacher ? 1 : 0
     let recomputed = recipe.training.recompute ? 1 : 0
     stepOperations = trace.floatingPointOperations * (3 + teacher + recomputed)
-    peakMemoryBytes = try StepMemory(trace, shapes, recipe).peak
+    peakMemoryBytes = StepMemory(trace, shapes, recipe, data: data).peak
     memoryBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     secondsPerStep = try StepTime(trace, shapes, recipe).seconds
     seconds = secondsPerStep * Double(recipe.training.steps)
   }
 
-  private static func trace(_ recipe: Recipe, _ folder: URL) throws -> (Trace, [String: Shape]) {
+  /// The UNet, its weights, and the bytes that the data takes.
+  private static func trace(_ recipe: Recipe, _ folder: URL) throws -> (Trace, [String: Shape], data: Int) {
     let configuration = try UNetConfiguration(folder: recipe.path(recipe.model, in: folder) + "/unet")
-    let dataset = try LatentDataset(path: recipe.path(recipe.data, in: folder), split: .validation, limit: 1)
+    let file = recipe.path(recipe.data, in: folder)
+    let dataset = try LatentDataset(path: file, split: .validation, limit: 1)
     let latents = dataset.latents.shape
     // The run ends with a package: what cannot be one should be known before.
     try TracedNetwork.checkSize(configuration, height: latents[2], width: latents[3])
@@ -72,7 +72,9 @@ package struct DryRun: Codable, Sendable {
             addition: addition)
         }
       })
-    return (trace, source.shapes)
+    return (
+      trace, source.shapes, try LatentDataset.bytes(path: file, features: configuration.contextFeatures[0])
+    )
   }
 
   /// Refuses a run that this machine cannot hold, before anything is loaded.
@@ -82,8 +84,8 @@ package struct DryRun: Codable, Sendable {
   package static func check(_ recipe: Recipe, recipeFolder: URL, ranks: Int = 1) throws {
     var share = recipe
     share.training.batchSize /= ranks
-    let (trace, shapes) = try trace(share, recipeFolder)
-    let needed = try StepMemory(trace, shapes, share, ranks: ranks).peak
+    let (trace, shapes, data) = try trace(share, recipeFolder)
+    let needed = StepMemory(trace, shapes, share, data: data, ranks: ranks).peak
     let present = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard needed > present else { return }
     var advice: [String] = []

@@ -6,7 +6,7 @@ internal import Training
 
 /// The memory of a training step at its peak, from the network's trace; in bytes.
 struct StepMemory {
-  /// Latent weights, moments, kept gradients, palettes, and the indices that the log compares with.
+  /// The data, latent weights, moments, kept gradients, palettes, and the indices that the log compares with.
   let state: Int
   /// What the forward pass keeps for the backward pass.
   let kept: Int
@@ -24,8 +24,10 @@ struct StepMemory {
   ]
   private static let programBytes = 90 << 20
 
-  /// - Parameter ranks: processes that share out the state; each holds the weights of all layers beside its part.
-  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe, ranks: Int = 1) throws {
+  /// - Parameters:
+  ///   - data: what it takes, in bytes.
+  ///   - ranks: processes that share out the state; each holds the weights of all layers beside its part.
+  init(_ trace: Trace, _ weights: [String: Shape], _ recipe: Recipe, data: Int, ranks: Int = 1) {
     let training = recipe.training
     let count = weights.values.reduce(0) { $0 + $1.count }
     let clustered = weights.filter { recipe.clustering.palette(of: $0, shape: $1.axes) != nil }
@@ -36,9 +38,7 @@ struct StepMemory {
       case .bytes: 2 * count + count / 32
       }
     let gradients = training.gradientNorm > 0 ? 4 * count : min(4 * count, 2 * (64 << 20))
-    let palettes = try clustered.reduce(0) {
-      $0 + (try recipe.clustering.stepBytes(of: $1.key, shape: $1.value.axes))
-    }
+    let palettes = clustered.reduce(0) { $0 + recipe.clustering.stepBytes(of: $1.key, shape: $1.value.axes) }
     // What waits to be stepped together is about as large as the largest weight.
     let inUse =
       training.state == .memory ? 4 * count + moments : 8 * (weights.values.map(\.count).max() ?? 0) + (64 << 20)
@@ -54,7 +54,7 @@ struct StepMemory {
         sum + weight.value.count / (recipe.clustering.palette(of: weight.key, shape: weight.value.axes)?.vector ?? 1)
       }
     let layers = ranks > 1 ? 4 * count : 0
-    state = layers + gradients + (inUse + indices + max(palettes, frozen)) / ranks
+    state = data + layers + gradients + (inUse + indices + max(palettes, frozen)) / ranks
 
     var read: Set<ObjectIdentifier> = []
     var leaving: Set<ObjectIdentifier> = []

@@ -52,6 +52,21 @@ package struct LatentDataset: Sendable {
     latents = Tensor(Shape(images.shape), images.buffer).rows(Array(0..<count))
   }
 
+  /// What both splits of a file take in a run beside their tokens, in bytes: latents, and states of the text.
+  ///
+  /// - Parameter features: of the text's states.
+  package static func bytes(path: String, features: Int) throws(CheckpointError) -> Int {
+    let file = try HDF5File(reading: path)
+    let tokens = try file.shape(of: "empty_input_ids")?.first ?? 0
+    var bytes = 0
+    for split in [Split.train, .validation] {
+      let shape = try file.shape(of: "\(split.rawValue)/latents") ?? [0]
+      bytes += 4 * shape.reduce(1, *)
+      bytes += TextStates.bytes(prompts: shape[0] + 1, tokens: tokens, features: features) ?? 0
+    }
+    return bytes
+  }
+
   /// The tokens of the first `count` captions.
   private static func text(
     _ name: String, _ file: borrowing HDF5File, _ path: String, _ split: Split, pictures: Int, count: Int

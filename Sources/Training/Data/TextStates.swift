@@ -2,39 +2,68 @@ internal import Layers
 package import StableDiffusion
 internal import Tensors
 
-/// What text encoders make of every caption that a run uses, computed once.
+/// What text encoders make of the captions that a run uses: of all of them, computed once, or of each batch's where all
+/// would take much memory.
 package struct TextStates: Sendable {
-  /// A row a prompt; the empty prompt is the last.
-  private let rows: Conditioning
+  /// A row a prompt, the empty prompt last; nil if there are too many.
+  private let kept: Conditioning?
+  private let encoders: [TextEncoder]
+  private let texts: [LatentDataset.Text]
+  /// SDXL's UNets attend to the states before the last layer of each encoder and are told the last one's pooled text;
+  /// others attend to the last, normalized states.
+  private let isPenultimate: Bool
 
-  /// - Parameters:
-  ///   - encoders: one, or SDXL's two.
-  ///   - unet: SDXL's attends to the states before the last layer of each encoder and is told the last one's pooled
-  ///     text; others attend to the last, normalized states.
-  package init(_ encoders: [TextEncoder], _ dataset: LatentDataset, for unet: UNetConfiguration) {
-    let parts = zip(encoders, dataset.texts).map { Self.rows($0, $1, unet.textTime != nil) }
-    let states = parts.map(\.states)
-    rows = Conditioning(
-      states: states.count == 1 ? states[0] : Execution.withoutGradients { Concatenate()(states[0], states[1]) },
-      pooled: unet.textTime == nil ? nil : parts[parts.count - 1].pooled)
+  /// Bytes of states that are kept: some thousand prompts of Stable Diffusion 1.5, which encodes one in a hundredth of
+  /// a training step's time.
+  package static let mostKept = 1 << 28
+
+  /// What states that are kept take, in bytes; nil if there are too many.
+  package static func bytes(prompts: Int, tokens: Int, features: Int, mostKept: Int = mostKept) -> Int? {
+    let bytes = 4 * prompts * tokens * features
+    return bytes <= mostKept ? bytes : nil
   }
 
-  private static func rows(_ encoder: TextEncoder, _ text: LatentDataset.Text, _ penultimate: Bool) -> Conditioning {
-    let prompts = text.captions + [text.empty]
-    return Execution.withoutGradients {
-      .stacked(
-        stride(from: 0, to: prompts.count, by: 64).map { start in
-          let output = encoder(Array(prompts[start..<min(prompts.count, start + 64)]))
-          let states = output.hiddenStates
-          return Conditioning(
-            states: penultimate ? states[states.count - 2] : output.lastHiddenState,
-            pooled: output.embeddings ?? output.pooled)
-        })
+  /// - Parameter encoders: one, or SDXL's two.
+  package init(
+    _ encoders: [TextEncoder], _ dataset: LatentDataset, for unet: UNetConfiguration, mostKept: Int = mostKept
+  ) {
+    self.encoders = encoders
+    texts = dataset.texts
+    isPenultimate = unet.textTime != nil
+    let bytes = Self.bytes(
+      prompts: dataset.count + 1, tokens: dataset.emptyCaption.count, features: unet.contextFeatures[0],
+      mostKept: mostKept)
+    kept =
+      bytes == nil
+      ? nil : Self.states(encoders, texts.map { $0.captions + [$0.empty] }, isPenultimate: isPenultimate)
+  }
+
+  /// - Parameter prompts: for each encoder its token numbers.
+  private static func states(
+    _ encoders: [TextEncoder], _ prompts: [[[Int]]], isPenultimate: Bool
+  ) -> Conditioning {
+    let parts = zip(encoders, prompts).map { encoder, prompts in
+      Execution.withoutGradients {
+        Conditioning.stacked(
+          stride(from: 0, to: prompts.count, by: 64).map { start in
+            let output = encoder(Array(prompts[start..<min(prompts.count, start + 64)]))
+            let states = output.hiddenStates
+            return Conditioning(
+              states: isPenultimate ? states[states.count - 2] : output.lastHiddenState,
+              pooled: output.embeddings ?? output.pooled)
+          })
+      }
     }
+    let states = parts.map(\.states)
+    return Conditioning(
+      states: states.count == 1 ? states[0] : Execution.withoutGradients { Concatenate()(states[0], states[1]) },
+      pooled: isPenultimate ? parts[parts.count - 1].pooled : nil)
   }
 
   /// Of the given captions, the empty prompt for nil.
   package subscript(numbers: [Int?]) -> Conditioning {
-    rows.rows(numbers.map { $0 ?? rows.states.shape[0] - 1 })
+    if let kept { return kept.rows(numbers.map { $0 ?? kept.states.shape[0] - 1 }) }
+    let prompts = texts.map { text in numbers.map { $0.map { text.captions[$0] } ?? text.empty } }
+    return Self.states(encoders, prompts, isPenultimate: isPenultimate)
   }
 }

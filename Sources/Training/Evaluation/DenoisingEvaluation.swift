@@ -42,12 +42,19 @@ package struct DenoisingEvaluation: Sendable {
     let byTimestep: [Tensor]
   }
 
+  /// Pictures in a call that may have any number: 32, or as many as have 16,384 latent pixels, four at 64×64.
+  private var usualBatch: Int {
+    let pixels = cases.first.map { $0.noisy.shape[1] * $0.noisy.shape[2] } ?? 1
+    return min(32, max(1, (1 << 14) / pixels))
+  }
+
   /// Asks a network everything, `batch` pictures at a time.
   ///
   /// - Parameter concurrent: whether several calls may run at once, each on one core.
   package func predictions(
-    batch: Int = 32, concurrent: Bool = false, _ denoiser: Denoiser
+    batch: Int? = nil, concurrent: Bool = false, _ denoiser: Denoiser
   ) throws -> Predictions {
+    let batch = batch ?? usualBatch
     let pictures = text.states.shape[0]
     let starts = Array(stride(from: 0, to: pictures, by: batch))
     let jobs = cases.indices.flatMap { index in starts.map { (index, $0) } }
