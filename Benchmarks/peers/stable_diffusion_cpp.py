@@ -12,6 +12,7 @@ import re
 import subprocess
 
 import torch
+from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 arguments = argparse.ArgumentParser()
@@ -29,8 +30,12 @@ for part in ("unet", "vae"):
 encoder = f"{arguments.folder}/text_encoder"
 if not os.path.exists(encoder):
     torch.manual_seed(0)
-    CLIPTextModel(CLIPTextConfig(
-        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)).half().save_pretrained(encoder)
+    model = CLIPTextModel(CLIPTextConfig(
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)).half()
+    os.makedirs(encoder)
+    # Under the names of every Stable Diffusion checkpoint, which transformers 5 shortens.
+    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in model.state_dict().items()}
+    save_file(tensors, f"{encoder}/model.safetensors")
 
 for kind in arguments.types.split(","):
     done = subprocess.run(

@@ -48,6 +48,13 @@ package struct ParameterScope: Sendable {
   }
 
   package func contains(_ name: String) -> Bool { source.contains(self[name].path) }
+
+  /// A module's only part, or the module where the file's names leave the part out, as those of transformers 5 do.
+  ///
+  /// - Parameter weight: the name of one in the part.
+  package func onlyPart(_ name: String, with weight: String) -> ParameterScope {
+    contains(weight) && !self[name].contains(weight) ? self : self[name]
+  }
 }
 
 /// A weight that a model and its file do not agree about.

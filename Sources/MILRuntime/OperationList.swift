@@ -4,14 +4,14 @@ internal import MIL
 enum OperationList {
   static let all: [OperationKind] =
     [
-      Activation.kinds, ArgumentOfExtreme.kinds, Arithmetic.kinds, Attention.kinds, Cast.kinds,
-      Comparison.kinds, Concatenation.kinds, Convolution.kinds, CumulativeSum.kinds,
-      EinsteinSum.kinds, Filling.kinds, GatherAlongAxis.kinds, GatherByPosition.kinds,
-      GatherSlices.kinds, LayerNorm.kinds, Linear.kinds, Logic.kinds, MatrixMultiplication.kinds,
-      NonZero.kinds, Padding.kinds, PerChannelNorm.kinds, PixelShuffle.kinds, Pooling.kinds,
-      Reduction.kinds, Reshape.kinds, ScatterByPosition.kinds, Selection.kinds, ShapeOf.kinds,
-      SliceByIndex.kinds, SliceBySize.kinds, Softmax.kinds, Split.kinds, Stack.kinds, Tile.kinds,
-      Transposition.kinds, Upsampling.kinds,
+      Activation.kinds, ArgumentOfExtreme.kinds, Arithmetic.kinds, Attention.kinds, BandPart.kinds,
+      BilinearUpsampling.kinds, Cast.kinds, Comparison.kinds, Concatenation.kinds, Convolution.kinds,
+      CumulativeSum.kinds, EinsteinSum.kinds, Filling.kinds, GatherAlongAxis.kinds, GatherByPosition.kinds,
+      GatherSlices.kinds, LayerNorm.kinds, Linear.kinds, Logic.kinds, MatrixMultiplication.kinds, NonZero.kinds,
+      OneHot.kinds, Padding.kinds, PerChannelNorm.kinds, PixelShuffle.kinds, Pooling.kinds, Reduction.kinds,
+      Reshape.kinds, ScatterByPosition.kinds, Selection.kinds, ShapeOf.kinds, SliceByIndex.kinds, SliceBySize.kinds,
+      Softmax.kinds, Split.kinds, Stack.kinds, Tile.kinds, TransposedConvolution.kinds, Transposition.kinds,
+      Upsampling.kinds,
     ].flatMap { $0 }.sorted { $0.name < $1.name }
 
   private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })

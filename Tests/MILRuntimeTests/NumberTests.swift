@@ -62,6 +62,15 @@ import Testing
     Case(
       type: "fill", arguments: ["shape": .ints([2]), "value": .int(16_777_217)], isWhole: true, result: [2],
       expected: [8, 8]),
+    Case(
+      type: "one_hot", inputs: [("indices", [2, 0, 9, -1])],
+      arguments: ["one_hot_vector_size": .int(3), "on_value": .int(16_777_217), "off_value": .int(16_777_209)],
+      isWhole: true, result: [4, 3], expected: [0, 0, 8, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
+    Case(
+      type: "one_hot", inputs: [("indices", [1, 0])],
+      arguments: [
+        "one_hot_vector_size": .int(2), "axis": .int(0), "on_value": .int(16_777_216), "off_value": .int(16_777_209),
+      ], isWhole: true, result: [2, 2], expected: [0, 7, 7, 0]),
   ]
 
   private static let row: [(name: String, values: [Float])] = [("x", (0..<14).map { Float($0) })]

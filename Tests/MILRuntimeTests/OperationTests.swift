@@ -138,6 +138,16 @@ import Testing
         "dilations": .ints([1, 1]), "groups": .int(1),
       ], shape: [1, 3, 5, 5]),
     Case(
+      name: "conv_transpose", type: "conv_transpose",
+      inputs: [("x", [2, 4, 3, 5]), ("weight", [4, 3, 3, 2]), ("bias", [6])],
+      arguments: [
+        "pad_type": .text("custom"), "pad": .ints([1, 0, 0, 2]), "strides": .ints([2, 3]),
+        "dilations": .ints([1, 2]), "groups": .int(2),
+      ], shape: [2, 6, 6, 13]),
+    Case(
+      name: "conv_transpose_one_axis", type: "conv_transpose", inputs: [("x", [1, 2, 4]), ("weight", [2, 3, 3])],
+      arguments: ["pad_type": .text("valid"), "strides": .ints([2])], shape: [1, 3, 9]),
+    Case(
       name: "matmul_broadcast", type: "matmul", inputs: [("x", [2, 1, 4, 3]), ("y", [5, 4, 2])],
       arguments: ["transpose_x": .bool(true), "transpose_y": .bool(false)],
       shape: [2, 5, 3, 2]),
@@ -157,6 +167,20 @@ import Testing
       name: "upsample_fraction", type: "upsample_nearest_neighbor", inputs: [("x", [1, 2, 4, 2])],
       arguments: ["scale_factor_height": .single(1.5), "scale_factor_width": .single(2)],
       shape: [1, 2, 6, 4]),
+    Case(
+      name: "upsample_bilinear_corners", type: "upsample_bilinear", inputs: [("x", [1, 2, 4, 3])],
+      arguments: [
+        "scale_factor_height": .single(1.5), "scale_factor_width": .single(2), "align_corners": .bool(true),
+      ], shape: [1, 2, 6, 6]),
+    Case(
+      name: "upsample_bilinear_centers", type: "upsample_bilinear", inputs: [("x", [1, 2, 4, 3])],
+      arguments: [
+        "scale_factor_height": .single(2), "scale_factor_width": .single(3), "align_corners": .bool(false),
+        "half_pixel_centers": .bool(true),
+      ], shape: [1, 2, 8, 9]),
+    Case(
+      name: "band_part", type: "band_part", inputs: [("x", [2, 4, 5])],
+      arguments: ["lower": .int(1), "upper": .int(0)], shape: [2, 4, 5]),
     Case(
       name: "pixel_shuffle", type: "pixel_shuffle", inputs: [("x", [1, 8, 2, 3])],
       arguments: ["upscale_factor": .int(2)], shape: [1, 2, 4, 6]),

@@ -57,7 +57,7 @@ package struct SafetyChecker: Sendable {
     }
     (self.side, self.patch, self.features) = (side, patch, features)
     let scope = ParameterScope(source)
-    let vision = scope["vision_model.vision_model"]
+    let vision = scope["vision_model"].onlyPart("vision_model", with: "embeddings.class_embedding")
     let embeddings = vision["embeddings"]
     let count = side / patch * (side / patch) + 1
     classEmbedding = try embeddings.parameter("class_embedding", [features])

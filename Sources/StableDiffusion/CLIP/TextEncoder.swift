@@ -62,7 +62,7 @@ package struct TextEncoder: Sendable {
   package init(
     _ source: any ParameterSource, _ configuration: TextEncoderConfiguration
   ) throws(ParameterError) {
-    let scope = ParameterScope(source)["text_model"]
+    let scope = ParameterScope(source).onlyPart("text_model", with: "embeddings.token_embedding.weight")
     self.configuration = configuration
     let embeddings = scope["embeddings"]
     tokens = try embeddings["token_embedding"].parameter(
