@@ -8,14 +8,17 @@ import Testing
 /// Files in which transformers 5 leaves out the name of a model's only part hold the same models.
 @Suite struct ShortNamesTests {
   /// A copy of a component's folder with a part left out of all names.
-  private func shortened(_ component: String, _ long: String, _ short: String, in scratch: ScratchFolder) throws -> String {
+  private func shortened(
+    _ component: String, _ long: String, _ short: String, in scratch: ScratchFolder
+  ) throws -> String {
     let source = References.path("models/\(component)")
     let folder = scratch.file("component")
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     try FileManager.default.copyItem(atPath: source + "/config.json", toPath: folder + "/config.json")
     let file = try SafetensorsFile(path: source + "/model.safetensors")
     let tensors = try file.names.map { name in
-      (name.hasPrefix(long) ? short + name.dropFirst(long.count) : name, file.shape(of: name) ?? [], try file.floats(name))
+      let shortened = name.hasPrefix(long) ? short + name.dropFirst(long.count) : name
+      return (shortened, file.shape(of: name) ?? [], try file.floats(name))
     }
     #expect(tensors.allSatisfy { !$0.0.hasPrefix(long) })
     try SafetensorsWriter.write(tensors: tensors, to: folder + "/model.safetensors")

@@ -22,7 +22,8 @@ enum PackagePath {
         return .failure(Refusal(reason: "'\(relative.prefix(200))', which does not exist"))
       }
       if status.st_mode & S_IFMT == S_IFLNK {
-        return .failure(Refusal(reason: "'\(relative.prefix(200))', a symbolic link; cp -rL makes files of the hub's links"))
+        return .failure(
+          Refusal(reason: "'\(relative.prefix(200))', a symbolic link; cp -rL makes files of the hub's links"))
       }
     }
     return .success(path)

@@ -120,7 +120,8 @@ struct TransposedConvolution: MILOperation {
 
   private func add(_ spread: Buffer, _ plane: Int, to y: Buffer, at first: Int, _ out: Int) {
     let wide = windows[windows.count - 1]
-    let high = windows.count == 2 ? windows[0] : Window(size: 1, kernel: 1, stride: 1, dilation: 1, before: 0, output: 1)
+    let high =
+      windows.count == 2 ? windows[0] : Window(size: 1, kernel: 1, stride: 1, dilation: 1, before: 0, output: 1)
     for channel in 0..<outputs {
       for (up, across) in (0..<high.kernel).flatMap({ up in (0..<wide.kernel).map { (up, $0) } }) {
         let tap = (channel * high.kernel + up) * wide.kernel + across
