@@ -75,12 +75,13 @@ struct StepMemory {
       guard let block = node.block else { continue }
       blocks[block, default: Block()].add(bytes: bytes, isRead: read.contains(key))
       for input in history.inputs.compactMap({ $0 }) where input.history == nil && weights[input.name] != nil {
-        blocks[block, default: Block()].weightBytes += 4 * input.shape.count
+        blocks[block, default: Block()].add(weightBytes: 4 * input.shape.count)
       }
     }
     self.kept = kept
     let largest = trace.nodes.filter { $0.history != nil }.map { 4 * $0.shape.count }.max() ?? 0
-    let single = Block(readBytes: largest, largest: largest, weightBytes: 4 * (weights.values.map(\.count).max() ?? 0))
+    let weight = 4 * (weights.values.map(\.count).max() ?? 0)
+    let single = Block(readBytes: largest, largest: largest, weightBytes: weight, largestWeight: weight)
     block = blocks.values.map(\.peak).max() ?? single.peak
     overhead = max(192 << 20, (state + kept + block) * 3 / 80) + Self.programBytes
   }
@@ -90,13 +91,20 @@ struct StepMemory {
     var readBytes = 0
     var largest = 0
     var weightBytes = 0
+    var largestWeight = 0
 
     mutating func add(bytes: Int, isRead: Bool) {
       if isRead { readBytes += bytes }
       largest = max(largest, bytes)
     }
 
-    /// Activations, soft weights and their gradients, and gradients of activations on their way.
-    var peak: Int { readBytes + 2 * weightBytes + 3 * largest }
+    mutating func add(weightBytes bytes: Int) {
+      weightBytes += bytes
+      largestWeight = max(largestWeight, bytes)
+    }
+
+    /// Activations, gradients of all weights, which leave the block together, one soft weight, and gradients of
+    /// activations on their way.
+    var peak: Int { readBytes + weightBytes + largestWeight + 3 * largest }
   }
 }

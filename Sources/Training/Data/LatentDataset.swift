@@ -58,13 +58,14 @@ package struct LatentDataset: Sendable {
   package static func bytes(path: String, features: Int) throws(CheckpointError) -> Int {
     let file = try HDF5File(reading: path)
     let tokens = try file.shape(of: "empty_input_ids")?.first ?? 0
-    var bytes = 0
+    // Extents may say anything until the data is read.
+    var bytes = 0.0
     for split in [Split.train, .validation] {
-      let shape = try file.shape(of: "\(split.rawValue)/latents") ?? [0]
-      bytes += 4 * shape.reduce(1, *)
-      bytes += TextStates.bytes(prompts: shape[0] + 1, tokens: tokens, features: features) ?? 0
+      let shape = try file.shape(of: "\(split.rawValue)/latents") ?? []
+      bytes += shape.reduce(4) { $0 * Double($1) }
+      bytes += Double(TextStates.bytes(prompts: shape.first ?? 0, tokens: tokens, features: features) ?? 0)
     }
-    return bytes
+    return Int(min(bytes, 0x1p60))
   }
 
   /// The tokens of the first `count` captions.

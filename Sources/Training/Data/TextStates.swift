@@ -19,8 +19,8 @@ package struct TextStates: Sendable {
 
   /// What states that are kept take, in bytes; nil if there are too many.
   package static func bytes(prompts: Int, tokens: Int, features: Int, mostKept: Int = mostKept) -> Int? {
-    let bytes = 4 * prompts * tokens * features
-    return bytes <= mostKept ? bytes : nil
+    let bytes = 4 * Double(prompts) * Double(tokens) * Double(features)
+    return bytes <= Double(mostKept) ? Int(bytes) : nil
   }
 
   /// - Parameter encoders: one, or SDXL's two.
