@@ -50,7 +50,7 @@ extension ClusteringRecipe {
     return [
       unmatched.first.map { "\(unmatched.count) of clustering.layers fit no weight of \(model), first '\($0)'" },
       undivided.first.map {
-        "\(undivided.count) weights of \(model) do not divide into groups and vectors and get one palette, first '\($0)'"
+        "weights that do not divide into groups and vectors get one palette: \(undivided.count) of \(model), first '\($0)'"
       },
     ].compactMap { $0 }
   }
