@@ -86,16 +86,9 @@ package struct WeightHistogram: Sendable {
       ? try WeightHistogram(WeightKeys(weights, range: range, scale: Self.power(wanted))) : first
   }
 
-  /// Into how many steps of rounding a soft palette of so many entries divides a standard deviation σ.
-  ///
-  /// Entries lie some 4.5 σ / k apart, and one gives way to the next like a logistic function of width τ / (2 · 4.5 σ / k),
-  /// which has about half a step at the least: sums over it then hardly depend on where it lies among the steps
-  /// (`docs/decisions/0019`).
-  ///
-  /// - Parameter multiple: the temperature τ over σ².
-  package static func steps(entries: Int, temperature multiple: Double) -> Double {
-    max(256, 128 * Double(entries).squareRoot(), 4.5 / (multiple * Double(entries)))
-  }
+  /// Into how many steps of rounding a soft palette of so many entries divides a standard deviation, whatever its
+  /// temperature (`docs/decisions/0019`).
+  package static func steps(entries: Int) -> Double { max(512, 128 * Double(entries).squareRoot()) }
 
   /// The histogram of weights rounded to multiples of a power of two, of which a standard deviation has about `steps`.
   ///

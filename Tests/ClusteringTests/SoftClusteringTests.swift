@@ -39,7 +39,7 @@ import Testing
     let tau = Temperature.relative(multiple, variance: elements.histogram.variance)
     var options = ClusteringOptions(bits: bits, temperature: tau, maximumGain: 10)
     let start = OptimalKMeans(elements.histogram, clusters: 1 << bits).centroids
-    let steps = WeightHistogram.steps(entries: 1 << bits, temperature: multiple)
+    let steps = WeightHistogram.steps(entries: 1 << bits)
     let even = try WeightHistogram.even(weights, range: 0..<weights.count, steps: steps)
     let soft = try SoftClustering(even, of: weights, centroids: start.map(Float.init), options: options)
     options.precision = .double

@@ -30,8 +30,7 @@ extension StepPalette.Clustering {
     var groups: [SoftClustering] = []
     for (group, own) in centroids.shared(among: elements.layout.groups).enumerated() {
       let histogram = try WeightHistogram.even(
-        elements.arranged, range: elements.layout.range(group),
-        steps: WeightHistogram.steps(entries: own.count, temperature: multiple))
+        elements.arranged, range: elements.layout.range(group), steps: WeightHistogram.steps(entries: own.count))
       groups.append(
         try SoftClustering(
           histogram, of: elements.arranged, centroids: own,
