@@ -68,7 +68,7 @@ def row(work, ours, theirs=None, bar="", unit="s", memory=None):
     print(f"| {work} | {shown(ours)} | {shown(theirs)} | {f'{ratio:.2f}' if ratio else ''} | {bar} | {gib}{share} |", flush=True)
 
 
-def steps(name, bits=4, count=3, size=arguments.size, batch=1, launcher=(), program=None, environment=None, **training):
+def steps(name, bits=4, count=3, size=arguments.size, batch=1, launcher=(), program=None, **training):
     """Seconds, shares of palettes and the peak in GiB of the first steps of a run, which is stopped after them."""
     recipe = {
         "name": name, "model": size, "data": f"{size}/latents.h5", "seed": 20,
@@ -83,7 +83,7 @@ def steps(name, bits=4, count=3, size=arguments.size, batch=1, launcher=(), prog
     with open(f"{FOLDER}/{name}.log", "w") as log:
         run = subprocess.Popen(
             [*launcher, program or arguments.program, "--recipe", path, "--output", output], stdout=log, stderr=log,
-            env={**os.environ, **(environment or {})}, start_new_session=True)
+            start_new_session=True)
     lines, peak = [], 0
     while run.poll() is None and len(lines) < count:
         time.sleep(0.2)
@@ -98,10 +98,8 @@ def steps(name, bits=4, count=3, size=arguments.size, batch=1, launcher=(), prog
     run.send_signal(signal.SIGTERM if launcher else signal.SIGKILL)
     run.wait()
     shutil.rmtree(output)
-    # The log has means since the start.
-    totals = [line["secondsPerStep"] * (index + 1) for index, line in enumerate(lines)]
-    palettes = [line["clusteringShare"] * total for line, total in zip(lines, totals)]
-    seconds, clustering = ([b - a for a, b in zip([0, *values], values)] for values in (totals, palettes))
+    totals = ([line[key] for line in lines] for key in ("seconds", "clusteringSeconds"))
+    seconds, clustering = ([b - a for a, b in zip([0, *values], values)] for values in totals)
     return seconds, [100 * part / whole for part, whole in zip(clustering, seconds)], peak
 
 
@@ -224,6 +222,9 @@ def cpp():
     ours = run_package(unet_package())()
     found = peer("stable_diffusion_cpp.py", "--program", arguments.sd_cli, "--model", MODEL, "--folder", f"{FOLDER}/cpp")
     for figure in found:
+        if figure["failed"]:
+            print(f"stable-diffusion.cpp {figure['type']} failed: {figure['failed'][-200:]}", file=sys.stderr)
+            continue
         row(f"4-bit package, batch 2; stable-diffusion.cpp {figure['type']}, a step with guidance", seconds([ours]),
             seconds([figure]), "below 1; a half", memory=[peak([ours]), peak([figure])])
 
