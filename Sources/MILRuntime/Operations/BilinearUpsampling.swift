@@ -34,11 +34,7 @@ struct BilinearUpsampling: MILOperation {
   }
 
   private static func sources(_ size: Int, _ axis: String, _ call: Call) throws(MILError) -> [Source] {
-    let factor = try call.number("scale_factor_" + axis, or: 1)
-    guard factor > 0, factor * Float(size) <= Float(1 << 20), size > 0 else {
-      throw call.refuse("scale_factor_" + axis, "up to 2²⁰ pixels", "\(factor)")
-    }
-    let count = Int(factor * Float(size))
+    let count = Int(try call.scaleFactor(axis, of: size) * Float(size))
     let alignsCorners = try call.boolean("align_corners", or: true)
     let usesCenters = try call.boolean("half_pixel_centers", or: !alignsCorners)
     guard !(alignsCorners && usesCenters) else {

@@ -174,10 +174,7 @@ struct Upsampling: MILOperation {
       }
       return (0..<target).map { $0 * size / target }
     }
-    let factor = try call.number("scale_factor_" + axis, or: 1)
-    guard factor > 0, factor * Float(size) <= Float(1 << 20), size > 0 else {
-      throw call.refuse("scale_factor_" + axis, "up to 2²⁰ pixels", "\(factor)")
-    }
+    let factor = try call.scaleFactor(axis, of: size)
     return (0..<Int(factor * Float(size))).map { min(size - 1, Int(Double($0) / Double(factor))) }
   }
 
@@ -207,6 +204,17 @@ struct Upsampling: MILOperation {
       }
     }
     return [RuntimeValue(x.type, shape, y)]
+  }
+}
+
+extension Call {
+  /// By how much `size` pixels of an axis, `height` or `width`, are to be more.
+  func scaleFactor(_ axis: String, of size: Int) throws(MILError) -> Float {
+    let factor = try number("scale_factor_" + axis, or: 1)
+    guard factor > 0, factor * Float(size) <= Float(1 << 20), size > 0 else {
+      throw refuse("scale_factor_" + axis, "up to 2²⁰ pixels", "\(factor)")
+    }
+    return factor
   }
 }
 

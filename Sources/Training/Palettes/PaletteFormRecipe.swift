@@ -75,7 +75,9 @@ extension ClusteringRecipe {
     let arranged = layout.arrangement.isIdentity && !form.channelScale ? 0 : 4 * layout.count
     // Centroids and sums of every iteration, in arrays of their own.
     let solution = (2 * iterations + 3) * (32 + 8 * layout.vector << form.bits)
-    let rows = isOneByOne(form, layout) ? 0 : WeightHistogram.expectedRows(layout.count / layout.groups)
+    let rows =
+      isOneByOne(form, layout)
+      ? 0 : WeightHistogram.expectedRows(layout.count / layout.groups, entries: 1 << form.bits)
     return arranged + layout.groups * (solution + rows * WeightHistogram.Rows.bytes)
   }
 }
