@@ -5,7 +5,8 @@
 
 SWIFT ?= swift
 RECIPE ?= recipes/unet-4bit.json
-DEBIAN = git libopenblas-dev libhdf5-dev libpng-dev pkg-config
+DEBIAN = git pkg-config libopenblas-dev libhdf5-dev libpng-dev libjpeg-dev libwebp-dev liblcms2-dev libexif-dev \
+  libarchive-dev libssl-dev
 # MPI=1: a build that shares batches out over the processes that mpirun starts.
 ifdef MPI
 export SDTUNE_MPI = 1
@@ -14,7 +15,7 @@ endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: tune test build parity packages interoperability fuzz format lint benchmark dependencies clean
+.PHONY: tune test build parity packages pictures stamps interoperability fuzz format lint benchmark dependencies clean
 
 tune: build
 	.build/release/sdtune --recipe $(RECIPE)
@@ -33,6 +34,17 @@ parity: dependencies
 # Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
 packages: dependencies
 	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter 'MILRuntimeTests|PackagePipelineTests'
+
+# Pictures in every form, folders, captions, latents with what must be read from them: make pictures PICTURES=DIR
+pictures: dependencies
+	$(if $(PICTURES),SDTUNE_PICTURES="$(abspath $(PICTURES))") SDTUNE_POISON=1 $(SWIFT) test -c release \
+	  --filter 'PicturesTests|PictureSetsTests|PictureLatentsTests|SampleTests|PrepareTests'
+
+# Debian's captioned pictures, 161 MB, prepared by the test that uses them.
+stamps: dependencies
+	@dpkg -s tuxpaint-stamps-default >/dev/null 2>&1 \
+	  || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends tuxpaint-stamps-default; }
+	$(SWIFT) test -c release --filter PrepareTests.stampsAreAllPrepared
 
 # Packages that we write before the genuine coremltools, from PyPI; without a network there is nothing to compare with.
 interoperability:

@@ -33,12 +33,27 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
   ],
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+    .systemLibrary(name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(name: "CLittleCMS", pkgConfig: "lcms2", providers: [.apt(["liblcms2-dev"])]),
+    .systemLibrary(name: "CExif", pkgConfig: "libexif", providers: [.apt(["libexif-dev"])]),
+    .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(
+      name: "CPictures", dependencies: ["CJPEG", "CPNG", "CWebP", "CExif"],
+      linkerSettings: ["jpeg", "png", "webp", "webpdemux", "exif"].map { .linkedLibrary($0) }),
+    .target(
+      name: "PictureSets",
+      dependencies: ["CArchive", "Pictures", "StrictJSON", .product(name: "SwiftCSV", package: "SwiftCSV")],
+      swiftSettings: settings),
+    .library("Pictures", ["CPictures", "CLittleCMS", "CKernels", "Kernels", "Tensors"]),
     .target(name: "CKernels"),
     .library("Distribution", hasMPI ? ["CMPI", "Kernels"] : ["Kernels"]),
     .library("Kernels", ["COpenBLAS", "CKernels"]),
@@ -47,23 +62,31 @@ let package = Package(
     .library("Clustering", ["Kernels"]),
     .library("StableDiffusion", ["Layers", "Checkpoints", "StrictJSON"]),
     .library("StrictJSON"),
+    .library("Digests", ["CCrypto"]),
     .library("Checkpoints", ["Kernels", "StrictJSON", "CHDF5"]),
     .library("Recipes", ["StrictJSON"]),
     .library(
-      "Training", ["StableDiffusion", "Clustering", "Checkpoints", "Recipes", "Distribution"]),
+      "Training",
+      [
+        "StableDiffusion", "Clustering", "Checkpoints", "Recipes", "Distribution", "Digests", "Pictures", "PictureSets",
+      ]),
     .target(
       name: "MIL",
       dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"],
       exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
     .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
-    .library("Generation", ["StableDiffusion", "MILRuntime", "CPNG"]),
-    .library("Jobs", ["Training", "CoreMLExport", "MILRuntime", "Generation", "Distribution"]),
+    .library("Generation", ["Pictures", "StableDiffusion", "MILRuntime"]),
+    .library(
+      "Jobs",
+      [
+        "Training", "CoreMLExport", "MILRuntime", "Generation", "Pictures", "PictureSets", "Digests", "Distribution",
+      ]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
         // All that it imports, so that it is built again when one of them changes.
-        "Jobs", "Recipes", "Training", "Generation", "Benchmarks",
+        "Jobs", "Recipes", "Training", "Generation", "Pictures", "Benchmarks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -85,18 +108,26 @@ let package = Package(
     .tests(
       "JobsTests",
       [
-        "sdtune", "Jobs", "Generation", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints", "Distribution",
-        "Kernels", "TestSupport",
+        "sdtune", "Jobs", "Generation", "Pictures", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints",
+        "Distribution", "Kernels", "TestSupport",
       ]),
     .tests("DistributionTests", ["Distribution", "Kernels"]),
     .tests(
-      "ParityTests", ["TestSupport", "Training", "Generation"],
+      "ParityTests", ["TestSupport", "Training", "Generation", "Pictures"],
       exclude: [
         "make_lcm_references.py", "make_controlnet_references.py", "make_safety_references.py",
         "make_refiner_references.py", "make_inpainting_references.py",
       ]),
-    .tests("GenerationTests", ["TestSupport", "Generation", "CoreMLExport", "Kernels"]),
-    .tests("TrainingTests", ["TestSupport", "Training", "Clustering", "Kernels", "Tensors"]),
+    .tests("GenerationTests", ["TestSupport", "Generation", "Pictures", "Kernels"]),
+    .tests("DigestsTests", ["Digests"]),
+    .tests("PictureSetsTests", ["TestSupport", "PictureSets"]),
+    .tests("PicturesTests", ["TestSupport", "Pictures", "Checkpoints", "Kernels", "Tensors"], exclude: ["Fixtures"]),
+    .tests(
+      "TrainingTests",
+      [
+        "TestSupport", "Training", "Pictures", "Recipes", "StableDiffusion", "Checkpoints", "Clustering", "Kernels",
+        "Tensors",
+      ]),
     .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
     .tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),

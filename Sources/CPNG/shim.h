@@ -1,13 +1,3 @@
-// libpng's simplified interface, which reports errors by return value, and its macros that Swift cannot import.
+// libpng's interface row by row: its simplified one takes samples of 16 bits as linear and reads them wrongly interlaced.
 #pragma once
 #include <png.h>
-#include <string.h>
-
-static inline png_image sd_png_image(void) {
-  png_image image;
-  memset(&image, 0, sizeof image);
-  image.version = PNG_IMAGE_VERSION;
-  return image;
-}
-static inline unsigned sd_png_rgb(void) { return PNG_FORMAT_RGB; }
-static inline unsigned sd_png_rgba(void) { return PNG_FORMAT_RGBA; }

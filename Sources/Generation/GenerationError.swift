@@ -8,8 +8,6 @@ package enum GenerationError: Error, CustomStringConvertible, Equatable {
   case mismatch(what: String, expected: String, found: String)
   /// A value of the request.
   case option(name: String, expected: String, found: String)
-  /// A picture file that cannot be read or written.
-  case picture(path: String, reason: String)
   /// The network's answer has no numbers in it.
   case notANumber(component: String, step: Int? = nil)
 
@@ -23,7 +21,6 @@ package enum GenerationError: Error, CustomStringConvertible, Equatable {
       "\(path): expected \(expected), found \(found)"
     case .mismatch(let what, let expected, let found): "\(what): expected \(expected), found \(found)"
     case .option(let name, let expected, let found): "\(name): expected \(expected), found \(found)"
-    case .picture(let path, let reason): "\(path): \(reason)"
     case .interrupted: "interrupted"
     case .notANumber(let component, let step):
       "\(component): not a number\(step.map { " at step \($0)" } ?? ""): is the model sound, and is its prediction type "

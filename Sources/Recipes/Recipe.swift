@@ -6,10 +6,13 @@ package struct Recipe: RecipeDocument {
   package var name: String
   /// A Stable Diffusion model in diffusers' folder layout.
   package var model: String
-  /// An HDF5 file of latents and token numbers (`docs/data-format.md`).
+  /// Pictures with captions, a folder, a `.tar` or a `.zip`; an HDF5 file of latents and token numbers
+  /// (`docs/data-format.md`); or a text file with a prompt a line.
   package var data: String
   /// Of all random numbers.
   package var seed: UInt64
+  package var pictures: PictureRecipe
+  package var prior: PriorRecipe
   package var clustering: ClusteringRecipe
   package var training: TrainingRecipe
   package var export: ExportRecipe
@@ -21,6 +24,8 @@ package struct Recipe: RecipeDocument {
     model = try values.decode(String.self, forKey: .model)
     data = try values.decode(String.self, forKey: .data)
     seed = try values.value(.seed, 0)
+    pictures = try values.value(.pictures, PictureRecipe())
+    prior = try values.value(.prior, PriorRecipe())
     clustering = try values.decode(ClusteringRecipe.self, forKey: .clustering)
     training = try values.decode(TrainingRecipe.self, forKey: .training)
     export = try values.value(.export, ExportRecipe())
@@ -30,6 +35,8 @@ package struct Recipe: RecipeDocument {
   /// - Throws: for the first value that makes no sense, naming it.
   package func validate() throws(RecipeError) {
     try Check.name(name)
+    try pictures.validate()
+    try prior.validate()
     try clustering.validate()
     try training.validate()
     try export.validate()

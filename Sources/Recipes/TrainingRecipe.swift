@@ -5,6 +5,16 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
     case distillation
     /// The squared distance to the noise (or velocity) that the model is to predict.
     case diffusion
+    /// Both, ``TrainingRecipe/distillationShare`` of the first.
+    case mixture
+  }
+
+  /// In what order samples are drawn.
+  package enum Order: String, Choice {
+    /// Each anew from all.
+    case independent
+    /// Every sample once before any comes again.
+    case epochs
   }
 
   /// Where the clean latents come from.
@@ -61,6 +71,9 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
   }
 
   package var loss: Loss
+  /// Distillation's share of a mixture of both losses.
+  package var distillationShare: Double
+  package var order: Order
   package var steps: Int
   /// Pictures in a step.
   package var batchSize: Int
@@ -110,12 +123,23 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
   /// Whether blocks are computed again in the backward pass instead of kept: less memory, a third more time.
   package var recompute: Bool
 
+  /// Distillation's share of the loss.
+  package var distillation: Double {
+    switch loss {
+    case .distillation: 1
+    case .diffusion: 0
+    case .mixture: distillationShare
+    }
+  }
+
   /// Whether every step runs the full-precision model, too.
-  package var asksTeacher: Bool { loss == .distillation || featureWeight > 0 }
+  package var asksTeacher: Bool { loss != .diffusion || featureWeight > 0 }
 
   package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     loss = try values.value(.loss, .distillation)
+    distillationShare = try values.value(.distillationShare, 0.5)
+    order = try values.value(.order, .independent)
     steps = try values.decode(Int.self, forKey: .steps)
     batchSize = try values.value(.batchSize, 16)
     learningRate = try values.value(.learningRate, 3e-4)
@@ -144,6 +168,8 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
   }
 
   func validate() throws(RecipeError) {
+    try Check.that(
+      (0...1).contains(distillationShare), "training.distillationShare", "between 0 and 1", distillationShare)
     try Check.that((0...10_000_000).contains(steps), "training.steps", "0 to 10000000", steps)
     try Check.that((1...4096).contains(batchSize), "training.batchSize", "1 to 4096", batchSize)
     try Check.that(

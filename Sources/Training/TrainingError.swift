@@ -4,6 +4,8 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
   case diverged(weight: String, step: Int, reason: String)
   /// A run's folder cannot be used.
   case folder(String, reason: String)
+  /// Another process works on the same files.
+  case busy(String)
   /// The data does not fit the model.
   case mismatch(what: String, expected: String, found: String)
   /// The checkpoint belongs to another recipe.
@@ -12,6 +14,8 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
   case nothingToResume(file: String)
   /// The run was asked to stop; the checkpoint holds all steps done.
   case interrupted(step: Int, checkpoint: String)
+  /// Of a set of pictures more cannot be used than may be.
+  case unusable(set: String, count: Int, of: Int, first: String, list: String)
   /// The user asked to stop work that keeps no checkpoint.
   case stopped(what: String)
 
@@ -20,6 +24,7 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
     case .diverged(let weight, let step, let reason):
       "step \(step): weight '\(weight)': \(reason); lower training.learningRate and resume from an earlier checkpoint"
     case .folder(let path, let reason): "\(path): \(reason)"
+    case .busy(let line): line
     case .mismatch(let what, let expected, let found):
       "\(what): expected \(expected), found \(found)"
     case .otherRecipe(let file, let difference):
@@ -28,6 +33,9 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
       "\(file): no checkpoint to resume from: run without --resume first"
     case .interrupted(let step, let checkpoint):
       "interrupted after step \(step); continue with --resume (checkpoint \(checkpoint))"
+    case .unusable(let set, let count, let all, let first, let list):
+      "\(set): \(count) of \(all) pictures cannot be used, more than pictures.unusable allows: first \(first); all are "
+        + "named in \(list)"
     case .stopped(let what): "interrupted during \(what)"
     }
   }

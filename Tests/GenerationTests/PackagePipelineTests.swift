@@ -1,5 +1,6 @@
 import Foundation
 import Generation
+import Pictures
 import TestSupport
 import Testing
 

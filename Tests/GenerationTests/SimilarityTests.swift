@@ -1,6 +1,7 @@
 import Foundation
 import Generation
 import Kernels
+import Pictures
 import Tensors
 import Testing
 

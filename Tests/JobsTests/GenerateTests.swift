@@ -1,6 +1,7 @@
 import Foundation
 import Generation
 import Jobs
+import Pictures
 import TestSupport
 import Testing
 
@@ -12,7 +13,7 @@ import Testing
     let result = try Program.run(
       ["generate", "--models", Self.model, "--output", path, "--steps", "4"] + arguments)
     #expect(result.status == 0, "\(result.errors)")
-    return try PNGFile.read(path)
+    return try PictureFile.read(path)
   }
 
   private func palettized(_ bits: Int, _ scratch: ScratchFolder) throws -> String {
@@ -48,8 +49,8 @@ import Testing
       ["generate", "--models", Self.model, "--output", scratch.file("two.png"), "--steps", "4", "--count", "2"] + prompt
         + ["--seed", "5"])
     #expect(result.status == 0, "\(result.errors)")
-    #expect(try PNGFile.read(scratch.file("two-001.png")) == first)
-    #expect(try PNGFile.read(scratch.file("two-002.png")) != next)
+    #expect(try PictureFile.read(scratch.file("two-001.png")) == first)
+    #expect(try PictureFile.read(scratch.file("two-002.png")) != next)
   }
 
   @Test func filesSayHowTheyWereMade() throws {

@@ -10,7 +10,8 @@ import Testing
     ["training.latents=teacher", "training.teacherPictures=4", "training.teacherSteps=3"],
     ["training.loss=diffusion", "training.featureWeight=0.01", "training.recompute=true"],
     ["training.shift=2"], ["training.signalExponent=0.5"], ["training.blockShare=0.5"],
-    ["clustering.vector=2", "export.target=iOS18"],
+    ["clustering.vector=2", "export.target=iOS18"], ["training.loss=mixture", "training.distillationShare=0.3"],
+    ["training.order=epochs"],
   ]
 
   private func losses(_ settings: [String], in folder: String) throws -> [Double] {
@@ -50,13 +51,13 @@ import Testing
     }
     let first = try losses(settings, in: folder)
     let made = try dates()
-    #expect(made.keys.sorted() == ["latents-000000.safetensors", "latents-000016.safetensors"])
+    #expect(made.keys.sorted() == ["part-000000.safetensors", "part-000001.safetensors"])
     // A second batch that was never finished is made again, to the same bits.
-    try FileManager.default.removeItem(atPath: folder + "/teacher-latents/latents-000016.safetensors")
+    try FileManager.default.removeItem(atPath: folder + "/teacher-latents/part-000001.safetensors")
     #expect(try losses(settings, in: folder) == first)
-    #expect(try dates()["latents-000000.safetensors"] == made["latents-000000.safetensors"])
+    #expect(try dates()["part-000000.safetensors"] == made["part-000000.safetensors"])
     // Another seed makes others.
     #expect(try losses(settings + ["seed=21"], in: folder) != first)
-    #expect(try dates()["latents-000000.safetensors"] != made["latents-000000.safetensors"])
+    #expect(try dates()["part-000000.safetensors"] != made["part-000000.safetensors"])
   }
 }

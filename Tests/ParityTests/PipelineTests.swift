@@ -2,6 +2,7 @@ import Checkpoints
 import Foundation
 import Generation
 import Kernels
+import Pictures
 import StableDiffusion
 import Tensors
 import TestSupport

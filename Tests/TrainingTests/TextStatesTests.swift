@@ -14,10 +14,10 @@ import Training
     let encoder = try DiffusersFolder.textEncoder(model + "/text_encoder").model
     let dataset = try LatentDataset(path: model + "/latents.h5", split: .validation, limit: 40)
     let unet = try UNetConfiguration(folder: model + "/unet")
-    let kept = TextStates([encoder], dataset, for: unet)
-    let asked = TextStates([encoder], dataset, for: unet, mostKept: 0)
-    let numbers = [3, nil, 39, 3, 0]
-    let (expected, found) = (kept[numbers].states, asked[numbers].states)
+    let kept = TextStates([encoder], dataset.captions, for: unet)
+    let asked = TextStates([encoder], dataset.captions, for: unet, mostKept: 0)
+    let prompts: [Captions.Prompt] = [.caption(3), .empty, .caption(39), .caption(3), .caption(0)]
+    let (expected, found) = (kept[prompts].states, asked[prompts].states)
     #expect(found.shape == expected.shape)
     // Products of other sizes add up in another order.
     for (x, y) in zip(found.elements, expected.elements) { #expect(abs(x - y) < 1e-5 * max(1, abs(y))) }

@@ -13,6 +13,7 @@
 #include "optimizer.h"
 #include "palette.h"
 #include "palette_entries.h"
+#include "picture_pixels.h"
 #include "planes.h"
 #include "pointwise.h"
 #include "processor.h"

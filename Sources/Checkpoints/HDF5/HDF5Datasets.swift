@@ -15,7 +15,7 @@ extension HDF5 {
 
     var isFloat: Bool { self == .float32 || self == .float64 }
 
-    fileprivate var identifier: hid_t {
+    var identifier: hid_t {
       switch self {
       case .float32: sd_h5t_float()
       case .float64: sd_h5t_double()
@@ -34,7 +34,7 @@ extension HDF5 {
   }
 
   /// - Throws: if there is no such dataset, or if its numbers lie in another file.
-  private static func dataset(_ path: String, in file: hid_t) throws(Failure) -> Handle {
+  static func dataset(_ path: String, in file: hid_t) throws(Failure) -> Handle {
     let dataset = try Handle(H5Dopen2(file, path, hid_t(H5P_DEFAULT)), "cannot be opened")
     let properties = try Handle(H5Dget_create_plist(dataset.id), "the layout cannot be read")
     guard H5Pget_layout(properties.id) != H5D_VIRTUAL, H5Pget_external_count(properties.id) == 0 else {

@@ -6,7 +6,7 @@ package import Kernels
 /// Stored numbers of any width and byte order are converted by the library.
 package struct HDF5File: ~Copyable, Sendable {
   package let path: String
-  private let handle: HDF5.Handle
+  let handle: HDF5.Handle
 
   package init(reading path: String) throws(CheckpointError) {
     self.path = path
@@ -159,7 +159,7 @@ package struct HDF5File: ~Copyable, Sendable {
   }
 
   /// Says of which file and item the library complains.
-  private func reporting<Result>(
+  func reporting<Result>(
     _ item: String, _ body: () throws(HDF5.Failure) -> Result
   ) throws(CheckpointError) -> Result {
     do throws(HDF5.Failure) {

@@ -22,7 +22,7 @@ package struct LatentGeometry: Sendable {
           found: "\(configuration.latentChannels) and \(configuration.imageChannels)")
       }
       scalingFactor = Double(configuration.scalingFactor)
-      magnification = 1 << (configuration.blockChannels.count - 1)
+      magnification = configuration.magnification
     case .package(let path):
       let model = try PackageModel(path: path)
       let shape = try model.shape(of: "z", rank: 4)

@@ -1,4 +1,5 @@
 internal import MILRuntime
+internal import Pictures
 internal import StableDiffusion
 internal import Tensors
 

@@ -1,4 +1,5 @@
 internal import Kernels
+package import Pictures
 package import StableDiffusion
 internal import Tensors
 

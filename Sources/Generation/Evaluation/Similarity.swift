@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Kernels
+package import Pictures
 package import Tensors
 
 /// How alike two pictures or two tensors are.

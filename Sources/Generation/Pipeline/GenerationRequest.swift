@@ -1,3 +1,4 @@
+package import Pictures
 package import StableDiffusion
 package import Tensors
 

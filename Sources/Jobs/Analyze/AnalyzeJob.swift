@@ -48,7 +48,7 @@ package struct AnalyzeJob: Sendable {
     _ budget: Budget, progress: (Int, Int, Double) -> Void, isInterrupted: () -> Bool
   ) throws -> Result {
     let inputs = try RunInputs(recipe, folder: folder)
-    let analysis = SensitivityAnalysis(recipe, inputs, batches: options.batches)
+    let analysis = try SensitivityAnalysis(recipe, inputs, batches: options.batches)
     let started = ContinuousClock.now
     let tensors = try analysis(
       options,

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Clustering
 internal import CoreMLExport
+internal import Digests
 internal import Foundation
 internal import MIL
 

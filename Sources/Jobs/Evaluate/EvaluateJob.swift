@@ -1,5 +1,6 @@
 internal import Foundation
 package import Generation
+package import Pictures
 package import StableDiffusion
 package import Training
 

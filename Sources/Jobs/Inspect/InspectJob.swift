@@ -38,7 +38,14 @@ package struct Inspection: Codable, Sendable {
     switch URL(filePath: path).pathExtension {
     case "mlpackage":
       self = try PackageInspection.inspect(path)
-    case "h5", "hdf5": self.init(kind: "checkpoint", facts: try Self.checkpoint(path))
+    case "h5", "hdf5":
+      if (try? LatentCache.isCache(path)) == true {
+        let cache = try LatentCache(path)
+        try cache.verify()
+        self.init(kind: "latents", facts: cache.facts.map { Fact(name: $0.name, value: $0.value) })
+      } else {
+        self.init(kind: "checkpoint", facts: try Self.checkpoint(path))
+      }
     case "safetensors": self.init(kind: "safetensors", facts: try Self.safetensors(path))
     case "json": self.init(kind: "recipe", facts: try Self.recipe(path))
     default:

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Generation
 internal import Kernels
+internal import Pictures
 
 /// An evaluation as an HTML page that needs nothing else: figures, plots, pictures and their differences.
 package struct EvaluationPage {

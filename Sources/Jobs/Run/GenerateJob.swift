@@ -1,6 +1,8 @@
+internal import Digests
 internal import Foundation
 package import Generation
 internal import Kernels
+internal import Pictures
 internal import StableDiffusion
 internal import Tensors
 

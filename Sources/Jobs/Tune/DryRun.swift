@@ -6,7 +6,7 @@ internal import StableDiffusion
 internal import Tensors
 internal import Training
 
-/// What a run would need, from the network's trace: nothing is loaded but `config.json` and the data's shapes.
+/// What a run would need, from the network's trace: nothing is loaded but configurations and the data's shapes or names.
 package struct DryRun: Codable, Sendable {
   package let parameters: Int
   package let palettizedParameters: Int
@@ -45,11 +45,9 @@ package struct DryRun: Codable, Sendable {
   /// The UNet, its weights, and the bytes that the data takes.
   private static func trace(_ recipe: Recipe, _ folder: URL) throws -> (Trace, [String: Shape], data: Int) {
     let configuration = try UNetConfiguration(folder: recipe.path(recipe.model, in: folder) + "/unet")
-    let file = recipe.path(recipe.data, in: folder)
-    let dataset = try LatentDataset(path: file, split: .validation, limit: 1)
-    let latents = dataset.latents.shape
+    let geometry = try RunGeometry(recipe, folder: folder)
     // The run ends with a package: what cannot be one should be known before.
-    try TracedNetwork.checkSize(configuration, height: latents[2], width: latents[3])
+    try TracedNetwork.checkSize(configuration, height: geometry.height, width: geometry.width)
     let source = TraceParameters()
     let unet = try UNet(source, configuration)
     let batch = recipe.training.batchSize
@@ -64,16 +62,17 @@ package struct DryRun: Codable, Sendable {
         Execution.tracing {
           unet(
             .placeholder(
-              named: "sample", shape: [batch, latents[2], latents[3], configuration.inputChannels]),
+              named: "sample", shape: [batch, geometry.height, geometry.width, configuration.inputChannels]),
             timestep: .placeholder(named: "timestep", shape: [batch]),
             context: .placeholder(
               named: "context",
-              shape: [batch, dataset.emptyCaption.count, configuration.contextFeatures[0]]),
+              shape: [batch, geometry.tokens, configuration.contextFeatures[0]]),
             addition: addition)
         }
       })
     return (
-      trace, source.shapes, try LatentDataset.bytes(path: file, features: configuration.contextFeatures[0])
+      trace, source.shapes,
+      try RunData.bytes(recipe, folder: folder, tokens: geometry.tokens, features: configuration.contextFeatures[0])
     )
   }
 

@@ -1,4 +1,5 @@
 internal import Clustering
+internal import Digests
 internal import Foundation
 internal import Generation
 internal import Kernels
@@ -15,13 +16,13 @@ struct Evaluator {
   private let evaluation: DenoisingEvaluation
   private let isInterrupted: @Sendable () -> Bool
 
-  init(_ recipe: Recipe, _ inputs: RunInputs, isInterrupted: @escaping @Sendable () -> Bool) {
+  init(_ recipe: Recipe, _ inputs: RunInputs, isInterrupted: @escaping @Sendable () -> Bool) throws {
     self.recipe = recipe
     self.inputs = inputs
     self.isInterrupted = isInterrupted
-    evaluation = DenoisingEvaluation(
+    evaluation = try DenoisingEvaluation(
       inputs.validation, inputs.validationStates, inputs.schedule,
-      timesteps: recipe.evaluation.timesteps)
+      timesteps: recipe.evaluation.timesteps, limit: recipe.evaluation.pictures)
   }
 
   func report(_ outcome: TrainingRun.Outcome, _ folder: RunFolder) throws -> Report {
@@ -33,7 +34,7 @@ struct Evaluator {
     let packaged = try evaluation.predictions(
       batch: runner.batch, concurrent: true, interruptible(runner.asked))
     let calls = Double(
-      recipe.evaluation.timesteps.count * ((inputs.validation.count - 1) / runner.batch + 1))
+      recipe.evaluation.timesteps.count * ((evaluation.pictures - 1) / runner.batch + 1))
     let secondsPerCall = (ContinuousClock.now - started).seconds / calls
     let soft = try evaluation.predictions(
       interruptible(Trainer(recipe, inputs).softNetwork(outcome.state).denoiser))

@@ -31,11 +31,17 @@ package struct ExportJob: Sendable {
     recipe.model = try located(recipe, \.model, modelFolder, "--model")
     switch format {
     case .mlpackage:
-      recipe.data = try located(recipe, \.data, data, "--data")
-      let inputs = try RunInputs(recipe, folder: URL(filePath: "/"))
-      try PackageExport(recipe, inputs).write(hard, to: output)
+      let unet = try UNetConfiguration(folder: recipe.model + "/unet")
+      try PackageExport(recipe, unet, try geometry(contents, &recipe)).write(hard, to: output)
     case .diffusers: try writeFolder(hard, configuration: recipe.model + "/unet", output)
     }
+  }
+
+  /// The checkpoint's, or of one that does not say, the data's.
+  private func geometry(_ contents: RunCheckpoint.Contents, _ recipe: inout Recipe) throws -> RunGeometry {
+    if let geometry = contents.geometry, data == nil { return geometry }
+    recipe.data = try located(recipe, \.data, data, "--data")
+    return try RunGeometry(recipe, folder: URL(filePath: "/"))
   }
 
   /// A recipe's paths are relative to where it lies: in `recipes/` of the project or here, if no option says otherwise.

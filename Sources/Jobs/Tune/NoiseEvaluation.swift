@@ -23,20 +23,20 @@ struct NoiseEvaluation {
     let recipe = try RecipeFile.standard(
       name: "evaluation", model: URL(filePath: model).path, data: URL(filePath: data).path, steps: 1, settings: [])
     let inputs = try RunInputs(recipe, folder: URL(filePath: "/"))
-    let latents = inputs.validation.latents.shape
+    let (height, width) = (inputs.geometry.height, inputs.geometry.width)
     for (path, package) in packages {
-      if let size = package.fixedSize, size != (latents[2], latents[3]) {
+      if let size = package.fixedSize, size != (height, width) {
         throw GenerationError.mismatch(
-          what: path, expected: "latents of \(latents[2])×\(latents[3]), the data's",
+          what: path, expected: "latents of \(height)×\(width), the data's",
           found: "\(size.height)×\(size.width)")
       }
-      if let tokens = package.fixedTokens, tokens != inputs.validation.emptyCaption.count {
+      if let tokens = package.fixedTokens, tokens != inputs.geometry.tokens {
         throw GenerationError.mismatch(
-          what: path, expected: "\(inputs.validation.emptyCaption.count) tokens, the data's", found: "\(tokens)")
+          what: path, expected: "\(inputs.geometry.tokens) tokens, the data's", found: "\(tokens)")
       }
     }
     self.isInterrupted = isInterrupted
-    evaluation = DenoisingEvaluation(
+    evaluation = try DenoisingEvaluation(
       inputs.validation, inputs.validationStates, inputs.schedule, timesteps: recipe.evaluation.timesteps)
     answers = try evaluation.predictions(
       DenoisingEvaluation.interruptible(inputs.unet.denoiser, isInterrupted, GenerationError.interrupted))

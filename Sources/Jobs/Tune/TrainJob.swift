@@ -91,8 +91,9 @@ package struct TrainJob: Sendable {
 
   private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {
     let unet = try UNet(weights, inputs.unet)
-    let states = TextStates([try TextEncoder(weights, inputs.textEncoder)], inputs.validation, for: inputs.unet)
-    let evaluation = DenoisingEvaluation(
+    let states = TextStates(
+      [try TextEncoder(weights, inputs.textEncoder)], inputs.validation.captions, for: inputs.unet)
+    let evaluation = try DenoisingEvaluation(
       inputs.validation, states, inputs.schedule, timesteps: recipe.evaluation.timesteps)
     let quality = evaluation.quality(
       try evaluation.predictions(unet.denoiser), reference: nil)

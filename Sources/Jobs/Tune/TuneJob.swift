@@ -32,7 +32,7 @@ package struct TuneJob: Sendable {
 
   /// - Returns: nil in processes that only helped, where `mpirun` started several.
   package func callAsFunction(
-    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, notify announce: (Event) -> Void
+    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, notify announce: @escaping (Event) -> Void
   ) throws -> Report? {
     let ranks = try Ranks.join()
     func notify(_ event: Event) { if ranks.isFirst { announce(event) } }
@@ -41,15 +41,11 @@ package struct TuneJob: Sendable {
     try TrainingRun.check(recipe, ranks)
     try DryRun.check(recipe, recipeFolder: recipeFolder, ranks: ranks.count)
     notify(.stage("loading \(recipe.model)"))
-    var inputs = try RunInputs(recipe, folder: recipeFolder)
+    let model = try TuningModel(recipe.path(recipe.model, in: recipeFolder))
+    let preparation = RunPreparation(
+      recipe: recipe, recipeFolder: recipeFolder, folder: folder, isInterrupted: isInterrupted, notify: notify)
+    let inputs = try RunInputs(recipe, model, preparation.data(model, ranks: ranks))
     for line in recipe.clustering.warnings(inputs.weights, of: recipe.model) { notify(.warning(line)) }
-    if recipe.training.latents == .teacher {
-      try inputs.makeLatents(
-        recipe, folder: recipeFolder, kept: ranks.isFirst ? folder.teacherLatents : nil, isInterrupted: isInterrupted
-      ) { done, count, left in
-        notify(.stage("the teacher's latents: \(done) of \(count), \(Int(left) / 60) min \(Int(left) % 60) s left"))
-      }
-    }
     if claim != nil, !resume, let line = try folder.setAside() { notify(.warning(line)) }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
@@ -58,7 +54,7 @@ package struct TuneJob: Sendable {
     ranks.finish()
     guard let outcome else { return nil }
     notify(.stage("exporting \(folder.package)"))
-    try PackageExport(recipe, inputs).write(outcome.hard, to: folder.package)
+    try PackageExport(recipe, inputs.unet.configuration, inputs.geometry).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))
     let report = try Evaluator(recipe, inputs, isInterrupted: isInterrupted).report(outcome, folder)
     try report.encoded().write(to: URL(filePath: folder.report), options: .atomic)
@@ -72,16 +68,15 @@ struct PackageExport {
   private let recipe: Recipe
   private let exporter: UNetExporter
 
-  init(_ recipe: Recipe, _ inputs: RunInputs) {
-    self.recipe = recipe
-    let latents = inputs.training.latents.shape
-    exporter = UNetExporter(
-      inputs.unet.configuration, options: recipe.export.options, batch: recipe.export.batch,
-      height: latents[2], width: latents[3], tokens: inputs.training.emptyCaption.count)
-    prediction = inputs.schedule.prediction.rawValue
-  }
-
   private let prediction: String
+
+  init(_ recipe: Recipe, _ unet: UNetConfiguration, _ geometry: RunGeometry) {
+    self.recipe = recipe
+    exporter = UNetExporter(
+      unet, options: recipe.export.options, batch: recipe.export.batch, height: geometry.height,
+      width: geometry.width, tokens: geometry.tokens)
+    prediction = geometry.prediction
+  }
 
   func write(_ weights: HardWeights, to path: String) throws {
     var metadata = Metadata()

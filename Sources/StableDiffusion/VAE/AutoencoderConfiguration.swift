@@ -9,10 +9,15 @@ package struct AutoencoderConfiguration: Sendable, Equatable {
   package let groups: Int
   /// Latents are multiplied by it on their way to the UNet.
   package let scalingFactor: Float
+  /// What is subtracted from latents before that (`shift_factor`).
+  package let shiftFactor: Float
   /// Whether activations overflow half precision (`force_upcast`).
   package let needsSinglePrecision: Bool
   /// Pixels of the pictures it was trained on; nil if not said.
   package let sampleSize: Int?
+
+  /// Pixels of a latent pixel's side.
+  package var magnification: Int { 1 << (blockChannels.count - 1) }
 
   package init(folder: String) throws(ConfigurationError) {
     let json = try JSONConfiguration(file: folder + "/config.json")
@@ -23,6 +28,7 @@ package struct AutoencoderConfiguration: Sendable, Equatable {
     layersPerBlock = try json.integer("layers_per_block", default: 1)
     groups = try json.integer("norm_num_groups", default: 32)
     scalingFactor = try Float(json.number("scaling_factor", default: 0.18215))
+    shiftFactor = json.has("shift_factor") ? try Float(json.number("shift_factor")) : 0
     needsSinglePrecision = try json.boolean("force_upcast", default: true)
     sampleSize = json.has("sample_size") ? try json.integer("sample_size") : nil
     guard blockChannels.allSatisfy({ $0 % groups == 0 }) else {

@@ -17,12 +17,10 @@ package struct FisherInformation: Sendable {
     let store = inputs.weights
     var diagonal: [String: Buffer] = [:]
     for pass in 0..<Self.passes {
-      let batch = TrainingBatch(
-        step: pass, seed: recipe.seed, recipe.training, inputs.training, inputs.schedule)
+      let batch = try inputs.batches.batch(of: pass)
       let unet = try UNet(store, inputs.unet.configuration)
       Execution.recomputing(recipe.training.recompute) {
-        let output = unet(
-          batch.noisy, timestep: batch.timesteps, inputs.trainingStates[batch.prompts])
+        let output = unet.outputs(batch, inputs.trainingStates[batch.prompts]).prediction
         var random = CounterGenerator(seed: recipe.seed, .fisherInformation, step: pass)
         let seed = Tensor(output.shape, random.normals(output.shape.count))
         output.gradients(seed: seed) { name, gradient in

@@ -49,12 +49,10 @@ package struct SensitivityAnalysis: Sendable {
   private let references: [Tensors.Tensor]
   package let peak: Double
 
-  package init(_ recipe: Recipe, _ inputs: RunInputs, batches count: Int) {
+  package init(_ recipe: Recipe, _ inputs: RunInputs, batches count: Int) throws {
     self.recipe = recipe
     self.inputs = inputs
-    batches = (0..<count).map {
-      TrainingBatch(step: $0, seed: recipe.seed, recipe.training, inputs.training, inputs.schedule)
-    }
+    batches = try (0..<count).map { try inputs.batches.batch(of: $0) }
     references = batches.map { Self.answer(inputs.unet, $0, inputs) }
     peak = references.reduce(0) { peak, answer in
       answer.elements.reduce(peak) { max($0, Double(abs($1))) }
@@ -63,7 +61,7 @@ package struct SensitivityAnalysis: Sendable {
 
   private static func answer(_ unet: UNet, _ batch: TrainingBatch, _ inputs: RunInputs) -> Tensors.Tensor {
     Execution.withoutGradients {
-      unet(batch.noisy, timestep: batch.timesteps, inputs.trainingStates[batch.prompts])
+      unet.outputs(batch, inputs.trainingStates[batch.prompts]).prediction
     }
   }
 

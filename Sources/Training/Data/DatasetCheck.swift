@@ -1,4 +1,3 @@
-internal import Kernels
 internal import Recipes
 package import StableDiffusion
 internal import Tensors
@@ -8,21 +7,17 @@ extension LatentDataset {
   package func check(
     _ unet: UNetConfiguration, _ encoders: [TextEncoderConfiguration], file: String
   ) throws(TrainingError) {
-    guard latents.shape[1] == unet.inputChannels else {
+    for shape in shapes where shape[0] != unet.inputChannels {
       throw .mismatch(
-        what: "\(file): channels of the latents", expected: "\(unet.inputChannels), the UNet's",
-        found: "\(latents.shape[1])")
+        what: "\(file): channels of the latents", expected: "\(unet.inputChannels), the UNet's", found: "\(shape[0])")
     }
-    guard Elementwise.sumOfSquares(latents.buffer).isFinite else {
-      throw .mismatch(what: "\(file): latents", expected: "finite numbers", found: "NaN or infinity among them")
-    }
-    guard texts.count >= encoders.count else {
+    guard captions.encoders >= encoders.count else {
       throw .mismatch(
         what: "\(file): captions", expected: "tokens of \(encoders.count) text encoders, input_ids and input_ids_2",
         found: "input_ids alone")
     }
-    for (text, encoder) in zip(texts, encoders) { try Self.check(text, encoder, file) }
-    let tokens = texts.prefix(encoders.count).map(\.empty.count)
+    for (number, encoder) in encoders.enumerated() { try check(number, encoder, file) }
+    let tokens = encoders.indices.map { captions.tokenCount($0) }
     guard tokens.allSatisfy({ $0 == tokens[0] }) else {
       throw .mismatch(
         what: "\(file): input_ids_2", expected: "\(tokens[0]) tokens a caption, as input_ids", found: "\(tokens[1])")
@@ -44,20 +39,19 @@ extension LatentDataset {
     }
   }
 
-  private static func check(
-    _ text: Text, _ encoder: TextEncoderConfiguration, _ file: String
+  private func check(
+    _ number: Int, _ encoder: TextEncoderConfiguration, _ file: String
   ) throws(TrainingError) {
-    guard text.empty.count <= encoder.positions else {
+    guard captions.tokenCount(number) <= encoder.positions else {
       throw .mismatch(
         what: "\(file): tokens of a caption", expected: "at most \(encoder.positions)",
-        found: "\(text.empty.count)")
+        found: "\(captions.tokenCount(number))")
     }
-    let tokens = (text.captions + [text.empty]).joined()
-    let (least, largest) = (tokens.min() ?? 0, tokens.max() ?? 0)
-    guard least >= 0, largest < encoder.vocabulary else {
+    let range = captions.range(number)
+    guard range.lowerBound >= 0, range.upperBound < encoder.vocabulary else {
       throw .mismatch(
         what: "\(file): token numbers", expected: "0 to \(encoder.vocabulary - 1)",
-        found: "\(least) to \(largest)")
+        found: "\(range.lowerBound) to \(range.upperBound)")
     }
   }
 }

@@ -1,90 +1,148 @@
 package import Checkpoints
+internal import Kernels
 package import Tensors
 
-/// Pictures as latents, with the token numbers of their captions.
-///
-/// Read from an HDF5 file: a group for each split with `latents` `[pictures, channels, height, width]`, already scaled
-/// by the VAE's factor, and `input_ids` `[pictures, tokens]`; beside them `empty_input_ids` `[tokens]`. For SDXL's second
-/// text encoder `input_ids_2` and `empty_input_ids_2`.
+/// Pictures as latents with their captions, of one size or several; latents are read when they are used.
 package struct LatentDataset: Sendable {
   package enum Split: String, Sendable { case train, validation = "val" }
 
-  /// Token numbers as one text encoder takes them.
-  package struct Text: Sendable {
-    /// Of each picture's caption.
-    package let captions: [[Int]]
-    /// Of the empty prompt.
-    package let empty: [Int]
-  }
+  /// A picture that may be drawn.
+  package struct Sample: Sendable {
+    /// Rows of latents that stand for it: crops and mirror images.
+    let rows: Range<Int32>
+    /// Captions that describe it; none for the empty prompt.
+    let captions: Range<Int32>
+    /// Width and height that the model is told, in pixels; zeros for those of the latents.
+    let original: SIMD2<Int32>
 
-  /// `[pictures, channels, height, width]`
-  package let latents: Tensor
-  /// One for each text encoder that the file has tokens for: SDXL's models have two.
-  package let texts: [Text]
-
-  package var captions: [[Int]] { texts[0].captions }
-  package var emptyCaption: [Int] { texts[0].empty }
-  package var count: Int { captions.count }
-
-  /// The first pictures with other latents.
-  init(_ dataset: LatentDataset, latents: Tensor) {
-    self.latents = latents
-    texts = dataset.texts.map { Text(captions: Array($0.captions.prefix(latents.shape[0])), empty: $0.empty) }
-  }
-
-  /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
-  package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
-    let file = try HDF5File(reading: path)
-    let images = try file.floats("\(split.rawValue)/latents")
-    guard images.shape.count == 4, images.shape.allSatisfy({ $0 > 0 }) else {
-      throw .malformedItem(
-        file: path, item: "\(split.rawValue)/latents", expected: "[pictures, channels, height, width]",
-        found: "\(images.shape)")
+    package init(rows: Range<Int32>, captions: Range<Int32>, original: SIMD2<Int32>) {
+      (self.rows, self.captions, self.original) = (rows, captions, original)
     }
-    let count = limit > 0 ? min(limit, images.shape[0]) : images.shape[0]
-    var texts: [Text] = []
-    for name in ["input_ids", "input_ids_2"] {
-      let isThere = try file.shape(of: "\(split.rawValue)/\(name)") != nil
-      guard texts.isEmpty || isThere else { continue }
-      texts.append(try Self.text(name, file, path, split, pictures: images.shape[0], count: count))
-    }
-    self.texts = texts
-    latents = Tensor(Shape(images.shape), images.buffer).rows(Array(0..<count))
   }
 
-  /// What both splits of a file take in a run beside their tokens, in bytes: latents, and states of the text.
+  /// All samples of one size; a batch is of one.
+  package struct Size: Sendable {
+    /// `[channels, height, width]`
+    let shape: [Int]
+    let samples: [Sample]
+    /// Numbers of samples, as often as they count.
+    let drawn: [Int32]
+    /// Left and top of the crop of each row; empty for none.
+    let crops: [SIMD2<Int32>]
+
+    package init(shape: [Int], samples: [Sample], drawn: [Int32], crops: [SIMD2<Int32>]) {
+      (self.shape, self.samples, self.drawn, self.crops) = (shape, samples, drawn, crops)
+    }
+
+    /// Uncropped samples of a row and a caption each.
+    init(shape: [Int], count: Int) {
+      let numbers: [Int32] = (0..<Int32(count)).map { $0 }
+      let samples = numbers.map { Sample(rows: $0..<$0 + 1, captions: $0..<$0 + 1, original: .zero) }
+      self.init(shape: shape, samples: samples, drawn: numbers, crops: [])
+    }
+  }
+
+  let sizes: [Size]
+  package let captions: Captions
+  private let rows: any LatentRows
+  /// What messages call the data.
+  let name: String
+  /// Pixels of a latent pixel's side.
+  let magnification: Int
+
+  /// Samples, each counted once.
+  package var count: Int { sizes.reduce(0) { $0 + $1.samples.count } }
+  /// Samples as often as they count.
+  package var drawnCount: Int { sizes.reduce(0) { $0 + $1.drawn.count } }
+  /// `[channels, height, width]` of each size.
+  package var shapes: [[Int]] { sizes.map(\.shape) }
+
+  package init(_ sizes: [Size], _ captions: Captions, _ rows: any LatentRows, name: String, magnification: Int) {
+    precondition(sizes.contains { !$0.drawn.isEmpty }, "\(name): no samples")
+    self.sizes = sizes
+    self.captions = captions
+    self.rows = rows
+    self.name = name
+    self.magnification = magnification
+  }
+
+  /// The first samples of a dataset of one size with other latents.
   ///
-  /// - Parameter features: of the text's states.
-  package static func bytes(path: String, features: Int) throws(CheckpointError) -> Int {
-    let file = try HDF5File(reading: path)
-    let tokens = try file.shape(of: "empty_input_ids")?.first ?? 0
-    // Extents may say anything until the data is read.
-    var bytes = 0.0
-    for split in [Split.train, .validation] {
-      let shape = try file.shape(of: "\(split.rawValue)/latents") ?? []
-      bytes += shape.reduce(4) { $0 * Double($1) }
-      bytes += Double(TextStates.bytes(prompts: shape.first ?? 0, tokens: tokens, features: features) ?? 0)
-    }
-    return Int(min(bytes, 0x1p60))
+  /// - Parameter latents: `[pictures, channels, height, width]`
+  package init(_ dataset: LatentDataset, latents: Tensor) {
+    self.init(
+      [Size(shape: Array(latents.shape.axes.dropFirst()), count: latents.shape[0])],
+      dataset.captions.prefix(latents.shape[0]), LatentsInMemory(latents: latents), name: dataset.name,
+      magnification: dataset.magnification)
   }
 
-  /// The tokens of the first `count` captions.
-  private static func text(
-    _ name: String, _ file: borrowing HDF5File, _ path: String, _ split: Split, pictures: Int, count: Int
-  ) throws(CheckpointError) -> Text {
-    let tokens = try file.integers("\(split.rawValue)/\(name)")
-    guard tokens.shape.count == 2, tokens.shape[0] == pictures, tokens.shape[1] > 0 else {
-      throw .malformedItem(
-        file: path, item: "\(split.rawValue)/\(name)", expected: "[\(pictures) pictures, tokens]",
-        found: "\(tokens.shape)")
+  // MARK: Latents
+
+  /// One row of latents for each sample.
+  package struct Place: Sendable, Equatable {
+    let size: Int
+    let rows: [Int]
+
+    package init(size: Int, rows: [Int]) { (self.size, self.rows) = (size, rows) }
+  }
+
+  /// Clean latents as the UNet takes them, `[rows, channels, height, width]`.
+  ///
+  /// - Parameter noise: draws standard normals where the latents are drawn from the VAE's posterior.
+  /// - Throws: ``TrainingError/mismatch`` where they are no finite numbers.
+  package func latents(_ place: Place, noise: (Int) -> [Float]) throws -> Tensor {
+    let shape = sizes[place.size].shape
+    let count = shape.reduce(1, *)
+    let parts = try place.rows.map { try rows.row(place.size, $0) }
+    let latents = Buffer(uninitialized: place.rows.count * count)
+    let drawn = parts.contains { $0.deviation != nil } ? noise(place.rows.count * count) : []
+    for (index, part) in parts.enumerated() {
+      latents.copy(from: part.mean, 0..<count, at: index * count)
+      guard let deviation = part.deviation else { continue }
+      for element in 0..<count {
+        latents.pointer[index * count + element] += deviation[element] * drawn[index * count + element]
+      }
     }
-    let width = tokens.shape[1]
-    let empty = try file.integers("empty_\(name)").values
-    guard empty.count == width else {
-      throw .malformedItem(
-        file: path, item: "empty_\(name)", expected: "\(width) tokens", found: "\(empty.count)")
+    try check([latents], "\(place.rows.map(String.init).joined(separator: ", "))")
+    return Tensor(Shape([place.rows.count] + shape), latents)
+  }
+
+  private func check(_ latents: [Buffer], _ rows: String) throws(TrainingError) {
+    guard latents.allSatisfy({ Elementwise.sumOfSquares($0).isFinite }) else {
+      throw .mismatch(
+        what: "\(name): latents", expected: "finite numbers", found: "NaN or infinity among rows \(rows)")
     }
-    return Text(
-      captions: (0..<count).map { Array(tokens.values[$0 * width..<($0 + 1) * width]) }, empty: empty)
+  }
+
+  /// What SDXL is told of rows: height and width of the picture, top and left of the crop, height and width of the
+  /// target, in pixels.
+  func sizeConditions(_ place: Place, samples: [Int]) -> [[Float]] {
+    let size = sizes[place.size]
+    let target = [size.shape[1], size.shape[2]].map { Float($0 * magnification) }
+    return zip(samples, place.rows).map { sample, row in
+      let original = size.samples[sample].original
+      let crop = size.crops.isEmpty ? .zero : size.crops[row]
+      return (original == .zero ? target : [Float(original.y), Float(original.x)]) + [Float(crop.y), Float(crop.x)]
+        + target
+    }
+  }
+
+  /// The latents of all samples of a dataset of one size, as they are or by their means.
+  ///
+  /// - Parameter limit: the first so many; 0 for all.
+  package func all(limit: Int = 0) throws -> Tensor {
+    let samples = sizes[0].samples
+    let count = limit > 0 ? min(limit, samples.count) : samples.count
+    let parts = try samples[..<count].map { try rows.row(0, Int($0.rows.lowerBound)).mean }
+    try check(parts, "of the first \(count)")
+    return Tensor.stacked(parts.map { Tensor(Shape([1] + sizes[0].shape), $0) })
+  }
+
+  /// The prompts of all samples of a dataset of one size, each one's first caption.
+  package func prompts(limit: Int = 0) -> [Captions.Prompt] {
+    let samples = sizes[0].samples
+    return samples[..<(limit > 0 ? min(limit, samples.count) : samples.count)].map { sample in
+      sample.captions.isEmpty ? .empty : .caption(Int(sample.captions.lowerBound))
+    }
   }
 }

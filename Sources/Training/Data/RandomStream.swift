@@ -7,6 +7,13 @@ enum RandomStream: UInt32 {
   case fisherInformation
   case teacherLatents
   case pictureShift
+  case crop
+  case posterior
+  case variant
+  case caption
+  case tags
+  case order
+  case prior
 }
 
 extension CounterGenerator {

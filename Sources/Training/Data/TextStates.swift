@@ -8,7 +8,7 @@ package struct TextStates: Sendable {
   /// A row a prompt, the empty prompt last; nil if there are too many.
   private let kept: Conditioning?
   private let encoders: [TextEncoder]
-  private let texts: [LatentDataset.Text]
+  private let captions: Captions
   /// SDXL's UNets attend to the states before the last layer of each encoder and are told the last one's pooled text;
   /// others attend to the last, normalized states.
   private let isPenultimate: Bool
@@ -25,17 +25,16 @@ package struct TextStates: Sendable {
 
   /// - Parameter encoders: one, or SDXL's two.
   package init(
-    _ encoders: [TextEncoder], _ dataset: LatentDataset, for unet: UNetConfiguration, mostKept: Int = mostKept
+    _ encoders: [TextEncoder], _ captions: Captions, for unet: UNetConfiguration, mostKept: Int = mostKept
   ) {
     self.encoders = encoders
-    texts = dataset.texts
+    self.captions = captions
     isPenultimate = unet.textTime != nil
     let bytes = Self.bytes(
-      prompts: dataset.count + 1, tokens: dataset.emptyCaption.count, features: unet.contextFeatures[0],
+      prompts: captions.count + 1, tokens: captions.tokenCount, features: unet.contextFeatures[0],
       mostKept: mostKept)
-    kept =
-      bytes == nil
-      ? nil : Self.states(encoders, texts.map { $0.captions + [$0.empty] }, isPenultimate: isPenultimate)
+    let all = (0..<captions.count).map { Captions.Prompt.caption($0) } + [.empty]
+    kept = bytes == nil ? nil : Self.states(encoders, captions.tokens(all), isPenultimate: isPenultimate)
   }
 
   /// - Parameter prompts: for each encoder its token numbers.
@@ -60,10 +59,17 @@ package struct TextStates: Sendable {
       pooled: isPenultimate ? parts[parts.count - 1].pooled : nil)
   }
 
-  /// Of the given captions, the empty prompt for nil.
-  package subscript(numbers: [Int?]) -> Conditioning {
-    if let kept { return kept.rows(numbers.map { $0 ?? kept.states.shape[0] - 1 }) }
-    let prompts = texts.map { text in numbers.map { $0.map { text.captions[$0] } ?? text.empty } }
-    return Self.states(encoders, prompts, isPenultimate: isPenultimate)
+  package subscript(prompts: [Captions.Prompt]) -> Conditioning {
+    if let kept {
+      let rows = prompts.compactMap { prompt -> Int? in
+        switch prompt {
+        case .empty: captions.count
+        case .caption(let number): number
+        case .tokens: nil
+        }
+      }
+      if rows.count == prompts.count { return kept.rows(rows) }
+    }
+    return Self.states(encoders, captions.tokens(prompts), isPenultimate: isPenultimate)
   }
 }

@@ -65,14 +65,13 @@ package enum TimestepSampling: Sendable {
   private static func errors(_ recipe: Recipe, _ inputs: RunInputs) throws -> [Double] {
     let weights = try HardWeights(postTraining: inputs.weights, recipe.clustering)
     let student = try UNet(weights.store(origin: recipe.model), inputs.unet.configuration)
-    return (0..<10).map { interval in
+    return try (0..<10).map { interval in
       let sampling = TimestepSampling(masses: (0..<10).map { $0 == interval ? 1 : 0 })
-      let batch = TrainingBatch(
-        step: interval, seed: recipe.seed, recipe.training, inputs.training, inputs.schedule, sampling)
+      let batch = try inputs.batches.batch(of: interval, sampling)
       let text = inputs.trainingStates[batch.prompts]
       return Execution.withoutGradients {
-        let found = student(batch.noisy, timestep: batch.timesteps, text)
-        let expected = inputs.unet(batch.noisy, timestep: batch.timesteps, text)
+        let found = student.outputs(batch, text).prediction
+        let expected = inputs.unet.outputs(batch, text).prediction
         return Elementwise.sumOfSquaredDifferences(found.buffer, expected.buffer) / Double(found.shape.count)
       }
     }

@@ -2,44 +2,91 @@ package import Recipes
 package import StableDiffusion
 package import Tensors
 
+/// Where batches come from: samples, their order, and what training asks of them.
+package struct BatchSource: Sendable {
+  package let dataset: LatentDataset
+  package let training: TrainingRecipe
+  package let schedule: NoiseSchedule
+  let seed: UInt64
+  private let captionDropout: Float
+  private let order: SampleOrder
+
+  package init(_ recipe: Recipe, _ dataset: LatentDataset, _ schedule: NoiseSchedule) {
+    self.init(
+      dataset, recipe.training, schedule, seed: recipe.seed, captionDropout: recipe.pictures.captions.dropout)
+  }
+
+  package init(
+    _ dataset: LatentDataset, _ training: TrainingRecipe, _ schedule: NoiseSchedule, seed: UInt64,
+    captionDropout: Double = 0
+  ) {
+    self.dataset = dataset
+    self.training = training
+    self.schedule = schedule
+    self.seed = seed
+    self.captionDropout = Float(captionDropout)
+    order = SampleOrder(dataset, training, seed: seed)
+  }
+
+  /// Draws the batch of a step: samples, stratified timesteps, noise and which prompts are left empty.
+  package func batch(of step: Int, _ sampling: TimestepSampling = .uniform) throws -> TrainingBatch {
+    let count = training.batchSize
+    var random = CounterGenerator(seed: seed, .batch, step: step)
+    let drawn = order.batch(step, &random)
+    var steps = (0..<count).map { i in
+      sampling.timestep(at: (Float(i) + random.uniform()) / Float(count), of: schedule.timesteps)
+    }
+    for i in stride(from: count - 1, to: 0, by: -1) { steps.swapAt(i, random.integer(below: i + 1)) }
+    let isEmpty = drawn.samples.map { _ in random.uniform() < Float(training.emptyPrompts) }
+    let samples = drawn.samples.map { dataset.sizes[drawn.size].samples[$0] }
+    let prompts = zip(prompts(of: samples, step), isEmpty).map { $1 ? .empty : $0 }
+
+    var variants = CounterGenerator(seed: seed, .variant, step: step)
+    let rows = samples.map { sample in
+      Int(sample.rows.lowerBound) + (sample.rows.count > 1 ? variants.integer(below: sample.rows.count) : 0)
+    }
+    let place = LatentDataset.Place(size: drawn.size, rows: rows)
+    var posterior = CounterGenerator(seed: seed, .posterior, step: step)
+    let clean = try dataset.latents(place) { posterior.normals($0) }
+      .shifted(atMost: training.shift, seed: seed, step: step)
+    var noiseSource = CounterGenerator(seed: seed, .noise, step: step)
+    let noise = Tensor(clean.shape, noiseSource.normals(clean.shape.count))
+    return TrainingBatch(
+      noisy: schedule.noisy(clean, noise, at: steps).channelsLast(), timesteps: Tensor([count], steps.map(Float.init)),
+      prompts: prompts, target: schedule.target(clean, noise, at: steps).channelsLast(),
+      sizes: dataset.sizeConditions(place, samples: drawn.samples),
+      weights: TrainingBatch.weights(training, schedule, steps))
+  }
+
+  /// One of each sample's captions.
+  private func prompts(of samples: [LatentDataset.Sample], _ step: Int) -> [Captions.Prompt] {
+    var choice = CounterGenerator(seed: seed, .caption, step: step)
+    var tags = CounterGenerator(seed: seed, .tags, step: step)
+    return samples.map { sample in
+      let isLeftOut = captionDropout > 0 && choice.uniform() < captionDropout
+      guard !sample.captions.isEmpty, !isLeftOut else { return .empty }
+      let number = sample.captions.count > 1 ? choice.integer(below: sample.captions.count) : 0
+      return dataset.captions.prompt(Int(sample.captions.lowerBound) + number, &tags)
+    }
+  }
+}
+
 /// What one step learns from: noisy latents, their timesteps and captions, and the noise that was added.
 package struct TrainingBatch: Sendable {
   /// `[batch, height, width, channels]`
   package let noisy: Tensor
   /// `[batch]`
   package let timesteps: Tensor
-  /// The picture whose caption each sample sees; nil for the empty prompt.
-  package let prompts: [Int?]
+  /// What each sample's network is told.
+  package let prompts: [Captions.Prompt]
   /// What the network should predict, `[batch, height, width, channels]`.
   package let target: Tensor
+  /// SDXL: of each sample height and width of the picture, top and left of the crop, height and width of the target.
+  package let sizes: [[Float]]
   /// How much each sample's squared error counts; nil if all count alike.
   let weights: [Float]?
 
-  /// Draws the batch of a step: pictures, stratified timesteps, noise and which prompts are left empty.
-  package init(
-    step: Int, seed: UInt64, _ training: TrainingRecipe, _ dataset: LatentDataset,
-    _ schedule: NoiseSchedule, _ sampling: TimestepSampling = .uniform
-  ) {
-    let count = training.batchSize
-    var random = CounterGenerator(seed: seed, .batch, step: step)
-    let pictures = (0..<count).map { _ in random.integer(below: dataset.count) }
-    var steps = (0..<count).map { i in
-      sampling.timestep(at: (Float(i) + random.uniform()) / Float(count), of: schedule.timesteps)
-    }
-    for i in stride(from: count - 1, to: 0, by: -1) { steps.swapAt(i, random.integer(below: i + 1)) }
-    prompts = pictures.map { picture -> Int? in
-      random.uniform() < Float(training.emptyPrompts) ? nil : picture
-    }
-    let clean = dataset.latents.rows(pictures).shifted(atMost: training.shift, seed: seed, step: step)
-    var noiseSource = CounterGenerator(seed: seed, .noise, step: step)
-    let noise = Tensor(clean.shape, noiseSource.normals(clean.shape.count))
-    noisy = schedule.noisy(clean, noise, at: steps).channelsLast()
-    target = schedule.target(clean, noise, at: steps).channelsLast()
-    timesteps = Tensor([count], steps.map(Float.init))
-    weights = Self.weights(training, schedule, steps)
-  }
-
-  private static func weights(
+  fileprivate static func weights(
     _ training: TrainingRecipe, _ schedule: NoiseSchedule, _ timesteps: [Int]
   ) -> [Float]? {
     guard training.minimumSNR > 0 || training.signalExponent > 0 else { return nil }
@@ -60,19 +107,39 @@ package struct TrainingBatch: Sendable {
     let rows = Array(index * size..<(index + 1) * size)
     return TrainingBatch(
       noisy: noisy.rows(rows), timesteps: timesteps.rows(rows), prompts: rows.map { prompts[$0] },
-      target: target.rows(rows), weights: weights.map { weights in rows.map { weights[$0] } })
+      target: target.rows(rows), sizes: rows.map { sizes[$0] },
+      weights: weights.map { weights in rows.map { weights[$0] } })
   }
 
-  private init(noisy: Tensor, timesteps: Tensor, prompts: [Int?], target: Tensor, weights: [Float]?) {
+  fileprivate init(
+    noisy: Tensor, timesteps: Tensor, prompts: [Captions.Prompt], target: Tensor, sizes: [[Float]], weights: [Float]?
+  ) {
     self.noisy = noisy
     self.timesteps = timesteps
     self.prompts = prompts
     self.target = target
+    self.sizes = sizes
     self.weights = weights
   }
 
-  /// The weighted mean of the squared distance between two predictions, `[batch, height, width, channels]`.
-  func loss(_ prediction: Tensor, against target: Tensor) -> Tensor {
-    prediction.meanSquaredError(to: target, weights: weights)
+  /// The weighted mean of the squared distance of a prediction to what the network should predict, to what the teacher
+  /// predicts, or of both.
+  ///
+  /// - Parameters:
+  ///   - prediction: `[batch, height, width, channels]`
+  ///   - teacher: its prediction; not needed where distillation has no share.
+  ///   - distillation: the teacher's share, from 0 to 1.
+  ///   - weight: how much all of it counts.
+  func loss(_ prediction: Tensor, teacher: Tensor? = nil, distillation: Double = 0, weight: Double = 1) -> Tensor {
+    var parts: [Tensor] = []
+    for (target, share) in [(target as Tensor?, 1 - distillation), (teacher, distillation)] {
+      guard let target, share > 0 else { continue }
+      let factor = share * weight
+      let scaled =
+        factor == 1 ? weights : (weights ?? [Float](repeating: 1, count: prompts.count)).map { $0 * Float(factor) }
+      parts.append(prediction.meanSquaredError(to: target, weights: scaled))
+    }
+    precondition(!parts.isEmpty, "loss: no target")
+    return parts.dropFirst().reduce(parts[0]) { $0 + $1 }
   }
 }

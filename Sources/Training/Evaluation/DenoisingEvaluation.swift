@@ -22,20 +22,26 @@ package struct DenoisingEvaluation: Sendable {
   /// A row a picture.
   let text: Conditioning
 
+  /// - Parameters:
+  ///   - dataset: of one size.
+  ///   - limit: the first so many pictures; 0 for all.
   package init(
-    _ dataset: LatentDataset, _ states: TextStates, _ schedule: NoiseSchedule, timesteps: [Int]
-  ) {
-    let clean = dataset.latents
-    text = states[Array(0..<dataset.count)]
+    _ dataset: LatentDataset, _ states: TextStates, _ schedule: NoiseSchedule, timesteps: [Int], limit: Int = 0
+  ) throws {
+    let clean = try dataset.all(limit: limit)
+    text = states[dataset.prompts(limit: limit)]
     cases = timesteps.enumerated().map { index, timestep in
       var generator = TorchGenerator(seed: UInt64(1000 + index))
       let noise = Tensor(clean.shape, generator.normals(clean.shape.count))
-      let steps = [Int](repeating: timestep, count: dataset.count)
+      let steps = [Int](repeating: timestep, count: clean.shape[0])
       return Case(
         timestep: timestep, noisy: schedule.noisy(clean, noise, at: steps).channelsLast(),
         target: schedule.target(clean, noise, at: steps).channelsLast())
     }
   }
+
+  /// Pictures that every timestep asks about.
+  package var pictures: Int { text.states.shape[0] }
 
   /// Answers of a network, one tensor a timestep.
   package struct Predictions: Sendable {

@@ -10,11 +10,13 @@ package struct PretrainingRun: Sendable {
   private let recipe: PretrainingRecipe
   private let inputs: PretrainingInputs
   private let folder: RunFolder
+  private let batches: BatchSource
 
   package init(_ recipe: PretrainingRecipe, _ inputs: PretrainingInputs, in folder: RunFolder) {
     self.recipe = recipe
     self.inputs = inputs
     self.folder = folder
+    batches = BatchSource(inputs.training, recipe.training, inputs.schedule, seed: recipe.seed)
   }
 
   /// What the log shows of a step.
@@ -76,14 +78,13 @@ package struct PretrainingRun: Sendable {
   private func step(_ state: inout PretrainingState) throws {
     let training = recipe.training
     let store = ParameterStore(state.parameters, origin: recipe.name)
-    let batch = TrainingBatch(
-      step: state.step, seed: recipe.seed, training, inputs.training, inputs.schedule)
-    let captions = batch.prompts.map { $0.map { inputs.training.captions[$0] } ?? inputs.training.emptyCaption }
+    let batch = try batches.batch(of: state.step)
+    let captions = inputs.training.captions.tokens(batch.prompts)[0]
     let (loss, gradients) = try Execution.recomputing(training.recompute) {
       let context = try TextEncoder(store, inputs.textEncoder)(captions).lastHiddenState
       let unet = try UNet(store, inputs.unet)
       let prediction = unet(batch.noisy, timestep: batch.timesteps, context: context)
-      let loss = batch.loss(prediction, against: batch.target)
+      let loss = batch.loss(prediction)
       return (loss.scalar, loss.gradients())
     }
     guard loss.isFinite else {

@@ -13,11 +13,14 @@ package enum RunCheckpoint {
     package let state: RunState
     /// The weights as exported; only in the last checkpoint of a run.
     package let hard: HardWeights?
+    /// What a package must know; nil in checkpoints of earlier versions.
+    package let geometry: RunGeometry?
 
-    package init(recipe: Recipe, state: RunState, hard: HardWeights?) {
+    package init(recipe: Recipe, state: RunState, hard: HardWeights?, geometry: RunGeometry?) {
       self.recipe = recipe
       self.state = state
       self.hard = hard
+      self.geometry = geometry
     }
   }
 
@@ -26,13 +29,16 @@ package enum RunCheckpoint {
     var arrays = arrays(of: state)
     arrays.add(state.losses)
     if let hard = contents.hard { PaletteArrays.add(hard, to: &arrays) }
-    let attributes: [String: AttributeValue] = [
+    var attributes: [String: AttributeValue] = [
       "recipe": .string(String(decoding: contents.recipe.encoded(), as: UTF8.self)),
       "seed": .string("\(contents.recipe.seed)"),
       "step": .integer(state.step),
       "temperature": .double(contents.recipe.temperature(at: state.step)),
       "finished": .integer(contents.hard == nil ? 0 : 1),
     ]
+    if let geometry = contents.geometry, let json = try? JSONEncoder.sorted.encode(geometry) {
+      attributes["geometry"] = .string(String(decoding: json, as: UTF8.self))
+    }
     try CheckpointFile.write(
       CheckpointContents(attributes: attributes, arrays: arrays), to: path)
   }
@@ -70,7 +76,21 @@ package enum RunCheckpoint {
     let palettes = PaletteArrays(arrays: arrays, recipe: recipe)
     let state = try palettes.state(
       step: step, parameters: try arrays.parameters("parameters"), losses: try arrays.losses(steps: step))
-    return Contents(recipe: recipe, state: state, hard: try palettes.hard(state.parameters))
+    var geometry: RunGeometry?
+    if case .string(let json) = contents.attributes["geometry"] {
+      geometry = try? JSONDecoder().decode(RunGeometry.self, from: Data(json.utf8))
+    }
+    return Contents(
+      recipe: recipe, state: state, hard: try palettes.hard(state.parameters), geometry: geometry)
+  }
+}
+
+extension JSONEncoder {
+  /// Equal values give equal bytes.
+  static var sorted: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return encoder
   }
 }
 

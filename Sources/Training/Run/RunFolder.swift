@@ -41,23 +41,9 @@ package struct RunFolder: Sendable {
   }
 
   /// Keeps other runs out of the folder for as long as the result lives.
-  package func claim() throws -> Claim {
+  package func claim() throws -> FileLock {
     try create()
-    return try Claim(path)
-  }
-
-  /// A lock that the system lets go of when the process ends, however it ends.
-  package final class Claim: Sendable {
-    private let descriptor: Int32
-
-    fileprivate init(_ path: String) throws(TrainingError) {
-      descriptor = open(path + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-      guard descriptor >= 0 else { throw .folder(path, reason: String(cString: strerror(errno))) }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        throw .folder(path, reason: "another run writes here: wait for it, or choose another --output")
-      }
-    }
-
-    deinit { close(descriptor) }
+    return try FileLock(
+      path + "/.lock", busy: "\(path): another run writes here: wait for it, or choose another --output")
   }
 }

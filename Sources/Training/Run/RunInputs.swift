@@ -1,80 +1,71 @@
-internal import Checkpoints
 package import Foundation
-internal import Kernels
 package import Layers
 package import Recipes
 package import StableDiffusion
-internal import Tensors
 
-/// A recipe's model and data, loaded and checked against each other.
-package struct RunInputs: Sendable {
-  /// The full-precision model.
+/// The full-precision model that is tuned.
+package struct TuningModel: Sendable {
+  /// In diffusers' layout.
+  package let folder: String
   package let unet: UNet
   package let weights: ParameterStore
   package let schedule: NoiseSchedule
-  package private(set) var training: LatentDataset
+
+  package init(_ folder: String) throws {
+    self.folder = folder
+    (unet, weights) = try DiffusersFolder.unet(folder + "/unet")
+    schedule = try NoiseSchedule(folder: folder + "/scheduler")
+  }
+}
+
+/// A recipe's model and data, checked against each other.
+package struct RunInputs: Sendable {
+  package let model: TuningModel
+  package let training: LatentDataset
   package let trainingStates: TextStates
   package let validation: LatentDataset
   package let validationStates: TextStates
+  /// Pictures that keep the model what it was, and their texts; nil if there are none.
+  package let prior: (data: LatentDataset, states: TextStates)?
+  /// What training draws from.
+  package let batches: BatchSource
 
+  package var unet: UNet { model.unet }
+  package var weights: ParameterStore { model.weights }
+  package var schedule: NoiseSchedule { model.schedule }
+
+  package var geometry: RunGeometry {
+    RunGeometry(
+      height: validation.shapes[0][1], width: validation.shapes[0][2], tokens: training.captions.tokenCount,
+      prediction: schedule.prediction.rawValue)
+  }
+
+  package init(_ recipe: Recipe, _ model: TuningModel, _ data: RunData) throws {
+    try recipe.evaluation.check(model.schedule)
+    self.model = model
+    let encoders = try data.encoders ?? ModelText.encoders(model.folder)
+    let unet = model.unet.configuration
+    for dataset in [data.training, data.validation, data.prior].compactMap({ $0 }) {
+      try dataset.check(unet, encoders.map(\.configuration), file: dataset.name)
+    }
+    guard data.validation.shapes.count == 1 else {
+      throw TrainingError.mismatch(
+        what: "\(data.validation.name): validation latents", expected: "one size", found: "\(data.validation.shapes)")
+    }
+    training = data.training
+    validation = data.validation
+    trainingStates = TextStates(encoders, training.captions, for: unet)
+    validationStates =
+      data.sharesCaptions ? trainingStates : TextStates(encoders, validation.captions, for: unet)
+    prior = data.prior.map { ($0, TextStates(encoders, $0.captions, for: unet)) }
+    batches = BatchSource(recipe, training, model.schedule)
+  }
+
+  /// A recipe's model, and data that needs no preparation.
+  ///
   /// - Parameter folder: what the recipe's paths are relative to.
   package init(_ recipe: Recipe, folder: URL) throws {
-    let model = recipe.path(recipe.model, in: folder)
-    let data = recipe.path(recipe.data, in: folder)
-    (unet, weights) = try DiffusersFolder.unet(model + "/unet")
-    schedule = try NoiseSchedule(folder: model + "/scheduler")
-    try recipe.evaluation.check(schedule)
-    let encoders = try Self.textEncoders(of: model)
-    let pictures = try LatentDataset(path: data, split: .train)
-    validation = try LatentDataset(
-      path: data, split: .validation, limit: recipe.evaluation.pictures)
-    guard pictures.latents.shape.axes.dropFirst() == validation.latents.shape.axes.dropFirst() else {
-      throw TrainingError.mismatch(
-        what: "\(data): validation latents", expected: "\(pictures.latents.shape.axes.dropFirst()), as training's",
-        found: "\(validation.latents.shape.axes.dropFirst())")
-    }
-    for dataset in [pictures, validation] {
-      try dataset.check(unet.configuration, encoders.map(\.configuration), file: data)
-    }
-    training = pictures
-    trainingStates = TextStates(encoders, pictures, for: unet.configuration)
-    validationStates = TextStates(encoders, validation, for: unet.configuration)
-  }
-
-  /// Puts latents that the full-precision model makes of the prompts in the place of the training pictures.
-  ///
-  /// - Parameters:
-  ///   - kept: the folder that keeps them for the next time; nil to keep nothing.
-  ///   - progress: pictures made, of how many, and the seconds left.
-  package mutating func makeLatents(
-    _ recipe: Recipe, folder: URL, kept: String?, isInterrupted: () -> Bool, progress: (Int, Int, Double) -> Void
-  ) throws {
-    let model = recipe.path(recipe.model, in: folder)
-    let steps = recipe.training.teacherSteps
-    let teacher = TeacherLatents(
-      teacher: unet,
-      sampler: try SamplerConfiguration(folder: model + "/scheduler", method: .ddim).sampler(steps: steps),
-      states: trainingStates, seed: recipe.seed)
-    var prompts = CRC32()
-    for caption in training.captions { caption.withUnsafeBytes { prompts.update($0.bytes) } }
-    let settings = "seed \(recipe.seed), \(steps) steps, prompts \(prompts.value)"
-    let store = try kept.map { try KeptLatents($0, model: model + "/unet", settings: settings) }
-    let count = min(training.count, recipe.training.teacherPictures)
-    let started = ContinuousClock.now
-    let latents = try teacher(
-      count: count, shape: training.latents.shape, kept: store, isInterrupted: isInterrupted
-    ) { done in
-      let seconds = (ContinuousClock.now - started) / .seconds(1)
-      progress(done, count, seconds / Double(done) * Double(count - done))
-    }
-    training = LatentDataset(training, latents: latents)
-  }
-
-  /// One, or SDXL's two.
-  private static func textEncoders(of model: String) throws -> [TextEncoder] {
-    let second = model + "/text_encoder_2"
-    let first = try DiffusersFolder.textEncoder(model + "/text_encoder").model
-    guard FileManager.default.fileExists(atPath: second) else { return [first] }
-    return [first, try DiffusersFolder.textEncoder(second).model]
+    let model = try TuningModel(recipe.path(recipe.model, in: folder))
+    try self.init(recipe, model, RunData(prepared: recipe, model: model, folder: folder))
   }
 }

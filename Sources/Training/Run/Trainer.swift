@@ -11,9 +11,8 @@ package struct Trainer: Sendable {
   package let recipe: Recipe
   let configuration: UNetConfiguration
   let teacher: UNet
-  let dataset: LatentDataset
-  let states: TextStates
-  let schedule: NoiseSchedule
+  private let inputs: RunInputs
+  private let priorBatches: BatchSource?
   let ranks: Ranks
   let weights: TrainedWeights
   private let sampling: TimestepSampling
@@ -24,9 +23,8 @@ package struct Trainer: Sendable {
     self.ranks = ranks
     configuration = inputs.unet.configuration
     teacher = inputs.unet
-    dataset = inputs.training
-    states = inputs.trainingStates
-    schedule = inputs.schedule
+    self.inputs = inputs
+    priorBatches = inputs.prior.map { BatchSource(recipe, $0.data, inputs.schedule) }
     weights = try TrainedWeights(inputs.weights, recipe.clustering, ranks)
     sampling = try TimestepSampling(recipe, inputs)
   }
@@ -55,7 +53,7 @@ package struct Trainer: Sendable {
     let source = try layerWeights(state, palettes, time)
     let apart = recipe.trainsBlocksApart(at: state.step)
     let loss = try Execution.recomputing(recipe.training.recompute) {
-      try self.loss(batch(of: state.step), source, blocksApart: apart)
+      try self.loss(part(of: state.step), source, blocksApart: apart)
     }
     var update = StepUpdate(state, palettes, optimizer(state, phase), weights, ranks, time)
     Execution.recomputing(recipe.training.recompute) {
@@ -87,10 +85,21 @@ package struct Trainer: Sendable {
       seconds: (ContinuousClock.now - started).seconds)
   }
 
-  /// This rank's share of a step's batch.
-  private func batch(of step: Int) -> TrainingBatch {
-    TrainingBatch(step: step, seed: recipe.seed, recipe.training, dataset, schedule, sampling)
-      .share(ranks.rank, of: ranks.count)
+  /// This rank's share of a step's batch, what its prompts say, and how much its loss counts.
+  private struct Part {
+    let batch: TrainingBatch
+    let text: Conditioning
+    let weight: Double
+  }
+
+  private func part(of step: Int) throws -> Part {
+    var random = CounterGenerator(seed: recipe.seed, .prior, step: step)
+    if let prior = inputs.prior, let batches = priorBatches, random.uniform() < Float(recipe.prior.share) {
+      let batch = try batches.batch(of: step, sampling).share(ranks.rank, of: ranks.count)
+      return Part(batch: batch, text: prior.states[batch.prompts], weight: recipe.prior.weight)
+    }
+    let batch = try inputs.batches.batch(of: step, sampling).share(ranks.rank, of: ranks.count)
+    return Part(batch: batch, text: inputs.trainingStates[batch.prompts], weight: 1)
   }
 
   /// Over ranks.
@@ -99,22 +108,17 @@ package struct Trainer: Sendable {
   }
 
   /// - Parameter blocksApart: whether every block is fed the teacher's activations and trained to reproduce its output.
-  private func loss(
-    _ batch: TrainingBatch, _ source: any ParameterSource, blocksApart: Bool = false
-  ) throws -> Tensor {
-    let training = recipe.training
-    let text = states[batch.prompts]
+  private func loss(_ part: Part, _ source: any ParameterSource, blocksApart: Bool = false) throws -> Tensor {
+    let (training, batch) = (recipe.training, part.batch)
     let featureWeight = blocksApart ? 1 : training.featureWeight
-    let distils = training.loss == .distillation || blocksApart
     let teacher =
-      distils || featureWeight > 0
-      ? Execution.withoutGradients {
-        self.teacher.outputs(batch.noisy, timestep: batch.timesteps, text)
-      } : nil
+      training.loss != .diffusion || blocksApart || featureWeight > 0
+      ? Execution.withoutGradients { self.teacher.outputs(batch, part.text) } : nil
     let student = try UNet(source, configuration).outputs(
-      batch.noisy, timestep: batch.timesteps, text, following: blocksApart ? teacher?.blocks : nil)
+      batch, part.text, following: blocksApart ? teacher?.blocks : nil)
     let loss = batch.loss(
-      student.prediction, against: distils ? teacher?.prediction ?? batch.target : batch.target)
+      student.prediction, teacher: teacher?.prediction,
+      distillation: blocksApart ? 1 : training.distillation, weight: part.weight)
     guard featureWeight > 0, let teacher else { return loss }
     return try zip(student.blocks, teacher.blocks).reduce(loss) { sum, blocks in
       let meanSquare = try mean(Elementwise.sumOfSquares(blocks.1.buffer) / Double(blocks.1.shape.count))
@@ -134,7 +138,7 @@ package struct Trainer: Sendable {
   func loss(_ state: RunState, _ palettes: [String: StepPalette]) throws -> Double {
     let source = try layerWeights(state, palettes)
     return try Execution.withoutGradients {
-      try mean(Double(try loss(batch(of: max(0, state.step - 1)), source).scalar))
+      try mean(Double(try loss(part(of: max(0, state.step - 1)), source).scalar))
     }
   }
 

@@ -82,7 +82,8 @@ package struct TrainingRun: Sendable {
       let stopped = try isAny(isInterrupted())
       if stopped || state.step % recipe.training.checkpointEvery == 0 {
         if let whole = try state.whole(recipe, ranks) {
-          try RunCheckpoint.write(.init(recipe: recipe, state: whole, hard: nil), to: folder.checkpoint)
+          try RunCheckpoint.write(
+            .init(recipe: recipe, state: whole, hard: nil, geometry: inputs.geometry), to: folder.checkpoint)
         }
       }
       // Ranks leave together: one that is gone ends the others, however little is missing of the checkpoint.
@@ -92,7 +93,8 @@ package struct TrainingRun: Sendable {
     }
     guard var whole = try state.whole(recipe, ranks) else { return nil }
     let hard = try HardWeights(whole, recipe.clustering)
-    try RunCheckpoint.write(.init(recipe: recipe, state: whole, hard: hard), to: folder.checkpoint)
+    try RunCheckpoint.write(
+      .init(recipe: recipe, state: whole, hard: hard, geometry: inputs.geometry), to: folder.checkpoint)
     whole.moments = [:]
     return Outcome(
       state: whole, hard: hard, seconds: monitor.totals.seconds, steps: monitor.totals.steps,

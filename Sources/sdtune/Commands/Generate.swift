@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Generation
 internal import Jobs
+internal import Pictures
 internal import StableDiffusion
 internal import Tensors
 
@@ -178,14 +179,15 @@ struct Generate: ParsableCommand, InterruptibleCommand {
     request.skipsSafetyChecker = disableSafety
     if let image {
       request.start = GenerationRequest.Start(
-        picture: try PNGFile.read(image), strength: strength ?? 0.8, mask: try mask.map { try PNGFile.read($0) })
+        picture: try PictureFile.read(image), strength: strength ?? 0.8, mask: try mask.map { try PictureFile.read($0) }
+      )
     }
     if let refiner {
       request.refiner = GenerationRequest.Refiner(unet: ModelSet.Place(path: refiner), start: refinerStart ?? 0.8)
     }
     if let controlnet, let controlImage {
       request.control = GenerationRequest.ControlPicture(
-        place: ModelSet.Place(path: controlnet), picture: try PNGFile.read(controlImage), scale: controlScale ?? 1)
+        place: ModelSet.Place(path: controlnet), picture: try PictureFile.read(controlImage), scale: controlScale ?? 1)
     }
     return request
   }

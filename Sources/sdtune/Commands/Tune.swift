@@ -14,29 +14,34 @@ struct Tune: ParsableCommand, InterruptibleCommand {
   @Flag(help: "Only say what the run would need: memory, operations, time per step.")
   var dryRun = false
 
+  @Option(help: "The model, instead of the recipe's.", completion: .directory)
+  var model: String?
+
+  @Option(help: "The data, instead of the recipe's: pictures with captions, or latents.", completion: .file())
+  var data: String?
+
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let recipe: Recipe = try runOptions.document()
+    var recipe: Recipe = try runOptions.document()
+    if let model { recipe.model = URL(filePath: model).path }
+    if let data { recipe.data = URL(filePath: data).path }
+    for (option, path) in [("--model", recipe.model), ("--data", recipe.data)] where path.isEmpty {
+      throw ValidationError("\(option): expected a path with it: \(runOptions.recipe) leaves that open")
+    }
     if dryRun {
       let needs = try DryRun(recipe, recipeFolder: runOptions.recipeFolder)
       return try options.show(needs, text: needs.text)
     }
     let job = TuneJob(recipe, recipeFolder: runOptions.recipeFolder, output: runOptions.output)
-    let report = try job(resume: runOptions.resume, isInterrupted: { Interruption.isRequested }) { event in
-      switch event {
-      case .stage(let text): Terminal.note(text)
-      case .warning(let text): Terminal.note("warning: \(text)")
-      case .step(let progress): Terminal.note(progress.line)
-      }
-    }
+    let report = try job(resume: runOptions.resume, isInterrupted: { Interruption.isRequested }) { Terminal.note($0) }
     if let report { try options.show(report, text: report.table) }
   }
 }
 
 extension TrainingRun.Progress {
   /// One line of progress.
-  fileprivate var line: String {
+  var line: String {
     let left = Int(secondsLeft)
     let figures = String(
       format: "step %5d/%d  %-6@  loss %.3e  hard %.3e  flips %5.2f %%  %.2f s/step  %d:%02d left",

@@ -1,0 +1,3 @@
+// OpenSSL's digests.
+#pragma once
+#include <openssl/evp.h>

@@ -1,0 +1,178 @@
+internal import CHDF5
+internal import Foundation
+package import Kernels
+
+extension HDF5 {
+  /// Reads rows of a dataset, the outermost axis, converted to the element.
+  ///
+  /// - Precondition: memory for as many elements.
+  static func readRows(
+    _ path: String, _ rows: Range<Int>, in file: borrowing Handle, as element: Element,
+    into memory: UnsafeMutableRawPointer
+  ) throws(Failure) {
+    let id = file.id
+    try locked { () throws(Failure) in
+      let dataset = try dataset(path, in: id)
+      let space = try Handle(H5Dget_space(dataset.id), "the extents cannot be read")
+      let inMemory = try selectRows(rows, of: space)
+      try check(
+        H5Dread(dataset.id, element.identifier, inMemory.id, space.id, hid_t(H5P_DEFAULT), memory),
+        "its rows \(rows) cannot be read")
+    }
+  }
+
+  /// Writes rows of a dataset that ``createRows(_:in:shape:element:)`` made.
+  static func writeRows(
+    _ path: String, _ rows: Range<Int>, in file: borrowing Handle, element: Element, from bytes: RawSpan
+  ) throws(Failure) {
+    let id = file.id
+    try locked { () throws(Failure) in
+      let dataset = try Handle(H5Dopen2(id, path, hid_t(H5P_DEFAULT)), "the dataset cannot be opened")
+      let space = try Handle(H5Dget_space(dataset.id), "the extents cannot be read")
+      let inMemory = try selectRows(rows, of: space)
+      let status = bytes.withUnsafeBytes {
+        H5Dwrite(dataset.id, element.identifier, inMemory.id, space.id, hid_t(H5P_DEFAULT), $0.baseAddress)
+      }
+      try check(status, "rows \(rows) cannot be written")
+    }
+  }
+
+  /// A dataset in chunks of a row each, with a Fletcher-32 check, to be written row by row.
+  static func createRows(
+    _ path: String, in file: borrowing Handle, shape: [Int], element: Element
+  ) throws(Failure) {
+    let id = file.id
+    try locked { () throws(Failure) in
+      let space = try Handle(H5Screate_simple(Int32(shape.count), shape.map { hsize_t($0) }, nil), "no extents")
+      let properties = try Handle(H5Pcreate(sd_h5p_dataset_create()), "no properties")
+      try check(H5Pset_obj_track_times(properties.id, false), "no properties")
+      try check(
+        H5Pset_chunk(properties.id, Int32(shape.count), [1] + shape.dropFirst().map { hsize_t($0) }), "no chunks")
+      try check(H5Pset_fletcher32(properties.id), "no Fletcher-32 filter")
+      _ = try Handle(
+        H5Dcreate2(
+          id, path, element.identifier, space.id, hid_t(H5P_DEFAULT), properties.id, hid_t(H5P_DEFAULT)),
+        "the dataset cannot be created")
+    }
+  }
+
+  /// Selects rows of the extents in a file; returns extents for as many in memory.
+  private static func selectRows(_ rows: Range<Int>, of space: borrowing Handle) throws(Failure) -> Handle {
+    let rank = Int(H5Sget_simple_extent_ndims(space.id))
+    var extents = [hsize_t](repeating: 0, count: max(0, rank))
+    guard rank > 0, H5Sget_simple_extent_dims(space.id, &extents, nil) == Int32(rank), rows.upperBound <= extents[0]
+    else { throw Failure(plainly: "no rows \(rows)") }
+    extents[0] = hsize_t(rows.count)
+    var start = [hsize_t](repeating: 0, count: rank)
+    start[0] = hsize_t(rows.lowerBound)
+    try check(H5Sselect_hyperslab(space.id, H5S_SELECT_SET, start, nil, extents, nil), "no such rows")
+    return try Handle(H5Screate_simple(Int32(rank), extents, nil), "no extents")
+  }
+}
+
+extension HDF5File {
+  /// Rows of a dataset, its outermost axis, as 32-bit floats.
+  ///
+  /// - Parameters:
+  ///   - rowCount: elements of a row, as the dataset's extents have it.
+  /// - Throws: if there are no such rows, or their bytes are damaged.
+  package func floatRows(
+    _ dataset: String, _ rows: Range<Int>, rowCount: Int
+  ) throws(CheckpointError) -> Buffer {
+    guard let shape = try shape(of: dataset), shape.dropFirst().reduce(1, *) == rowCount, !rows.isEmpty else {
+      throw .malformedItem(
+        file: path, item: dataset, expected: "rows of \(rowCount) numbers", found: "none of them")
+    }
+    let buffer = Buffer(uninitialized: rows.count * rowCount)
+    try reporting(dataset) { () throws(HDF5.Failure) in
+      try HDF5.readRows(
+        dataset, rows, in: handle, as: .float32, into: UnsafeMutableRawPointer(buffer.pointer))
+    }
+    return buffer
+  }
+}
+
+/// An HDF5 file that is written row by row, larger than memory; it appears under its name when it is whole.
+package enum HDF5RowFile {
+  /// What the closure of ``write(to:_:)`` writes with.
+  package struct Writer: ~Copyable {
+    fileprivate let path: String
+    fileprivate let handle: HDF5.Handle
+
+    /// Groups on the way to an item, which must not be there yet.
+    package func createGroup(_ group: String) throws(CheckpointError) {
+      try reporting(group) { () throws(HDF5.Failure) in try HDF5.createGroup(group, in: handle) }
+    }
+
+    package func setAttribute(
+      _ name: String, _ value: AttributeValue, of item: String = "/"
+    ) throws(CheckpointError) {
+      try reporting(item) { () throws(HDF5.Failure) in try HDF5.setAttribute(name, value, of: item, in: handle) }
+    }
+
+    package func write(_ dataset: String, _ array: CheckpointArray) throws(CheckpointError) {
+      try reporting(dataset) { () throws(HDF5.Failure) in
+        try array.withRawSpan { (bytes) throws(HDF5.Failure) in
+          try HDF5.write(dataset, in: handle, shape: array.shape, element: array.element, from: bytes)
+        }
+      }
+    }
+
+    /// A dataset of floats whose rows are written one by one.
+    package func createRows(_ dataset: String, shape: [Int]) throws(CheckpointError) {
+      try reporting(dataset) { () throws(HDF5.Failure) in
+        try HDF5.createRows(dataset, in: handle, shape: shape, element: .float32)
+      }
+    }
+
+    package func writeRow(_ dataset: String, _ row: Int, _ values: Buffer) throws(CheckpointError) {
+      try reporting(dataset) { () throws(HDF5.Failure) in
+        try values.withSpan { (span) throws(HDF5.Failure) in
+          try HDF5.writeRows(dataset, row..<row + 1, in: handle, element: .float32, from: span.bytes)
+        }
+      }
+    }
+
+    private func reporting(
+      _ item: String, _ body: () throws(HDF5.Failure) -> Void
+    ) throws(CheckpointError) {
+      do throws(HDF5.Failure) { try body() } catch {
+        throw .cannotWrite(file: path, reason: "\(item): \(error.reason)")
+      }
+    }
+  }
+
+  /// Replaces a file; whatever goes wrong, the old one stays whole.
+  package static func write(
+    to path: String, _ body: (borrowing Writer) throws -> Void
+  ) throws {
+    let file = AtomicFile(path: path)
+    var failure: (any Error)?
+    do {
+      try file.write { (temporary) throws(CheckpointError) in
+        let handle: HDF5.Handle
+        do throws(HDF5.Failure) { handle = try HDF5.create(temporary, userBlock: 0) } catch {
+          throw .cannotWrite(file: path, reason: error.reason)
+        }
+        let writer = Writer(path: path, handle: handle)
+        do { try body(writer) } catch {
+          failure = error
+          throw .cannotWrite(file: path, reason: "\(error)")
+        }
+        try writer.close()
+      }
+    } catch {
+      throw failure ?? error
+    }
+  }
+}
+
+extension HDF5RowFile.Writer {
+  /// Says whether all of it reached the system.
+  fileprivate consuming func close() throws(CheckpointError) {
+    let path = path
+    do throws(HDF5.Failure) { try handle.closeFile() } catch {
+      throw .cannotWrite(file: path, reason: error.reason)
+    }
+  }
+}

@@ -1,0 +1,67 @@
+package import Checkpoints
+internal import Tensors
+
+extension LatentDataset {
+  /// Latents of the first format (`docs/data-format.md`): for each split `latents` `[pictures, channels, height, width]`,
+  /// already scaled by the VAE's factor, and `input_ids` `[pictures, tokens]`; beside them `empty_input_ids`. For SDXL's
+  /// second text encoder `input_ids_2` and `empty_input_ids_2`.
+  ///
+  /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
+  package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
+    let file = try HDF5File(reading: path)
+    let shape = try Self.shape(file, split)
+    let count = limit > 0 ? min(limit, shape[0]) : shape[0]
+    var texts: [(numbers: [Int], empty: [Int])] = []
+    for name in ["input_ids", "input_ids_2"] {
+      let isThere = try file.shape(of: "\(split.rawValue)/\(name)") != nil
+      guard texts.isEmpty || isThere else { continue }
+      texts.append(try Self.text(name, file, split, pictures: shape[0], count: count))
+    }
+    let axes = Array(shape.dropFirst())
+    self.init(
+      [Size(shape: axes, count: count)], Captions(texts),
+      try LatentsOfFile(path, "\(split.rawValue)/latents", rowCount: axes.reduce(1, *)), name: path, magnification: 8)
+  }
+
+  /// `[pictures, channels, height, width]` of a split.
+  private static func shape(_ file: borrowing HDF5File, _ split: Split) throws(CheckpointError) -> [Int] {
+    let name = "\(split.rawValue)/latents"
+    guard let shape = try file.shape(of: name) else { throw .missing(file: file.path, item: "dataset \(name)") }
+    guard shape.count == 4, shape.allSatisfy({ (1...1 << 31).contains($0) }) else {
+      throw .malformedItem(
+        file: file.path, item: name, expected: "[pictures, channels, height, width]", found: "\(shape)")
+    }
+    return shape
+  }
+
+  /// Pictures of a split.
+  static func count(path: String, _ split: Split) throws(CheckpointError) -> Int {
+    try shape(HDF5File(reading: path), split)[0]
+  }
+
+  /// Height and width of the latents and tokens of a caption.
+  package static func geometry(path: String) throws(CheckpointError) -> (height: Int, width: Int, tokens: Int) {
+    let file = try HDF5File(reading: path)
+    let shape = try shape(file, .validation)
+    return (shape[2], shape[3], try file.shape(of: "empty_input_ids")?.first ?? 0)
+  }
+
+  /// The tokens of the first `count` captions.
+  private static func text(
+    _ name: String, _ file: borrowing HDF5File, _ split: Split, pictures: Int, count: Int
+  ) throws(CheckpointError) -> (numbers: [Int], empty: [Int]) {
+    let item = "\(split.rawValue)/\(name)"
+    let tokens = try file.integers(item)
+    guard tokens.shape.count == 2, tokens.shape[0] == pictures, tokens.shape[1] > 0 else {
+      throw .malformedItem(
+        file: file.path, item: item, expected: "[\(pictures) pictures, tokens]", found: "\(tokens.shape)")
+    }
+    let width = tokens.shape[1]
+    let empty = try file.integers("empty_\(name)").values
+    guard empty.count == width else {
+      throw .malformedItem(
+        file: file.path, item: "empty_\(name)", expected: "\(width) tokens", found: "\(empty.count)")
+    }
+    return (Array(tokens.values[..<(count * width)]), empty)
+  }
+}
