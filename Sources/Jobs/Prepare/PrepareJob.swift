@@ -3,7 +3,7 @@ package import PictureSets
 internal import Pictures
 package import Recipes
 internal import StableDiffusion
-package import Training
+internal import Training
 
 /// `sdtune prepare`: a set of pictures as a file of latents, apart from a run.
 package struct PrepareJob {

@@ -1,6 +1,6 @@
-package import Checkpoints
+internal import Checkpoints
 package import Kernels
-package import Tensors
+internal import Tensors
 
 /// Where clean latents come from, row by row.
 package protocol LatentRows: Sendable {

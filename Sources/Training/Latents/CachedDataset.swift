@@ -1,6 +1,6 @@
 internal import Checkpoints
-package import Recipes
-package import StableDiffusion
+internal import Recipes
+internal import StableDiffusion
 
 extension LatentDataset {
   /// A split of a cache.

@@ -1,6 +1,6 @@
 package import Checkpoints
 internal import Foundation
-package import Kernels
+internal import Kernels
 
 /// The file that pictures are encoded into, once: posterior means and deviations by size, the samples that they make
 /// up, and captions as text and as tokens (`docs/data-format.md`).

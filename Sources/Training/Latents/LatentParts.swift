@@ -1,5 +1,5 @@
-package import Checkpoints
-package import Foundation
+internal import Checkpoints
+internal import Foundation
 internal import Kernels
 package import Tensors
 

@@ -1,7 +1,7 @@
 internal import Checkpoints
 internal import Digests
 internal import Foundation
-package import Kernels
+internal import Kernels
 package import Pictures
 package import StableDiffusion
 package import Tensors

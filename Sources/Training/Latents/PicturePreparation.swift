@@ -1,11 +1,11 @@
 internal import Checkpoints
 internal import Digests
-package import Foundation
+internal import Foundation
 internal import Kernels
-package import PictureSets
-package import Pictures
+internal import PictureSets
+internal import Pictures
 package import Recipes
-package import StableDiffusion
+internal import StableDiffusion
 internal import Tensors
 
 /// Brings a set of pictures into a cache of latents: what is there already stays, what is new is encoded, and the file is

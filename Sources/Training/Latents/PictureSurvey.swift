@@ -2,8 +2,8 @@ internal import Digests
 internal import Foundation
 internal import Kernels
 package import PictureSets
-package import Pictures
-package import Recipes
+internal import Pictures
+internal import Recipes
 
 /// What is known of a set of pictures before any is encoded: which can be used, by content and size, and which not.
 package struct PictureSurvey: Sendable {

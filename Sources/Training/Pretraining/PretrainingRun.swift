@@ -42,29 +42,32 @@ package struct PretrainingRun: Sendable {
     let log = try RunLog(folder.log, after: state.step)
     let (steps, interval) = (recipe.training.steps, max(1, recipe.training.steps / 60))
     var (seconds, since) = (0.0, state.step)
-    while state.step < steps {
+    let loop = TrainingLoop(
+      steps: steps, checkpointEvery: recipe.training.checkpointEvery, checkpoint: folder.checkpoint)
+    try loop(after: state.step, isInterrupted: isInterrupted) {
       let started = ContinuousClock.now
       try step(&state)
       seconds += (ContinuousClock.now - started).seconds
-      if state.step % interval == 0 || state.step == steps {
-        let recent = state.losses[since...]
-        let pace = seconds / Double(recent.count)
-        let line = Progress(
-          step: state.step, steps: steps,
-          loss: recent.reduce(0) { $0 + $1.loss } / Double(recent.count),
-          gradientNorm: recent.last?.gradientNorm ?? 0, secondsPerStep: pace,
-          secondsLeft: pace * Double(steps - state.step))
-        (seconds, since) = (0, state.step)
-        try log.append(line)
-        progress(line)
-      }
-      let stopped = isInterrupted()
-      if stopped || state.step % recipe.training.checkpointEvery == 0 || state.step == steps {
-        try state.write(recipe, to: folder.checkpoint)
-      }
-      if stopped { throw TrainingError.interrupted(step: state.step, checkpoint: folder.checkpoint) }
+      guard state.step % interval == 0 || state.step == steps else { return }
+      let line = line(state, since: since, seconds: seconds)
+      (seconds, since) = (0, state.step)
+      try log.append(line)
+      progress(line)
+    } write: {
+      try state.write(recipe, to: folder.checkpoint)
     }
+    try state.write(recipe, to: folder.checkpoint)
     return state
+  }
+
+  /// - Parameter seconds: of the steps since the last line.
+  private func line(_ state: PretrainingState, since: Int, seconds: Double) -> Progress {
+    let recent = state.losses[since...]
+    let pace = seconds / Double(recent.count)
+    return Progress(
+      step: state.step, steps: recipe.training.steps, loss: recent.reduce(0) { $0 + $1.loss } / Double(recent.count),
+      gradientNorm: recent.last?.gradientNorm ?? 0, secondsPerStep: pace,
+      secondsLeft: pace * Double(recipe.training.steps - state.step))
   }
 
   private func start(resume: Bool) throws -> PretrainingState {

@@ -1,7 +1,7 @@
 package import Foundation
 internal import PictureSets
 package import Recipes
-package import StableDiffusion
+internal import StableDiffusion
 internal import Tensors
 
 /// The samples of a run, of whatever kind its data is.

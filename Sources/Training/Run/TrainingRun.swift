@@ -73,28 +73,21 @@ package struct TrainingRun: Sendable {
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
     let log = ranks.isFirst ? try RunLog(folder.log, after: state.step) : nil
     var monitor = RunMonitor(trainer, log?.earlier ?? .init())
-    while state.step < recipe.training.steps {
+    let loop = TrainingLoop(
+      steps: recipe.training.steps, checkpointEvery: recipe.training.checkpointEvery, checkpoint: folder.checkpoint,
+      isAny: isAny)
+    try loop(after: state.step, isInterrupted: isInterrupted) {
       let report = try trainer.step(&state)
       if let line = try monitor.record(report, state), let log {
         try log.append(line)
         progress(line)
       }
-      let stopped = try isAny(isInterrupted())
-      if stopped || state.step % recipe.training.checkpointEvery == 0 {
-        if let whole = try state.whole(recipe, ranks) {
-          try RunCheckpoint.write(
-            .init(recipe: recipe, state: whole, hard: nil, geometry: inputs.geometry), to: folder.checkpoint)
-        }
-      }
-      // Ranks leave together: one that is gone ends the others, however little is missing of the checkpoint.
-      if try isAny(stopped) {
-        throw TrainingError.interrupted(step: state.step, checkpoint: folder.checkpoint)
-      }
+    } write: {
+      if let whole = try state.whole(recipe, ranks) { try write(whole, hard: nil) }
     }
     guard var whole = try state.whole(recipe, ranks) else { return nil }
     let hard = try HardWeights(whole, recipe.clustering)
-    try RunCheckpoint.write(
-      .init(recipe: recipe, state: whole, hard: hard, geometry: inputs.geometry), to: folder.checkpoint)
+    try write(whole, hard: hard)
     whole.moments = [:]
     return Outcome(
       state: whole, hard: hard, seconds: monitor.totals.seconds, steps: monitor.totals.steps,
@@ -106,6 +99,11 @@ package struct TrainingRun: Sendable {
     guard recipe.training.batchSize % ranks.count == 0 else {
       throw .unequal(batchSize: recipe.training.batchSize, ranks: ranks.count)
     }
+  }
+
+  private func write(_ state: RunState, hard: HardWeights?) throws(CheckpointError) {
+    try RunCheckpoint.write(
+      .init(recipe: recipe, state: state, hard: hard, geometry: inputs.geometry), to: folder.checkpoint)
   }
 
   /// Whether it is so on any rank; all know when it returns.
