@@ -93,10 +93,11 @@ let package = Package(
     .target(
       name: "Benchmarks",
       dependencies: [
-        "Checkpoints", "Clustering", "Kernels", "Layers", "MILRuntime", "Pictures", "StableDiffusion", "Tensors", "Training",
+        "Checkpoints", "Clustering", "Kernels", "Layers", "MILRuntime", "Pictures", "StableDiffusion", "Tensors",
+        "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "Benchmarks", exclude: ["full_size.py", "growth.py", "pictures.py", "peers"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["full_size.py", "growth.py", "large_set.py", "learning.py", "pictures.py", "peers"], swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),

@@ -5,7 +5,9 @@ internal import Foundation
 package struct Benchmark: ParsableCommand {
   package static let configuration = CommandConfiguration(
     abstract: "Measure sdtune on models of random weights and full-size shapes.",
-    subcommands: [MakeModel.self, KernelRates.self, StepRates.self, KMeansRates.self, PackageRates.self, PictureRates.self])
+    subcommands: [
+      MakeModel.self, KernelRates.self, StepRates.self, KMeansRates.self, PackageRates.self, PictureRates.self,
+    ])
 
   package init() {}
 }

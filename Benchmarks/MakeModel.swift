@@ -29,7 +29,11 @@ struct MakeModel: ParsableCommand {
 
   func run() throws {
     try writeUNet()
-    for encoder in size.textEncoders { try write(encoder) }
+    for encoder in size.textEncoders {
+      try write(encoder)
+      try writeTokenizer(encoder.folder.replacingOccurrences(of: "text_encoder", with: "tokenizer"))
+    }
+    try writeAutoencoder()
     try write(scheduler, to: "scheduler/scheduler_config.json")
     try writeLatents()
     try writeInputs()
@@ -55,6 +59,32 @@ struct MakeModel: ParsableCommand {
     let trace = TraceParameters()
     _ = try TextEncoder(trace, try TextEncoderConfiguration(folder: "\(output)/\(encoder.folder)"))
     try write(trace, to: "\(encoder.folder)/model.safetensors")
+  }
+
+  /// Letters alone: of 64 tokens, as many as the text encoder knows.
+  private func writeTokenizer(_ folder: String) throws {
+    let letters = "abcdefghijklmnopqrstuvwxyz".map(String.init)
+    let tokens = letters + letters.map { $0 + "</w>" } + ["<|startoftext|>", "<|endoftext|>"]
+    try write(Dictionary(uniqueKeysWithValues: zip(tokens, 0...)), to: "\(folder)/vocab.json")
+    try write(["model_max_length": 77], to: "\(folder)/tokenizer_config.json")
+    try Data("#version: 0.2\n".utf8).write(to: URL(filePath: "\(output)/\(folder)/merges.txt"))
+  }
+
+  private func writeAutoencoder() throws {
+    try write(
+      [
+        "_class_name": "AutoencoderKL", "in_channels": 3, "out_channels": 3, "latent_channels": 4,
+        "layers_per_block": 2,
+        "block_out_channels": [128, 256, 512, 512], "norm_num_groups": 32, "sample_size": 8 * side,
+        "scaling_factor": size == .sdxl ? 0.13025 : 0.18215,
+        "down_block_types": [String](repeating: "DownEncoderBlock2D", count: 4),
+        "up_block_types": [String](repeating: "UpDecoderBlock2D", count: 4),
+      ], to: "vae/config.json")
+    let trace = TraceParameters()
+    let configuration = try AutoencoderConfiguration(folder: output + "/vae")
+    _ = try AutoencoderEncoder(trace, configuration)
+    _ = try AutoencoderDecoder(trace, configuration)
+    try write(trace, to: "vae/diffusion_pytorch_model.safetensors")
   }
 
   private var scheduler: [String: Any] {

@@ -31,7 +31,8 @@ package struct SHA256: ~Copyable {
   package mutating func finish() -> String { Self.text(finishBytes()) }
 
   package static func text(_ digest: some Sequence<UInt8>) -> String {
-    digest.map { String(format: "%02x", $0) }.joined()
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }
 
   package static func of(_ bytes: some Sequence<UInt8>) -> [UInt8] {

@@ -30,7 +30,7 @@ import Testing
       "error: recipes/state.h5: no checkpoint to resume from: run without --resume first"
     ),
     (["run", "nowhere", "--inputs", "a", "--output", "b"], "error: a: cannot be read: No such file or directory"),
-    (["foo"], "error: command: expected tune, train"),
+    (["foo"], "error: command: expected tune, prepare, train"),
     (
       ["--recipe", "recipes/smoke.json", "--set", "export.batch=0"],
       "error: export.batch: expected 1 to 64, found 0"

@@ -110,7 +110,7 @@ import Testing
     (["--scheduler", "heun"], "--scheduler: expected ddim, pndm, dpm-solver, euler, euler-ancestral, lcm, found heun"),
     (["--width", "61"], "width: expected a multiple of 4, found 61"),
     (["--steps", "0"], "steps: expected 1 to 1000, found 0"),
-    (["--image", "README.md"], "README.md: not a sound PNG file"),
+    (["--image", "README.md"], "README.md: expected a JPEG, PNG or WebP picture, found text"),
     (["--mask", "README.md"], "--mask: expected --image with it, found none"),
     (["--weights", "--prompt", "(a"], "prompt: expected closed brackets"),
     (["--output", "picture.jpg"], "--output: expected a file name that ends in .png, found picture.jpg"),

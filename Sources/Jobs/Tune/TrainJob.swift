@@ -94,13 +94,14 @@ package struct TrainJob: Sendable {
     let states = TextStates(
       [try TextEncoder(weights, inputs.textEncoder)], inputs.validation.captions, for: inputs.unet)
     let evaluation = try DenoisingEvaluation(
-      inputs.validation, states, inputs.schedule, timesteps: recipe.evaluation.timesteps)
+      inputs.validation, states, inputs.schedule, timesteps: recipe.evaluation.timesteps,
+      limit: recipe.evaluation.pictures)
     let quality = evaluation.quality(
       try evaluation.predictions(unet.denoiser), reference: nil)
     return Metrics(
       recipe: recipe, parameters: weights.names.reduce(0) { $0 + (weights.shape(of: $1)?.count ?? 0) },
       validation: .init(
-        pictures: inputs.validation.count, epsilonMSE: quality.epsilonMSE,
+        pictures: evaluation.pictures, epsilonMSE: quality.epsilonMSE,
         epsilonMSEByTimestep: quality.epsilonMSEByTimestep),
       folder: folder.path)
   }

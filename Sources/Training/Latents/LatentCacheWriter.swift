@@ -17,7 +17,7 @@ struct LatentCacheContents {
   /// Different ones, in the order of their first use.
   var captions: [String]
   /// Token numbers of the framed captions for each text encoder, `[captions, tokens]`, and of the empty prompt.
-  var tokens: [(numbers: [Int], empty: [Int])]
+  var tokens: () -> [(numbers: [Int], empty: [Int])]
   var attributes: [String: AttributeValue]
 
   /// Whether a file holds exactly this.
@@ -59,7 +59,7 @@ struct LatentCacheContents {
       }
       try writer.createGroup("captions")
       try writer.write("captions/text", texts: captions)
-      for (number, text) in tokens.enumerated() {
+      for (number, text) in tokens().enumerated() {
         let suffix = number == 0 ? "" : "_\(number + 1)"
         let width = text.empty.count
         try writer.write(

@@ -1,6 +1,7 @@
 internal import Checkpoints
 internal import Foundation
 internal import Kernels
+internal import Synchronization
 package import Tensors
 
 /// Latents on their way to where they are used, a file for each batch of work, so that a run that is killed loses no
@@ -15,6 +16,8 @@ package struct LatentParts: Sendable {
   private var files = 0
   /// Files of other work, and damaged ones: deleted when the first of this work is written.
   private var stale: [String] = []
+
+  private let opened = OpenedFiles()
 
   private struct Place: Sendable {
     let path: String
@@ -47,7 +50,7 @@ package struct LatentParts: Sendable {
   /// One of a key's arrays; nil if there is none.
   package func read(_ key: String, _ array: String) throws -> Tensor? {
     guard let place = places[key] else { return nil }
-    let file = try SafetensorsFile(path: place.path)
+    let file = try opened[place.path]
     let name = Self.name(place.index, array)
     guard let shape = file.shape(of: name) else { return nil }
     return Tensor(Shape(shape), try file.floats(name))
@@ -73,5 +76,24 @@ package struct LatentParts: Sendable {
 
   private static func name(_ index: Int, _ array: String) -> String {
     String(format: "%06d/%@", index, array as NSString)
+  }
+}
+
+/// Files that are asked again and again, with their headers read once.
+private final class OpenedFiles: Sendable {
+  private let files = Mutex<[String: SafetensorsFile]>([:])
+  /// Beyond it all are let go of: a header takes some 20 KB.
+  private static let most = 4096
+
+  subscript(path: String) -> SafetensorsFile {
+    get throws {
+      if let file = files.withLock({ $0[path] }) { return file }
+      let file = try SafetensorsFile(path: path)
+      files.withLock { files in
+        if files.count >= Self.most { files = [:] }
+        files[path] = file
+      }
+      return file
+    }
   }
 }

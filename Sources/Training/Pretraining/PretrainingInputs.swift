@@ -20,8 +20,18 @@ package struct PretrainingInputs: Sendable {
     textEncoder = try TextEncoderConfiguration(folder: modelFolder + "/text_encoder")
     schedule = try NoiseSchedule(folder: modelFolder + "/scheduler")
     try recipe.evaluation.check(schedule)
-    training = try LatentDataset(path: data, split: .train)
-    validation = try LatentDataset(path: data, split: .validation, limit: recipe.evaluation.pictures)
+    switch try DataSource(data) {
+    case .latents(let path):
+      training = try LatentDataset(path: path, split: .train)
+      validation = try LatentDataset(path: path, split: .validation, limit: recipe.evaluation.pictures)
+    case .cache(let path):
+      let (cache, tokenizers) = (try LatentCache(path), try ModelText.tokenizers(modelFolder))
+      training = try LatentDataset(cache, .train, PictureRecipe(), tokenizers)
+      validation = try LatentDataset(cache, .validation, PictureRecipe(), tokenizers)
+    case .pictures, .prompts:
+      throw TrainingError.mismatch(
+        what: data, expected: "latents: sdtune prepare makes them of pictures", found: "pictures or prompts")
+    }
     for dataset in [training, validation] { try dataset.check(unet, [textEncoder], file: data) }
   }
 
