@@ -97,7 +97,9 @@ let package = Package(
         "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "Benchmarks", exclude: ["full_size.py", "growth.py", "large_set.py", "learning.py", "pictures.py", "peers"], swiftSettings: settings),
+      path: "Benchmarks",
+      exclude: ["full_size.py", "growth.py", "large_set.py", "learning.py", "pictures.py", "peers"],
+      swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
@@ -121,7 +123,7 @@ let package = Package(
       ]),
     .tests("GenerationTests", ["TestSupport", "Generation", "Pictures", "Kernels"]),
     .tests("DigestsTests", ["Digests"]),
-    .tests("PictureSetsTests", ["TestSupport", "PictureSets"]),
+    .tests("PictureSetsTests", ["TestSupport", "PictureSets"], exclude: ["Archives"]),
     .tests("PicturesTests", ["TestSupport", "Pictures", "Checkpoints", "Kernels", "Tensors"], exclude: ["Fixtures"]),
     .tests(
       "TrainingTests",

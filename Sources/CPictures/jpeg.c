@@ -15,6 +15,8 @@ typedef struct {
   struct jpeg_progress_mgr progress;
   jmp_buf failed;
   JOCTET *profile;
+  /// A bit for each component that some scan had.
+  unsigned seen;
 } jpeg_picture;
 
 static void leave(j_common_ptr common) {
@@ -32,8 +34,13 @@ static void warn(j_common_ptr common, int level) {
   leave(common);
 }
 
-static void count_scans(j_common_ptr common) {
+static void note_components(jpeg_picture *self) {
+  for (int i = 0; i < self->jpeg.comps_in_scan; i++) self->seen |= 1u << self->jpeg.cur_comp_info[i]->component_index;
+}
+
+static void watch_scans(j_common_ptr common) {
   jpeg_picture *self = common->client_data;
+  note_components(self);
   if (self->jpeg.input_scan_number <= most_scans) return;
   strcpy(self->picture.reason, "more than 200 scans");
   longjmp(self->failed, 1);
@@ -47,14 +54,13 @@ static void note_orientation(jpeg_picture *self) {
     }
 }
 
-// Coefficients of a progressive file whose last bits never came: it ends after a scan.
-static bool is_refined(const jpeg_picture *self) {
+// A file that ends after a scan: a component or a coefficient's last bits never came. The library fills in zeros.
+static bool is_whole(const jpeg_picture *self) {
+  if (self->seen != (1u << self->jpeg.num_components) - 1) return false;
   if (!self->jpeg.progressive_mode || !self->jpeg.coef_bits) return true;
   for (int component = 0; component < self->jpeg.num_components; component++)
-    for (int k = 0; k < DCTSIZE2; k++) {
-      const int missing = self->jpeg.coef_bits[component][k];
-      if (missing > 0 || (k == 0 && missing < 0)) return false;
-    }
+    for (int k = 0; k < DCTSIZE2; k++)
+      if (self->jpeg.coef_bits[component][k] != 0) return false;
   return true;
 }
 
@@ -62,10 +68,11 @@ static bool read_jpeg(sd_picture *picture, uint8_t *pixels) {
   jpeg_picture *self = (jpeg_picture *)picture;
   struct jpeg_decompress_struct *jpeg = &self->jpeg;
   if (setjmp(self->failed)) return false;
-  self->progress.progress_monitor = count_scans;
+  self->progress.progress_monitor = watch_scans;
   jpeg->progress = &self->progress;
+  note_components(self);
   jpeg_start_decompress(jpeg);
-  if (!is_refined(self)) {
+  if (!is_whole(self)) {
     strcpy(picture->reason, "cut off: its last scans are missing");
     return false;
   }

@@ -1,6 +1,7 @@
 // How a picture is to be turned.
 #pragma once
 #include <libexif/exif-data.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,11 @@ static inline unsigned sd_orientation(const uint8_t *bytes, size_t count) {
     exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
     exif_data_load_data(data, copy, (unsigned)(count - skipped + 6));
     ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-    if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components >= 1 && entry->size >= 2) {
-      const unsigned value = exif_get_short(entry->data, exif_data_get_byte_order(data));
+    const bool is_short = entry && entry->format == EXIF_FORMAT_SHORT && entry->size >= 2;
+    const bool is_long = entry && entry->format == EXIF_FORMAT_LONG && entry->size >= 4;
+    if (is_short || is_long) {
+      const ExifByteOrder order = exif_data_get_byte_order(data);
+      const unsigned value = is_short ? exif_get_short(entry->data, order) : exif_get_long(entry->data, order);
       if (value >= 1 && value <= 8) orientation = value;
     }
     exif_data_unref(data);

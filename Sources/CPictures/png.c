@@ -18,7 +18,11 @@ static void fail(png_structp png, png_const_charp message) {
   png_longjmp(png, 1);
 }
 
-static void ignore(png_structp png, png_const_charp message) { (void)png, (void)message; }
+// Only what is said of profiles changes what the pixels mean.
+static void warn(png_structp png, png_const_charp message) {
+  png_picture *self = png_get_error_ptr(png);
+  if (self && strstr(message, "iCCP")) strncpy(self->picture.warning, message, sizeof self->picture.warning - 1);
+}
 
 static void take(png_structp png, png_bytep to, size_t count) {
   png_picture *self = png_get_io_ptr(png);
@@ -36,11 +40,8 @@ static void note_orientation(png_picture *self, png_infop info) {
 
 // What stands behind the pixels may turn the picture; that it is damaged or missing takes nothing from them.
 static void read_end(png_picture *self) {
-  if (setjmp(png_jmpbuf(self->png))) {
-    self->picture.reason[0] = 0;
-    return;
-  }
-  png_read_end(self->png, self->end);
+  if (setjmp(png_jmpbuf(self->png)) == 0) png_read_end(self->png, self->end);
+  else self->picture.reason[0] = 0;
   note_orientation(self, self->end);
 }
 
@@ -74,7 +75,7 @@ static png_picture *opened(const uint8_t *bytes, size_t count) {
   self->picture.orientation = 1;
   self->bytes = bytes;
   self->left = count;
-  self->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, self, fail, ignore);
+  self->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, self, fail, warn);
   if (self->png) {
     self->info = png_create_info_struct(self->png);
     self->end = png_create_info_struct(self->png);
@@ -160,7 +161,7 @@ static void settle(png_structp png) { (void)png; }
 uint8_t *sd_write_png(const uint8_t *pixels, size_t width, size_t height, const sd_png_text *texts, size_t text_count,
                       size_t *size) {
   growing file = {NULL, 0, 0};
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, ignore);
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, fail, warn);
   png_infop info = png ? png_create_info_struct(png) : NULL;
   png_textp volatile chunks = calloc(text_count + 1, sizeof *chunks);
   if (!info || !chunks || setjmp(png_jmpbuf(png))) {

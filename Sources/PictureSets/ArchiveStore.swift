@@ -1,5 +1,6 @@
 internal import CArchive
 internal import Foundation
+internal import Pictures
 
 /// The files of tar and zip archives, read in place with libarchive.
 struct ArchiveStore: PictureStore {
@@ -20,12 +21,15 @@ struct ArchiveStore: PictureStore {
   init(_ archives: [(path: String, prefix: String)]) throws(PictureSetError) {
     self.archives = archives
     var files: [String] = []
+    var names: Set<String> = []
     var refused: [UnusablePicture] = []
     var small: [String: [UInt8]] = [:]
     var room = Self.mostTextBytes
     for (path, prefix) in archives {
       let archive = try OpenArchive.open(path)
       while let entry = try archive.next() {
+        // A folder packed as `.` has an entry of that name.
+        if entry.isFolder, RelativePath.isNowhere(entry.name) { continue }
         guard let name = RelativePath.normalized(entry.name) else {
           throw .archive(path: path, reason: "entry \"\(entry.name)\" leaves the archive")
         }
@@ -33,6 +37,12 @@ struct ArchiveStore: PictureStore {
         guard !entry.isFolder, !RelativePath.isJunk(file) else { continue }
         guard entry.isFile else {
           if RelativePath.isPicture(file) { refused.append(UnusablePicture(file: file, reason: "a link, not a file")) }
+          continue
+        }
+        guard names.insert(file).inserted else {
+          if RelativePath.isPicture(file) {
+            refused.append(UnusablePicture(file: file, reason: "the archive has several entries of this name"))
+          }
           continue
         }
         files.append(file)
@@ -47,7 +57,9 @@ struct ArchiveStore: PictureStore {
         }
       }
     }
-    self.files = files.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    // Which of several entries of a name is meant, nobody can say.
+    let ambiguous = Set(refused.map(\.file))
+    self.files = files.filter { !ambiguous.contains($0) }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     self.refused = refused
     self.small = small
   }
@@ -69,10 +81,10 @@ struct ArchiveStore: PictureStore {
         let file = prefix + name
         let bytes: Result<[UInt8], UnusablePicture>
         do throws(PictureSetError) {
-          let found = try archive.bytes(limit: ArchiveStore.mostPictureBytes + 1)
+          let found = try archive.bytes(limit: PictureFile.mostBytes + 1)
           bytes =
-            found.count > ArchiveStore.mostPictureBytes
-            ? .failure(UnusablePicture(file: file, reason: "expected at most \(ArchiveStore.mostPictureBytes) bytes"))
+            found.count > PictureFile.mostBytes
+            ? .failure(UnusablePicture(file: file, reason: "expected at most \(PictureFile.mostBytes) bytes"))
             : .success(found)
         } catch {
           bytes = .failure(UnusablePicture(file: file, reason: "\(error)"))
@@ -82,7 +94,6 @@ struct ArchiveStore: PictureStore {
     }
   }
 
-  private static let mostPictureBytes = 512 << 20
 }
 
 /// An archive that is being read from its start.
@@ -95,12 +106,21 @@ private struct OpenArchive: ~Copyable {
     let isFile, isFolder: Bool
   }
 
+  /// libarchive asks the locale for names, and a program starts in one of ASCII alone.
+  private static let readsUTF8: Void = { setlocale(LC_CTYPE, "C.UTF-8") }()
+
   private init(_ path: String, _ handle: OpaquePointer) {
     self.path = path
     self.handle = handle
   }
 
   static func open(_ path: String) throws(PictureSetError) -> OpenArchive {
+    _ = Self.readsUTF8
+    // A pipe would never end.
+    let facts = try? FileManager.default.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
+    guard facts?[.type] as? FileAttributeType == .typeRegular else {
+      throw .archive(path: path, reason: "not a regular file")
+    }
     guard let handle = archive_read_new() else { throw .archive(path: path, reason: "out of memory") }
     let archive = OpenArchive(path, handle)
     archive_read_support_format_tar(handle)
@@ -118,12 +138,11 @@ private struct OpenArchive: ~Copyable {
     let status = archive_read_next_header(handle, &entry)
     if status == ARCHIVE_EOF { return nil }
     guard status >= ARCHIVE_WARN, let entry else { throw failure() }
-    let name =
-      archive_entry_pathname_utf8(entry).map { String(cString: $0) }
-      ?? archive_entry_pathname(entry).map { String(cString: $0) } ?? ""
+    let name = archive_entry_pathname_utf8(entry) ?? archive_entry_pathname(entry)
+    guard let name else { throw failure() }
     let kind = archive_entry_filetype(entry)
     let isLink = archive_entry_hardlink(entry) != nil
-    return Entry(name: name, isFile: kind == S_IFREG && !isLink, isFolder: kind == S_IFDIR)
+    return Entry(name: String(cString: name), isFile: kind == S_IFREG && !isLink, isFolder: kind == S_IFDIR)
   }
 
   /// The bytes of the entry that ``next()`` gave, at most so many.

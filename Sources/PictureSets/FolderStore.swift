@@ -17,7 +17,12 @@ struct FolderStore: PictureStore {
     var files: [String] = []
     var refused: [UnusablePicture] = []
     try Self.list(root, "", depth: 0, &files, &refused)
-    self.files = files.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    // Names that differ in the form of their accents alone are one to Swift, and to most file systems.
+    var names: [String: Int] = [:]
+    for file in files { names[file, default: 0] += 1 }
+    refused += files.filter { names[$0] ?? 0 > 1 && RelativePath.isPicture($0) }
+      .map { UnusablePicture(file: $0, reason: "another name differs from it in the form of its accents alone") }
+    self.files = files.filter { names[$0] == 1 }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     self.refused = refused.sorted { $0.file < $1.file }
   }
 
@@ -36,11 +41,17 @@ struct FolderStore: PictureStore {
     }
     defer { closedir(stream) }
     while let entry = readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-        pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      let (name, isUTF8) = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: 256) {
+          (String(cString: $0), String(validatingCString: $0) != nil)
+        }
       }
       let file = folder.isEmpty ? name : "\(folder)/\(name)"
       guard name != ".", name != "..", !RelativePath.isJunk(file) else { continue }
+      guard isUTF8 else {
+        if RelativePath.isPicture(file) { refused.append(UnusablePicture(file: file, reason: "its name is not UTF-8")) }
+        continue
+      }
       var status = stat()
       guard lstat("\(root)/\(file)", &status) == 0 else { continue }
       switch status.st_mode & S_IFMT {
@@ -92,5 +103,3 @@ struct FolderStore: PictureStore {
     }
   }
 }
-
-extension UnusablePicture: Error {}

@@ -149,7 +149,7 @@ struct PictureListing {
       if case .string(let text)? = json[key] { CaptionText.stripped(text) } else { nil }
     }
     let size = ["original_width", "original_height"].compactMap { json[$0]?.whole }
-    return (texts.first { !$0.isEmpty }, size.count == 2 && size.allSatisfy { $0 > 0 } ? size : nil)
+    return (texts.first { !$0.isEmpty }, size.count == 2 && size.allSatisfy { (1...1 << 30).contains($0) } ? size : nil)
   }
 
   /// A file's name as a caption: `red_heart-2.png` says "red heart 2".
@@ -177,7 +177,7 @@ struct PictureListing {
   /// The outermost folder, below those that all have in common, of the form `10_name`, or `10`: how often its pictures
   /// count, and the words. Folders inside of it count as it does.
   private static func repeats(of file: String, _ common: Int) -> (repeats: Int, words: String?) {
-    for folder in RelativePath.folders(file).prefix(common + 1).reversed() {
+    for folder in RelativePath.folders(file).prefix(common + 1) {
       let parts = folder.split(separator: "_", maxSplits: 1, omittingEmptySubsequences: false)
       guard let number = Int(parts[0]), parts[0].allSatisfy(\.isNumber), number < mostRepeats else { continue }
       let words = parts.count > 1 ? CaptionText.stripped(parts[1]) : ""
@@ -217,7 +217,7 @@ struct PictureListing {
 
   /// The first few of a list.
   private static func inWords(_ files: [String]) -> String {
-    files.prefix(5).joined(separator: ", ") + (files.count > 5 ? " …" : "")
+    files.prefix(5).joined(separator: ", ").onOneLine + (files.count > 5 ? " …" : "")
   }
 
   private static func precedes(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }

@@ -91,7 +91,9 @@ struct PictureMetadata {
       throw .metadata(
         file: file, line: line, reason: "\(CaptionText.Failure.tooLong(bytes: caption.utf8.count))")
     }
-    return Row(file: path, captions: captions, originalSize: sizes.count == 2 ? sizes : nil)
+    return Row(
+      file: path, captions: captions,
+      originalSize: sizes.count == 2 && sizes.allSatisfy { (1...1 << 30).contains($0) } ? sizes : nil)
   }
 }
 

@@ -24,7 +24,7 @@ package struct PictureSample: Sendable, Equatable {
 }
 
 /// A file that looks like a picture and cannot be used.
-package struct UnusablePicture: Sendable, Equatable, Codable, CustomStringConvertible {
+package struct UnusablePicture: Error, Equatable, Codable, CustomStringConvertible {
   package let file: String
   package let reason: String
 
@@ -33,5 +33,5 @@ package struct UnusablePicture: Sendable, Equatable, Codable, CustomStringConver
     self.reason = reason
   }
 
-  package var description: String { "\(file): \(reason)" }
+  package var description: String { "\(file): \(reason)".onOneLine }
 }

@@ -14,6 +14,11 @@ enum RelativePath {
     return parts.isEmpty ? nil : (folder + parts).joined(separator: "/")
   }
 
+  /// Whether a path means the set's own folder: `.`, `./` and the like.
+  static func isNowhere(_ path: String) -> Bool {
+    !path.hasPrefix("/") && path.split(separator: "/").allSatisfy { $0 == "." }
+  }
+
   static func name(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
 
   static func folders(_ path: String) -> [Substring] { path.split(separator: "/").dropLast() }
@@ -41,4 +46,11 @@ enum RelativePath {
   ]
 
   static func isPicture(_ path: String) -> Bool { pictureEndings.contains(stemAndExtension(path).ending) }
+}
+
+extension String {
+  /// The text with `?` for control characters, which names of files may have.
+  package var onOneLine: String {
+    String(String.UnicodeScalarView(unicodeScalars.map { $0.value < 32 || $0.value == 127 ? "?" : $0 }))
+  }
 }

@@ -95,7 +95,9 @@ package struct PictureRecipe: Codable, Sendable, Equatable {
   /// Red, green and blue of ``background``; nil if it is no colour.
   package var backgroundColour: [UInt8]? {
     let digits = background.dropFirst()
-    guard background.hasPrefix("#"), digits.utf8.count == 6, let number = UInt32(digits, radix: 16) else { return nil }
+    guard background.hasPrefix("#"), digits.utf8.count == 6, digits.allSatisfy(\.isHexDigit),
+      let number = UInt32(digits, radix: 16)
+    else { return nil }
     return [16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
   }
 

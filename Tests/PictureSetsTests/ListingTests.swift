@@ -73,6 +73,50 @@ import Testing
     }
   }
 
+  private func archive(_ name: String) throws -> PictureSet {
+    try PictureSet(URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Archives/\(name)").path)
+  }
+
+  /// Names beyond ASCII in a zip; a tar made of `.`; a tar in which a name stands twice.
+  @Test func archivesAsPeopleMakeThem() throws {
+    #expect(try archive("names.zip").samples.map(\.file) == ["b.jpg", "日本/éa.png"])
+    #expect(try archive("names.zip").samples.map(\.captions) == [[], ["a red dot"]])
+    #expect(try archive("dot.tar").samples.map(\.file) == ["a.png", "b.jpg", "c.webp"])
+    let twice = try archive("twice.tar")
+    #expect(twice.samples.map(\.file) == ["b.jpg", "c.webp"] && twice.unusable.map(\.file) == ["a.png"])
+  }
+
+  @Test func sizesThatAreNoneAreNotTold() throws {
+    let scratch = try ScratchFolder()
+    try scratch.write("a.png", "")
+    try scratch.write(
+      "metadata.jsonl", #"{"file_name": "a.png", "text": "x", "original_width": 0, "original_height": 5}"#)
+    #expect(try PictureSet(scratch.path).samples.map(\.originalSize) == [nil])
+  }
+
+  /// Years are no repeats, and a folder of zero repeats deep inside says nothing of the set.
+  @Test func numbersOfFoldersAreRepeatsOnlyAtTheTop() throws {
+    let scratch = try ScratchFolder()
+    for folder in ["2024_summer", "money/00_symbols", "money/5_coins"] {
+      try FileManager.default.createDirectory(atPath: scratch.file(folder), withIntermediateDirectories: true)
+      try scratch.write("\(folder)/a.png", "")
+    }
+    let set = try PictureSet(scratch.path)
+    #expect(set.layout == .captions && set.samples.map(\.repeats) == [1, 1, 1])
+  }
+
+  @Test func namesThatAreNotUTF8AreNamed() throws {
+    let scratch = try ScratchFolder()
+    try scratch.write("a.png", "")
+    let name: [CChar] =
+      (scratch.path + "/caf").utf8CString.dropLast() + [CChar(bitPattern: 0xE9)] + Array(".png".utf8CString)
+    let descriptor = open(name, O_CREAT | O_WRONLY, 0o644)
+    try #require(descriptor >= 0)
+    close(descriptor)
+    let set = try PictureSet(scratch.path)
+    #expect(set.samples.map(\.file) == ["a.png"] && set.unusable.map(\.reason) == ["its name is not UTF-8"])
+  }
+
   @Test func severalLinesAreSeveralCaptions() throws {
     let scratch = try ScratchFolder()
     try scratch.write("a.png", "")

@@ -21,7 +21,9 @@ typedef struct sd_picture {
   const uint8_t *profile;
   size_t profile_size;
   /// What went wrong; empty if nothing did.
-  char reason[160];
+  char reason[256];
+  /// What was passed over of the colour profile; empty if nothing was.
+  char warning[256];
 
   bool (*read)(struct sd_picture *, uint8_t *pixels);
   void (*close)(struct sd_picture *);

@@ -99,7 +99,7 @@ extension PrepareJob.Summary {
       "\(training) pictures to train on, \(validation) to validate on, \(withoutCaption) without a caption (\(layout))",
       "\(unusable.count) unusable pictures, \(otherFiles) other files, \(cutCaptions) captions cut to the prompt's length",
     ]
-    lines += sizes.map { String(format: "  %5d × %-5d %7d pictures", $0.width, $0.height, $0.pictures) }
+    lines += sizes.map { String(format: "  %5d × %-5d %7d encodings", $0.width, $0.height, $0.pictures) }
     let megabytes = String(format: "%.1f MB", Double(bytes) / 1e6)
     if let seconds {
       lines.append(

@@ -21,6 +21,8 @@ package struct DryRun: Codable, Sendable {
   /// From short measurements of this machine, as busy as it is.
   package let secondsPerStep: Double
   package let seconds: Double
+  /// What the data is, in words.
+  package let data: String
 
   package init(_ recipe: Recipe, recipeFolder: URL) throws {
     let (trace, shapes, data) = try Self.trace(recipe, recipeFolder)
@@ -40,6 +42,7 @@ package struct DryRun: Codable, Sendable {
     memoryBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     secondsPerStep = try StepTime(trace, shapes, recipe).seconds
     seconds = secondsPerStep * Double(recipe.training.steps)
+    self.data = try RunData.inWords(recipe, folder: recipeFolder)
   }
 
   /// The UNet, its weights, and the bytes that the data takes.
@@ -104,7 +107,9 @@ package struct DryRun: Codable, Sendable {
         one step           %.1f GFLOP, about %.2f s here
         the run            about %.0f s
         peak memory        about %.2f GiB of %.1f
+        data               %@
         """, parameters, palettizedParameters, bitsPerWeight, Double(stepOperations) / 1e9,
-      secondsPerStep, seconds, Double(peakMemoryBytes) / 1_073_741_824, Double(memoryBytes) / 1_073_741_824)
+      secondsPerStep, seconds, Double(peakMemoryBytes) / 1_073_741_824, Double(memoryBytes) / 1_073_741_824,
+      data as NSString)
   }
 }

@@ -32,7 +32,7 @@ package struct PictureDecoder: Sendable {
     let flat = flattened(colours, file)
     return Decoded(
       picture: Picture(width: file.width, height: file.height, bytes: flat).turned(file.orientation),
-      warnings: warning.map { [$0] } ?? [])
+      warnings: [file.warning.map { "\($0); its colours are taken as sRGB" }, warning].compactMap { $0 })
   }
 
   /// Width and height of the picture when it is upright, from the file's header.
@@ -48,7 +48,13 @@ package struct PictureDecoder: Sendable {
     let count = file.width * file.height
     switch samples.channels {
     case 3: return samples.bytes
-    case 1: return samples.bytes.flatMap { [$0, $0, $0] }
+    case 1:
+      return [UInt8](unsafeUninitializedCapacity: count * 3) { colours, initialized in
+        for (pixel, grey) in samples.bytes.enumerated() {
+          for channel in 0..<3 { colours[3 * pixel + channel] = grey }
+        }
+        initialized = count * 3
+      }
     default:
       return [UInt8](unsafeUninitializedCapacity: count * 3) { flat, initialized in
         if let to = flat.baseAddress {
@@ -136,6 +142,14 @@ struct OpenPicture: ~Copyable {
     }
     guard isRead else { throw failure() }
     return PictureSamples(bytes: samples, channels: channels, bits: bits, isCMYK: picture.pointee.is_cmyk)
+  }
+
+  /// What the library passed over of the colour profile; nil if nothing.
+  var warning: String? {
+    let text = withUnsafeBytes(of: picture.pointee.warning) { bytes in
+      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    return text.isEmpty ? nil : text
   }
 
   private func failure() -> PictureError {

@@ -11,7 +11,7 @@ package enum PictureFile {
   }
 
   /// Bytes that are read at most: a picture of the largest size that is decoded, hardly compressed.
-  package static let mostBytes = 1 << 30
+  package static let mostBytes = 512 << 20
 
   /// The picture in a file; see ``PictureDecoder``.
   package static func read(_ path: String, _ decoder: PictureDecoder = PictureDecoder()) throws(Failure) -> Picture {

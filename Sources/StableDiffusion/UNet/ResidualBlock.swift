@@ -41,11 +41,15 @@ struct ResidualBlock: Sendable {
   ///   - time: the activated timestep embedding, `[batch, timeFeatures]`
   /// - Returns: `[batch, height, width, outputs]`
   func callAsFunction(_ x: Tensor, time embedding: Tensor? = nil) -> Tensor {
-    var h = conv1(norm1(x))
+    // One after the other, so that at most the input and two images of the block are in memory.
+    var h = norm1(x)
+    h = conv1(h)
     if let time, let embedding {
       let shift = time(embedding)
       h = h + shift.reshaped([shift.shape[0], 1, 1, shift.shape[1]])
     }
-    return conv2(norm2(h)) + (skip?(x) ?? x)
+    h = norm2(h)
+    h = conv2(h)
+    return h + (skip?(x) ?? x)
   }
 }

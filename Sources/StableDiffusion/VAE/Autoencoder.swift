@@ -42,7 +42,7 @@ package struct AutoencoderEncoder: Sendable {
   /// - Returns: mean and log-variance side by side, `[batch, height / 2ⁿ, width / 2ⁿ, 2 latentChannels]`
   package func callAsFunction(_ x: Tensor) -> Tensor {
     var h = convolutionIn(x)
-    for level in levels { h = level(h) }
+    for level in levels { level(&h) }
     return quantization(convolutionOut(normOut(middle(h))))
   }
 }

@@ -19,9 +19,10 @@ struct EncoderLevel: Sendable {
         padding: .init(top: 0, left: 0, bottom: 1, right: 1)) : nil
   }
 
-  func callAsFunction(_ x: Tensor) -> Tensor {
-    let h = blocks.reduce(x) { h, block in block(h) }
-    return downsampler?(h) ?? h
+  /// - Parameter h: the level's input, and then its output: at full size an image is not kept for the caller's sake.
+  func callAsFunction(_ h: inout Tensor) {
+    for block in blocks { h = block(h) }
+    if let downsampler { h = downsampler(h) }
   }
 }
 

@@ -13,7 +13,6 @@ enum RandomStream: UInt32 {
   case caption
   case tags
   case order
-  case prior
 }
 
 extension CounterGenerator {

@@ -11,9 +11,10 @@ package struct BatchSource: Sendable {
   private let captionDropout: Float
   private let order: SampleOrder
 
-  package init(_ recipe: Recipe, _ dataset: LatentDataset, _ schedule: NoiseSchedule) {
+  /// - Parameter seed: the recipe's if nil.
+  package init(_ recipe: Recipe, _ dataset: LatentDataset, _ schedule: NoiseSchedule, seed: UInt64? = nil) {
     self.init(
-      dataset, recipe.training, schedule, seed: recipe.seed, captionDropout: recipe.pictures.captions.dropout)
+      dataset, recipe.training, schedule, seed: seed ?? recipe.seed, captionDropout: recipe.pictures.captions.dropout)
   }
 
   package init(

@@ -28,9 +28,7 @@ extension LatentCache {
   }
 
   private func pixels(_ size: Int) -> PixelSize {
-    var magnification = 8
-    if case .integer(let number) = attributes["magnification"] { magnification = number }
-    return PixelSize(sizes[size].shape[2] * magnification, sizes[size].shape[1] * magnification)
+    PixelSize(sizes[size].shape[2] * magnification, sizes[size].shape[1] * magnification)
   }
 
   /// Facts for people, in the order to show them.

@@ -12,11 +12,9 @@ extension LatentDataset {
   init(
     _ cache: LatentCache, _ split: Split, _ recipe: PictureRecipe, _ tokenizers: [CLIPTokenizer]
   ) throws {
-    let chosen = cache.samples.filter { $0.isValidation == (split == .validation) }
-    // A single picture is both.
-    let samples = chosen.isEmpty ? cache.samples : chosen
+    let samples = cache.samples.filter { $0.isValidation == (split == .validation) }
     guard !samples.isEmpty else {
-      throw TrainingError.mismatch(what: cache.path, expected: "pictures", found: "none")
+      throw TrainingError.mismatch(what: cache.path, expected: "pictures of the split \(split.rawValue)", found: "none")
     }
     var sizes: [Size] = []
     for (index, size) in cache.sizes.enumerated() {
@@ -24,22 +22,17 @@ extension LatentDataset {
       guard !own.isEmpty else { continue }
       sizes.append(Size(size, own))
     }
-    let numbers = samples.reduce(into: [Int]()) { numbers, sample in
-      if numbers.last != sample.size { numbers.append(sample.size) }
-    }
-    guard split == .train || Set(numbers).count == 1 else {
+    guard split == .train || sizes.count == 1 else {
       throw TrainingError.mismatch(
-        what: "\(cache.path): validation pictures", expected: "one size", found: "\(Set(numbers).count)")
+        what: "\(cache.path): validation pictures", expected: "one size", found: "\(sizes.count)")
     }
     let rows = LatentsOfCache(
       cache: cache, numbers: cache.sizes.indices.filter { index in samples.contains { $0.size == index } },
       scale: Float(cache.number("scaling_factor") ?? 1), shift: Float(cache.number("shift_factor") ?? 0),
       samples: recipe.sample && split == .train)
-    var magnification = 8
-    if case .integer(let number) = cache.attributes["magnification"] { magnification = number }
     self.init(
-      sizes, try Self.captions(cache, recipe.captions, tokenizers), rows, name: cache.path, magnification: magnification
-    )
+      sizes, try Self.captions(cache, recipe.captions, tokenizers), rows, name: cache.path,
+      magnification: cache.magnification)
   }
 
   /// The tokens of the file, where they are those of this recipe and these tokenizers; else new ones.

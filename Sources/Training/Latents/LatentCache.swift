@@ -123,6 +123,18 @@ package final class LatentCache: Sendable {
       "\(sizes[size].group)/\(array)", row..<row + 1, rowCount: sizes[size].shape.reduce(1, *))
   }
 
+  /// Pixels of a latent pixel's side.
+  var magnification: Int { if case .integer(let number) = attributes["magnification"] { number } else { 8 } }
+
+  /// - Throws: ``TrainingError/mismatch`` where the latents are another VAE's.
+  func check(vae: String) throws(TrainingError) {
+    let found = text("vae") ?? "unknown"
+    guard found != vae else { return }
+    throw .mismatch(
+      what: path, expected: "latents of this model's VAE (\(vae.prefix(12)))",
+      found: "those of another (\(found.prefix(12))): choose another file, or delete it")
+  }
+
   func number(_ attribute: String) -> Double? {
     if case .double(let number) = attributes[attribute] { number } else { nil }
   }

@@ -83,11 +83,7 @@ package struct PicturePreparation {
   private static func known(_ path: String, _ encoder: PictureEncoder) throws -> LatentCache? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let cache = try LatentCache(path)
-    guard cache.text("vae") == encoder.identity else {
-      throw TrainingError.mismatch(
-        what: path, expected: "latents of this model's VAE (\(encoder.identity.prefix(12)))",
-        found: "those of another (\(cache.text("vae")?.prefix(12) ?? "unknown")): choose another file, or delete it")
-    }
+    try cache.check(vae: encoder.identity)
     return cache
   }
 
@@ -119,13 +115,19 @@ package struct PicturePreparation {
   /// - Parameter list: the file that names all of them.
   package func check(list: String) throws(TrainingError) {
     let (bad, all) = (survey.unusable.count, survey.unusable.count + survey.usable)
-    guard survey.usable != 1 else {
+    let validation = survey.pictures.values.count(where: \.isValidation)
+    guard bad > 0 || survey.usable > 0 else {
       throw .mismatch(
-        what: survey.set.path, expected: "two pictures at least, of which one is for validation", found: "one")
+        what: survey.set.path, expected: "pictures to train on", found: "none that count, by its splits and captions")
     }
     guard survey.usable > 0, Double(bad) <= recipe.pictures.unusable * Double(all) else {
       throw .unusable(
         set: survey.set.path, count: bad, of: all, first: survey.unusable.first.map { "\($0)" } ?? "none", list: list)
+    }
+    guard validation > 0, validation < survey.usable else {
+      throw .mismatch(
+        what: survey.set.path, expected: "pictures for training and for validation",
+        found: "\(survey.usable - validation) and \(validation) that can be used")
     }
   }
 
@@ -187,7 +189,9 @@ package struct PicturePreparation {
       guard !tasks.isEmpty else { return true }
       batch.append(
         Work(file: file, bytes: try bytes.get(), picture: picture, tasks: tasks, settings: settings(picture)))
-      if batch.reduce(0, { $0 + $1.tasks.count }) >= most { try finish() }
+      // Files wait to be decoded side by side, but not more of them than memory has room for.
+      let waiting = batch.reduce((tasks: 0, bytes: 0)) { ($0.tasks + $1.tasks.count, $0.bytes + $1.bytes.count) }
+      if waiting.tasks >= most || waiting.bytes > 16 << 20 { try finish() }
       return true
     }
     try finish()

@@ -26,19 +26,22 @@ package struct PictureSettings: Sendable, Equatable {
     flips = recipe.flip
     self.seed = seed
     func side(_ value: Int, _ fallback: Int) -> Int { value > 0 ? value : fallback }
-    let step = side(recipe.buckets.step, min(64, max(magnification, resolution / 8)))
+    let step = side(recipe.buckets.step, min(64, max(1, resolution / 8 / magnification) * magnification))
+    let least = side(recipe.buckets.least, max(step, min(256, resolution / 2) / step * step))
+    let most = side(recipe.buckets.most, 2 * resolution)
+    for (what, value) in [
+      ("resolution", resolution), ("buckets.step", step), ("buckets.least", least), ("buckets.most", most),
+    ] where value % magnification != 0 {
+      throw .mismatch(
+        what: "pictures.\(what)", expected: "a multiple of \(magnification) pixels, which the VAE makes one of",
+        found: "\(value)")
+    }
     switch recipe.fit {
     case .square: fit = .square(resolution)
     case .buckets:
       fit = .buckets(
         AspectBuckets(
-          resolution: resolution, step: step, least: side(recipe.buckets.least, min(256, resolution / 2)),
-          most: side(recipe.buckets.most, 2 * resolution), enlarges: recipe.buckets.enlarge))
-    }
-    for (what, value) in [("pictures.resolution", resolution), ("pictures.buckets.step", step)]
-    where value % magnification != 0 {
-      throw .mismatch(
-        what: what, expected: "a multiple of \(magnification) pixels, which the VAE makes one of", found: "\(value)")
+          resolution: resolution, step: step, least: least, most: most, enlarges: recipe.buckets.enlarge))
     }
     if case .buckets(let buckets) = fit, buckets.least > buckets.most || buckets.sizes.isEmpty {
       throw .mismatch(

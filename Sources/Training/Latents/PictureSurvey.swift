@@ -45,7 +45,10 @@ package struct PictureSurvey: Sendable {
     let (samples, others) = try Self.chosen(set, recipe.captions)
     warnings += others
     let files = Set(samples.map(\.file))
-    let validation = Self.validation(samples, recipe.validation, seed: seed)
+    let given = Set(samples.filter { $0.split == .validation }.map(\.file))
+    let ranked = given.isEmpty ? Self.ranked(files, seed: seed) : []
+    let count = max(1, Int((recipe.validation * Double(files.count)).rounded()))
+    let validation = given.isEmpty ? Set(ranked.prefix(min(count, files.count - 1))) : given
     let decoder = PictureDecoder(background: settings.background)
 
     var found: [String: Picture] = [:]
@@ -64,7 +67,7 @@ package struct PictureSurvey: Sendable {
         switch result {
         case .success(let (picture, told)):
           found[waited.file] = picture
-          warnings += told.map { "\(waited.file): \($0)" }
+          warnings += told.map { "\(waited.file): \($0)".onOneLine }
         case .failure(let failure): unusable.append(failure)
         }
       }
@@ -90,6 +93,12 @@ package struct PictureSurvey: Sendable {
     let seen = Set(found.keys).union(unusable.map(\.file))
     unusable += files.subtracting(seen).sorted().map { UnusablePicture(file: $0, reason: "it is no longer there") }
     progress(files.count + set.unusable.count, files.count + set.unusable.count)
+    // Where all that were chosen cannot be used, another one is.
+    if given.isEmpty, found.count > 1, !found.values.contains(where: \.isValidation),
+      let file = ranked.first(where: { found[$0] != nil }), let picture = found[file]
+    {
+      found[file] = Picture(digest: picture.digest, size: picture.size, isValidation: true)
+    }
     pictures = found
     self.samples = samples.filter { found[$0.file] != nil }
     self.unusable = unusable.sorted { $0.file < $1.file }
@@ -145,15 +154,11 @@ package struct PictureSurvey: Sendable {
     return (used, warnings)
   }
 
-  /// The files of the validation split: a folder's, else a share that seed and names decide, so that pictures that
-  /// are added move no others.
-  private static func validation(_ samples: [PictureSample], _ share: Double, seed: UInt64) -> Set<String> {
-    let given = Set(samples.filter { $0.split == .validation }.map(\.file))
-    guard given.isEmpty else { return given }
-    let files = Set(samples.map(\.file)).map { (rank: SHA256.of("\(seed) \($0)".utf8), file: $0) }
-    let count = min(files.count - 1, max(1, Int((share * Double(files.count)).rounded())))
-    let sorted = files.sorted { $0.rank.lexicographicallyPrecedes($1.rank) }
-    return Set(sorted.prefix(max(0, count)).map(\.file))
+  /// Files in the order in which they are chosen for validation: by seed and name, so that pictures that are added move
+  /// no others.
+  private static func ranked(_ files: Set<String>, seed: UInt64) -> [String] {
+    files.map { (rank: SHA256.of("\(seed) \($0)".utf8), file: $0) }
+      .sorted { $0.rank.lexicographicallyPrecedes($1.rank) }.map(\.file)
   }
 }
 

@@ -17,9 +17,11 @@ extension PicturePreparation {
 
   package var counts: Counts {
     var counts = Counts()
+    var seen: Set<[UInt8]> = []
     for (file, picture) in survey.pictures {
       if picture.isValidation { counts.validation += 1 } else { counts.training += 1 }
-      guard let size = size(of: file, picture) else { continue }
+      guard seen.insert(picture.digest + [picture.isValidation ? 1 : 0]).inserted, let size = size(of: file, picture)
+      else { continue }
       counts.sizes[size, default: 0] += settings(picture).variants.count
     }
     counts.withoutCaption = survey.samples.count { $0.captions.isEmpty }

@@ -50,7 +50,7 @@ package struct RunData: Sendable {
       let teacher = try TeacherLatents(recipe, model, encoders)
       let unet = model.unet.configuration
       var shape = [unet.inputChannels, unet.sampleSize, unet.sampleSize]
-      if case .prompts = source {} else { shape = training.shapes[0] }
+      if case .prompts = source {} else { shape = validation?.shapes[0] ?? training.shapes[0] }
       let latents = try teacher(
         training.captions, "training", count: min(training.captions.count, recipe.training.teacherPictures),
         shape: shape, kept: work.teacherLatents, isInterrupted: work.isInterrupted, progress: work.progress)
@@ -70,7 +70,9 @@ package struct RunData: Sendable {
     prior =
       recipe.prior.data.isEmpty
       ? nil
-      : try Self.splits(DataSource(recipe.path(recipe.prior.data, in: folder)), recipe, model, work).training
+      : try Self.splits(
+        DataSource(recipe.path(recipe.prior.data, in: folder)), recipe.forPrior, model, work
+      ).training
   }
 
   /// Data that needs no preparation: what is left to prepare is refused.
@@ -100,7 +102,10 @@ package struct RunData: Sendable {
           found: "\(validation.shapes[0])")
       }
       return (training, validation, false)
-    case .cache(let path): return try splits(LatentCache(path), recipe, try ModelText.tokenizers(model.folder))
+    case .cache(let path):
+      let cache = try LatentCache(path)
+      try cache.check(vae: PictureEncoder.identity(model.folder + "/vae"))
+      return try splits(cache, recipe, ModelText.tokenizers(model.folder))
     case .pictures(let path):
       let cache = try work.cache(path)
       guard work.prepares else {
@@ -168,5 +173,30 @@ extension RunData {
     case .prompts: prompts = [try DataSource.prompts(of: path).count]
     }
     return prompts.reduce(0) { $0 + (TextStates.bytes(prompts: $1, tokens: tokens, features: features) ?? 0) }
+  }
+}
+
+extension RunData {
+  /// What a recipe's data is, by names and extents alone.
+  package static func inWords(_ recipe: Recipe, folder: URL) throws -> String {
+    let path = recipe.path(recipe.data, in: folder)
+    switch try DataSource(path) {
+    case .latents: return "\(try LatentDataset.count(path: path, .train)) pictures' latents to train on"
+    case .cache: return "\(try LatentCache(path).samples.count) prepared pictures"
+    case .prompts: return "\(try DataSource.prompts(of: path).count) prompts"
+    case .pictures:
+      let set = try PictureSet(path)
+      return "\(set.samples.count) pictures (\(set.layout.rawValue)); sdtune prepare --dry-run looks at each"
+    }
+  }
+}
+
+extension Recipe {
+  /// The same for the pictures that the model must not forget: their captions have no trigger word.
+  fileprivate var forPrior: Recipe {
+    var recipe = self
+    (recipe.pictures.captions.prefix, recipe.pictures.captions.suffix) = ("", "")
+    recipe.pictures.captions.column = ""
+    return recipe
   }
 }

@@ -24,7 +24,7 @@ package struct Trainer: Sendable {
     configuration = inputs.unet.configuration
     teacher = inputs.unet
     self.inputs = inputs
-    priorBatches = inputs.prior.map { BatchSource(recipe, $0.data, inputs.schedule) }
+    priorBatches = inputs.prior.map { BatchSource(recipe, $0.data, inputs.schedule, seed: recipe.seed &+ 1) }
     weights = try TrainedWeights(inputs.weights, recipe.clustering, ranks)
     sampling = try TimestepSampling(recipe, inputs)
   }
@@ -93,12 +93,14 @@ package struct Trainer: Sendable {
   }
 
   private func part(of step: Int) throws -> Part {
-    var random = CounterGenerator(seed: recipe.seed, .prior, step: step)
-    if let prior = inputs.prior, let batches = priorBatches, random.uniform() < Float(recipe.prior.share) {
-      let batch = try batches.batch(of: step, sampling).share(ranks.rank, of: ranks.count)
+    // Steps of either kind are spread evenly and counted apart, so that an epoch has every picture of its set.
+    let (share, before) = (recipe.prior.share, Int(recipe.prior.share * Double(step)))
+    if let prior = inputs.prior, let batches = priorBatches, Int(share * Double(step + 1)) > before {
+      let batch = try batches.batch(of: before, sampling).share(ranks.rank, of: ranks.count)
       return Part(batch: batch, text: prior.states[batch.prompts], weight: recipe.prior.weight)
     }
-    let batch = try inputs.batches.batch(of: step, sampling).share(ranks.rank, of: ranks.count)
+    let own = inputs.prior == nil ? step : step - before
+    let batch = try inputs.batches.batch(of: own, sampling).share(ranks.rank, of: ranks.count)
     return Part(batch: batch, text: inputs.trainingStates[batch.prompts], weight: 1)
   }
 

@@ -38,6 +38,9 @@ struct Prepare: ParsableCommand, InterruptibleCommand {
   @OptionGroup var options: OutputOptions
 
   func validate() throws {
+    guard output.hasSuffix(".h5") || output.hasSuffix(".hdf5") else {
+      throw ValidationError("--output: expected a file name that ends in .h5, found \(output)")
+    }
     guard sheetEvery >= 0 else { throw ValidationError("--sheet-every: expected 0 or more, found \(sheetEvery)") }
   }
 
