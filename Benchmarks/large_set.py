@@ -51,7 +51,7 @@ def texts(group, name, items):
 with h5py.File(source) as old, h5py.File(path, "w") as new:
     for name, value in old.attrs.items():
         new.attrs[name] = value
-    square = new.create_group("latents/64x64")
+    square = new.create_group("latents/16x16")
     for name in ("mean", "deviation"):
         rows = square.create_dataset(name, (count, 4, 16, 16), "<f4", chunks=(1, 4, 16, 16), fletcher32=True)
         for start in range(0, count, 10000):

@@ -68,7 +68,7 @@ package final class LatentCache: Sendable {
     for name in try file.groups(in: "/latents") {
       let group = "latents/\(name)"
       guard let shape = try file.shape(of: "\(group)/mean"), shape.count == 4, shape.allSatisfy({ $0 > 0 }),
-        try file.shape(of: "\(group)/deviation") == shape
+        try file.shape(of: "\(group)/deviation") == shape, group == Self.group(Array(shape.dropFirst()))
       else {
         throw .malformedItem(
           file: path, item: group, expected: "mean and deviation [pictures, channels, height, width]", found: "others")
