@@ -102,6 +102,21 @@ import Testing
     }
   }
 
+  /// Sets of which nothing, or one split alone, is left.
+  @Test(arguments: ["test", "val", "train"], [1, 3])
+  func splitsThatLackPicturesAreRefused(split: String, count: Int) throws {
+    let scratch = try ScratchFolder()
+    try fill(scratch.file("set/\(split)"), 0..<count)
+    let result = try Program.run(["prepare", scratch.file("set"), "--output", scratch.file("set.h5")] + model)
+    guard split != "train" || count < 2 else {
+      #expect(result.status == 0, "\(result.errors)")
+      return
+    }
+    let lines = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
+    #expect(result.status == 1 && lines.count == 1 && lines[0].contains("expected pictures"), "\(result.errors)")
+    #expect(try scratch.contents == ["set"])
+  }
+
   @Test func dryRunWritesNothing() throws {
     let scratch = try ScratchFolder()
     try fill(scratch.file("set"), 0..<6)

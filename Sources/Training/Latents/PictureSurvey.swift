@@ -48,7 +48,7 @@ package struct PictureSurvey: Sendable {
     let given = Set(samples.filter { $0.split == .validation }.map(\.file))
     let ranked = given.isEmpty ? Self.ranked(files, seed: seed) : []
     let count = max(1, Int((recipe.validation * Double(files.count)).rounded()))
-    let validation = given.isEmpty ? Set(ranked.prefix(min(count, files.count - 1))) : given
+    let validation = given.isEmpty ? Set(ranked.prefix(max(0, min(count, files.count - 1)))) : given
     let decoder = PictureDecoder(background: settings.background)
 
     var found: [String: Picture] = [:]
