@@ -20,7 +20,21 @@ extension LatentDataset {
     let axes = Array(shape.dropFirst())
     self.init(
       [Size(shape: axes, count: count)], Captions(texts),
-      try LatentsOfFile(path, "\(split.rawValue)/latents", rowCount: axes.reduce(1, *)), name: path, magnification: 8)
+      try Self.rows(file, "\(split.rawValue)/latents", shape), name: path, magnification: 8)
+  }
+
+  /// Latents that are kept in memory, in bytes: writers of the first format cut them into chunks of many pictures, each of
+  /// which would be read again for every one of them.
+  private static let mostKept = 1 << 28
+
+  private static func rows(
+    _ file: borrowing HDF5File, _ dataset: String, _ shape: [Int]
+  ) throws(CheckpointError) -> any LatentRows {
+    guard shape.reduce(4.0, { $0 * Double($1) }) <= Double(mostKept) else {
+      return try LatentsOfFile(file.path, dataset, rowCount: shape.dropFirst().reduce(1, *))
+    }
+    let latents = try file.floats(dataset)
+    return LatentsInMemory(latents: Tensor(Shape(latents.shape), latents.buffer))
   }
 
   /// `[pictures, channels, height, width]` of a split.
