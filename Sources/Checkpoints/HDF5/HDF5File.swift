@@ -135,7 +135,7 @@ package struct HDF5File: ~Copyable, Sendable {
     return (shape, bytes / element.byteCount)
   }
 
-  private func extent(
+  func extent(
     of dataset: String
   ) throws(CheckpointError) -> (shape: [Int], element: HDF5.Element, storedBytes: Int) {
     let extent = try reporting(dataset) { () throws(HDF5.Failure) in

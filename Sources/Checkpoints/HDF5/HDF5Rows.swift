@@ -79,9 +79,18 @@ extension HDF5File {
   package func floatRows(
     _ dataset: String, _ rows: Range<Int>, rowCount: Int
   ) throws(CheckpointError) -> Buffer {
-    guard let shape = try shape(of: dataset), shape.dropFirst().reduce(1, *) == rowCount, !rows.isEmpty else {
+    let (shape, _, storedBytes) = try extent(of: dataset)
+    // Extents may say anything until the data is read.
+    let rowBytes = shape.dropFirst().reduce(4.0) { $0 * Double($1) }
+    guard !rows.isEmpty, rowBytes == 4 * Double(rowCount), rows.upperBound <= shape[0] else {
       throw .malformedItem(
-        file: path, item: dataset, expected: "rows of \(rowCount) numbers", found: "none of them")
+        file: path, item: dataset, expected: "rows of \(rowCount) numbers", found: "extents of \(shape)")
+    }
+    guard rowBytes * Double(shape[0]) / 2000 <= Double(storedBytes) + 4096,
+      rowBytes * Double(rows.count) <= Double(ProcessInfo.processInfo.physicalMemory)
+    else {
+      throw .malformedItem(
+        file: path, item: dataset, expected: "numbers for its extents of \(shape)", found: "\(storedBytes) bytes")
     }
     let buffer = Buffer(uninitialized: rows.count * rowCount)
     try reporting(dataset) { () throws(HDF5.Failure) in

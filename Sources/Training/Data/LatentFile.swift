@@ -41,7 +41,8 @@ extension LatentDataset {
   private static func shape(_ file: borrowing HDF5File, _ split: Split) throws(CheckpointError) -> [Int] {
     let name = "\(split.rawValue)/latents"
     guard let shape = try file.shape(of: name) else { throw .missing(file: file.path, item: "dataset \(name)") }
-    guard shape.count == 4, shape.allSatisfy({ (1...1 << 31).contains($0) }) else {
+    guard shape.count == 4, (1...1 << 31).contains(shape[0]), shape[1...].allSatisfy({ (1...1 << 14).contains($0) })
+    else {
       throw .malformedItem(
         file: file.path, item: name, expected: "[pictures, channels, height, width]", found: "\(shape)")
     }

@@ -67,7 +67,8 @@ package final class LatentCache: Sendable {
     var sizes: [Size] = []
     for name in try file.groups(in: "/latents") {
       let group = "latents/\(name)"
-      guard let shape = try file.shape(of: "\(group)/mean"), shape.count == 4, shape.allSatisfy({ $0 > 0 }),
+      guard let shape = try file.shape(of: "\(group)/mean"), shape.count == 4,
+        (1...1 << 30).contains(shape[0]), shape[1...].allSatisfy({ (1...1 << 14).contains($0) }),
         try file.shape(of: "\(group)/deviation") == shape, group == Self.group(Array(shape.dropFirst()))
       else {
         throw .malformedItem(
@@ -124,7 +125,9 @@ package final class LatentCache: Sendable {
   }
 
   /// Pixels of a latent pixel's side.
-  var magnification: Int { if case .integer(let number) = attributes["magnification"] { number } else { 8 } }
+  var magnification: Int {
+    if case .integer(let number) = attributes["magnification"], (1...64).contains(number) { number } else { 8 }
+  }
 
   /// - Throws: ``TrainingError/mismatch`` where the latents are another VAE's.
   func check(vae: String) throws(TrainingError) {

@@ -34,7 +34,7 @@ package struct PictureSurvey: Sendable {
   ///
   /// - Parameters:
   ///   - isKnown: whether latents of a file's content are there already; it is then not decoded.
-  /// - Throws: ``TrainingError`` where too many are unusable or captions are missing that must not be.
+  /// - Throws: ``TrainingError`` where captions are missing that must not be, or when asked to stop.
   init(
     _ path: String, _ recipe: PictureRecipe, seed: UInt64, _ settings: PictureSettings,
     isKnown: @Sendable (_ digest: String, _ isValidation: Bool) -> Bool, isInterrupted: () -> Bool, progress: Progress

@@ -57,7 +57,9 @@ package struct RunData: Sendable {
       training = LatentDataset(training, latents: latents)
       if case .prompts = source, let split = validation {
         let latents = try teacher(
-          split.captions, "validation", count: split.captions.count, shape: shape, kept: work.teacherLatents,
+          split.captions, "validation", count: split.captions.count, shape: shape,
+          // A folder of its own: latents of other prompts would be taken for those of other work.
+          kept: work.teacherLatents.map { $0 + "-validation" },
           isInterrupted: work.isInterrupted, progress: work.progress)
         validation = LatentDataset(split, latents: latents)
       }
