@@ -15,7 +15,7 @@ endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: tune test build parity packages pictures stamps interoperability fuzz format lint benchmark dependencies clean
+.PHONY: tune test build parity packages pictures modelfiles stamps interoperability fuzz format lint benchmark dependencies clean
 
 tune: build
 	.build/release/sdtune --recipe $(RECIPE)
@@ -39,6 +39,10 @@ packages: dependencies
 pictures: dependencies
 	$(if $(PICTURES),SDTUNE_PICTURES="$(abspath $(PICTURES))") SDTUNE_POISON=1 $(SWIFT) test -c release \
 	  --filter 'PicturesTests|PictureSetsTests|PictureLatentsTests|SampleTests|PrepareTests'
+
+# Single files, folders, adapters and embeddings with what must be read from them: make modelfiles MODELFILES=DIR
+modelfiles: dependencies
+	$(if $(MODELFILES),SDTUNE_MODELFILES="$(abspath $(MODELFILES))") SDTUNE_POISON=1 $(SWIFT) test -c release --filter ModelsTests
 
 # Debian's captioned pictures, 161 MB, prepared by the test that uses them.
 stamps: dependencies

@@ -46,6 +46,7 @@ let package = Package(
     .systemLibrary(name: "CExif", pkgConfig: "libexif", providers: [.apt(["libexif-dev"])]),
     .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    // Every target lists all that it imports: SwiftPM builds it again when one of these changes, and only then.
     .target(
       name: "CPictures", dependencies: ["CJPEG", "CPNG", "CWebP", "CExif"],
       linkerSettings: ["jpeg", "png", "webp", "webpdemux", "exif"].map { .linkedLibrary($0) }),
@@ -53,40 +54,51 @@ let package = Package(
       name: "PictureSets",
       dependencies: ["CArchive", "Pictures", "StrictJSON", .product(name: "SwiftCSV", package: "SwiftCSV")],
       swiftSettings: settings),
-    .library("Pictures", ["CPictures", "CLittleCMS", "CKernels", "Kernels", "Tensors"]),
+    .library("Pictures", ["CPictures", "CLittleCMS", "CKernels", "Kernels", "Tensors", "Files"]),
     .target(name: "CKernels"),
     .library("Distribution", hasMPI ? ["CMPI", "Kernels"] : ["Kernels"]),
     .library("Kernels", ["COpenBLAS", "CKernels"]),
     .library("Tensors", ["Kernels"]),
-    .library("Layers", ["Tensors"]),
+    .library("Layers", ["Kernels", "Tensors"]),
     .library("Clustering", ["Kernels"]),
-    .library("StableDiffusion", ["Layers", "Checkpoints", "StrictJSON"]),
+    .library(
+      "StableDiffusion", ["CTokenizer", "Kernels", "Tensors", "Layers", "Files", "WeightFiles", "StrictJSON"]),
+    .library("Models", ["StableDiffusion", "WeightFiles", "Files", "StrictJSON", "Kernels", "Tensors"]),
+    .target(name: "CTokenizer", exclude: ["clip_merges.txt"]),
     .library("StrictJSON"),
+    .library("Files", ["Kernels", "StrictJSON"]),
+    .library("WeightFiles", ["Files", "Kernels", "StrictJSON"]),
     .library("Digests", ["CCrypto"]),
-    .library("Checkpoints", ["Kernels", "StrictJSON", "CHDF5"]),
+    .library("Checkpoints", ["Files", "Kernels", "CHDF5"]),
     .library("Recipes", ["StrictJSON"]),
     .library(
       "Training",
       [
-        "StableDiffusion", "Clustering", "Checkpoints", "Recipes", "Distribution", "Digests", "Pictures", "PictureSets",
+        "Kernels", "Tensors", "Layers", "StableDiffusion", "Models", "Clustering", "Checkpoints", "Files", "WeightFiles",
+        "Recipes", "Distribution", "Digests", "Pictures", "PictureSets", "StrictJSON",
       ]),
     .target(
       name: "MIL",
-      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels"],
+      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels", "Files"],
       exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
-    .library("CoreMLExport", ["StableDiffusion", "Clustering", "MIL"]),
+    .library(
+      "CoreMLExport", ["Kernels", "Tensors", "Layers", "StableDiffusion", "Clustering", "MIL", "WeightFiles"]),
     .library("MILRuntime", ["MIL", "Kernels"]),
-    .library("Generation", ["Pictures", "StableDiffusion", "MILRuntime"]),
+    .library(
+      "Generation",
+      ["Kernels", "Tensors", "Layers", "Pictures", "StableDiffusion", "Models", "MILRuntime", "Files", "StrictJSON"]),
     .library(
       "Jobs",
       [
+        "Kernels", "Tensors", "Layers", "Clustering", "Checkpoints", "Recipes", "StrictJSON", "StableDiffusion", "MIL",
         "Training", "CoreMLExport", "MILRuntime", "Generation", "Pictures", "PictureSets", "Digests", "Distribution",
+        "Files", "WeightFiles", "Models",
       ]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
-        // All that it imports, so that it is built again when one of them changes.
-        "Jobs", "Recipes", "Training", "Generation", "Pictures", "Benchmarks",
+        "Jobs", "Recipes", "Training", "Generation", "Models", "StableDiffusion", "CoreMLExport", "MIL", "Tensors",
+        "Pictures", "Benchmarks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -94,14 +106,14 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Checkpoints", "Clustering", "Kernels", "Layers", "MILRuntime", "Pictures", "StableDiffusion", "Tensors",
-        "Training",
+        "Training", "WeightFiles",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks",
       exclude: ["full_size.py", "growth.py", "large_set.py", "learning.py", "pictures.py", "peers"],
       swiftSettings: settings),
     .target(
-      name: "TestSupport", dependencies: ["Checkpoints", "Kernels"], path: "Tests/_TestSupport",
+      name: "TestSupport", dependencies: ["WeightFiles", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
     .target(
       name: "PackageFuzzing", dependencies: ["MIL", "MILRuntime", "Kernels"],
@@ -111,28 +123,38 @@ let package = Package(
     .tests(
       "JobsTests",
       [
-        "sdtune", "Jobs", "Generation", "Pictures", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints",
+        "sdtune", "Jobs", "Generation", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Recipes", "Layers",
+        "Tensors", "Clustering", "Pictures", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints",
         "Distribution", "Kernels", "TestSupport",
       ]),
     .tests("DistributionTests", ["Distribution", "Kernels"]),
     .tests(
-      "ParityTests", ["TestSupport", "Training", "Generation", "Pictures"],
+      "ParityTests",
+      [
+        "TestSupport", "Training", "Generation", "Pictures", "Files", "WeightFiles", "Models", "StableDiffusion",
+        "StrictJSON", "Kernels", "Tensors", "Layers",
+      ],
       exclude: [
         "make_lcm_references.py", "make_controlnet_references.py", "make_safety_references.py",
-        "make_refiner_references.py", "make_inpainting_references.py",
+        "make_refiner_references.py", "make_inpainting_references.py", "make_schedule_references.py",
       ]),
-    .tests("GenerationTests", ["TestSupport", "Generation", "Pictures", "Kernels"]),
+    .tests("GenerationTests", ["TestSupport", "Generation", "Pictures", "StableDiffusion", "Tensors", "Kernels"]),
     .tests("DigestsTests", ["Digests"]),
+    .tests(
+      "ModelsTests",
+      ["TestSupport", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Files", "Digests", "Kernels", "Layers", "Tensors"],
+      exclude: ["ModelFiles", "Variants", "make_unet_variants.py"]),
     .tests("PictureSetsTests", ["TestSupport", "PictureSets"], exclude: ["Archives"]),
-    .tests("PicturesTests", ["TestSupport", "Pictures", "Checkpoints", "Kernels", "Tensors"], exclude: ["Fixtures"]),
+    .tests("PicturesTests", ["TestSupport", "Pictures", "WeightFiles", "Kernels", "Tensors"], exclude: ["Fixtures"]),
     .tests(
       "TrainingTests",
       [
-        "TestSupport", "Training", "Pictures", "Recipes", "StableDiffusion", "Checkpoints", "Clustering", "Kernels",
+        "TestSupport", "Training", "Pictures", "Recipes", "StableDiffusion", "WeightFiles", "Checkpoints", "Clustering", "Kernels",
         "Tensors",
       ]),
-    .tests("ClusteringTests", ["Clustering", "Checkpoints", "Kernels"]),
-    .tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Kernels"], resources: [.copy("Fixtures")]),
+    .tests("ClusteringTests", ["Clustering", "WeightFiles", "Kernels"]),
+    .tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Files", "Kernels"], resources: [.copy("Fixtures")]),
+    .tests("WeightFilesTests", ["TestSupport", "WeightFiles", "Files", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),
     .tests("MILTests", ["TestSupport", "MIL", "Kernels"]),
     .tests(

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Checkpoints
+internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import MILRuntime

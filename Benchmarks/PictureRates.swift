@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import Kernels
 internal import Pictures
+internal import StableDiffusion
 internal import Training
 
 /// Photos to training pictures, and pictures to latents.
@@ -62,7 +63,7 @@ struct PictureRates: ParsableCommand {
   }
 
   private func encoding(_ folder: String) throws -> Rate {
-    let encoder = try PictureEncoder(folder)
+    let encoder = try PictureEncoder(ModelComponent(folder: folder))
     let bytes = (0..<side * side * 3).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ ($0 >> 5)) }
     let picture = Picture(width: side, height: side, bytes: bytes)
     return try measure("VAE encoder", count: 1) { _ = encoder(picture) }

@@ -18,6 +18,25 @@ static inline void sd_h5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+
+// Whether a link leads into another file.
+static inline int sd_h5_is_external(hid_t file, const char *path) {
+  H5L_info_t link;
+  return H5Lget_info(file, path, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL;
+}
+
+static inline herr_t sd_h5_note(unsigned depth, const H5E_error2_t *error, void *text) {
+  (void)depth;
+  if (error->desc && !((char *)text)[0]) strncpy((char *)text, error->desc, 255);
+  return 0;
+}
+
+// What the library says of its last failure: the innermost description; empty if there was none.
+static inline void sd_h5_reason(char text[256]) {
+  memset(text, 0, 256);
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sd_h5_note, text);
+}
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

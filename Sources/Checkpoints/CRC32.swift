@@ -1,3 +1,5 @@
+internal import Files
+
 /// The cyclic redundancy check of zlib, PNG and Ethernet, so that any tool can repeat it.
 ///
 ///     polynomial 0xEDB88320 (reflected), start and final inversion 0xFFFFFFFF

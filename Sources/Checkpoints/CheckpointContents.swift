@@ -1,3 +1,4 @@
+internal import Files
 package import Kernels
 
 /// What a checkpoint keeps: the state of a run, without knowing what a run is.
@@ -118,7 +119,7 @@ package struct CheckpointArray: Sendable {
   }
 
   /// The same in a file, where it is large.
-  func kept(in scratch: ScratchFile) throws(CheckpointError) -> CheckpointArray {
+  func kept(in scratch: ScratchFile) throws(FileError) -> CheckpointArray {
     switch values {
     case .floats(let buffer): CheckpointArray(try scratch.keep(buffer), shape: shape)
     case .bytes(let bytes):

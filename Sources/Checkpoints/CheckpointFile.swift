@@ -1,3 +1,4 @@
+package import Files
 internal import Foundation
 
 /// Checkpoints on the disk: HDF5 behind a block of text that vouches for every byte.
@@ -20,12 +21,12 @@ package enum CheckpointFile {
   /// - Precondition: paths have no empty part and no part `.`, and none leads through an array.
   package static func write(
     _ contents: CheckpointContents, to path: String
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     try check(contents, path)
     let checksums = contents.checksums()
     try checkSpace(for: contents, path)
     let file = AtomicFile(path: path)
-    try file.write { (temporaryPath) throws(CheckpointError) in
+    try file.write { (temporaryPath) throws(FileError) in
       do throws(HDF5.Failure) {
         try writeHDF5(contents, checksums, to: temporaryPath)
       } catch {
@@ -37,7 +38,7 @@ package enum CheckpointFile {
 
   private static func check(
     _ contents: CheckpointContents, _ path: String
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     for name in contents.arrays.keys {
       let parts = name.split(separator: "/", omittingEmptySubsequences: false)
       precondition(
@@ -58,7 +59,7 @@ package enum CheckpointFile {
   /// Refuses early what cannot end well; writing checks again.
   private static func checkSpace(
     for contents: CheckpointContents, _ path: String
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     let needed = contents.arrays.values.reduce(0) { $0 + $1.count * $1.element.byteCount }
     let folder = (path as NSString).deletingLastPathComponent
     var status = statvfs()
@@ -109,7 +110,7 @@ package enum CheckpointFile {
   /// - Parameter scratch: where large arrays of floats and bytes are kept; nil for memory.
   package static func read(
     from path: String, keepingIn scratch: ScratchFile? = nil
-  ) throws(CheckpointError) -> CheckpointContents {
+  ) throws(FileError) -> CheckpointContents {
     try CheckpointSeal.verify(path)
     let file = try HDF5File(reading: path)
     var contents = CheckpointContents(attributes: try file.attributes())
@@ -136,7 +137,7 @@ package enum CheckpointFile {
   private static func readGroup(
     _ group: String, of file: borrowing HDF5File, into contents: inout CheckpointContents,
     checksums: inout [String: AttributeValue], _ scratch: ScratchFile?, depth: Int
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     guard depth < deepestGroup else {
       throw .malformedItem(
         file: file.path, item: group, expected: "groups at most \(deepestGroup) deep",
@@ -157,7 +158,7 @@ package enum CheckpointFile {
 
   private static func readArray(
     _ path: String, of file: borrowing HDF5File
-  ) throws(CheckpointError) -> CheckpointArray {
+  ) throws(FileError) -> CheckpointArray {
     switch try file.element(of: path) {
     case .float32:
       let (shape, buffer) = try file.floats(path)
@@ -177,7 +178,7 @@ package enum CheckpointFile {
   private static func expect(
     _ value: AttributeValue, _ name: String, _ attributes: [String: AttributeValue],
     _ path: String
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     guard attributes[name] == value else {
       throw .incomplete(
         file: path, expected: "\(name) \(text(of: value))",

@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 internal import Kernels
 
@@ -32,13 +33,13 @@ enum CheckpointSeal {
   }
 
   /// The bytes that complete a file that was just written.
-  static func block(for path: String) throws(CheckpointError) -> Data {
-    let file = try open(path)
+  static func block(for path: String) throws(FileError) -> Data {
+    let file = try MappedFile.open(path)
     return Data(block(bytes: file.count, checksum: checksum(of: file)))
   }
 
-  static func verify(_ path: String) throws(CheckpointError) {
-    let file = try open(path)
+  static func verify(_ path: String) throws(FileError) {
+    let file = try MappedFile.open(path)
     guard file.count >= byteCount else {
       throw .incomplete(
         file: path, expected: "at least \(byteCount) bytes", found: "\(file.count) bytes")
@@ -60,14 +61,6 @@ enum CheckpointSeal {
     guard found == block(bytes: file.count, checksum: checksum) else {
       throw .damaged(
         file: path, item: "file", expected: String(lines[2]), found: checksum.text)
-    }
-  }
-
-  private static func open(_ path: String) throws(CheckpointError) -> MappedFile {
-    do {
-      return try MappedFile(path)
-    } catch {
-      throw error.asCheckpointError
     }
   }
 }

@@ -1,3 +1,4 @@
+package import Files
 internal import Foundation
 package import Kernels
 internal import Synchronization
@@ -14,7 +15,7 @@ package final class ScratchFile: Sendable {
   /// Fewer numbers than this stay in memory.
   private static let least = 1 << 16
 
-  package init(in folder: String) throws(CheckpointError) {
+  package init(in folder: String) throws(FileError) {
     var path = Array("\(folder)/.scratch-XXXXXX".utf8CString)
     descriptor = mkstemp(&path)
     self.folder = folder
@@ -25,7 +26,7 @@ package final class ScratchFile: Sendable {
   deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// The same numbers in the file; where they are few, the buffer itself.
-  package func keep(_ x: Buffer) throws(CheckpointError) -> Buffer {
+  package func keep(_ x: Buffer) throws(FileError) -> Buffer {
     guard x.count >= Self.least else { return x }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let bytes = (4 * x.count + page - 1) / page * page
@@ -44,7 +45,7 @@ package final class ScratchFile: Sendable {
     return kept
   }
 
-  private func failure(_ number: Int32) -> CheckpointError {
+  private func failure(_ number: Int32) -> FileError {
     .cannotWrite(file: "\(folder)/.scratch", reason: String(cString: strerror(number)))
   }
 }

@@ -1,12 +1,12 @@
-package import Checkpoints
+package import WeightFiles
 internal import Clustering
 internal import Kernels
 
-/// The weights of a component folder, read and palettized a few at a time while the package is written.
+/// The weights of a component, read and palettized a few at a time while the package is written.
 ///
 /// Nothing is held longer than until it is written, so that memory does not grow with the network.
 package final class StreamedWeights: ExportWeights {
-  private let folder: WeightFolder
+  private let source: any WeightSource
   private let policy: PalettePolicy
   private let precision: ExportOptions.Precision
   /// In the order of the program.
@@ -18,9 +18,9 @@ package final class StreamedWeights: ExportWeights {
   private static let window = 1 << 25
 
   package init(
-    _ folder: WeightFolder, policy: PalettePolicy, precision: ExportOptions.Precision = .half
+    _ source: any WeightSource, policy: PalettePolicy, precision: ExportOptions.Precision = .half
   ) {
-    self.folder = folder
+    self.source = source
     self.policy = policy
     self.precision = precision
   }
@@ -33,8 +33,8 @@ package final class StreamedWeights: ExportWeights {
   package func weight(_ name: String) throws -> ExportWeight {
     if let weight = ready.removeValue(forKey: name) { return weight }
     let names = upcoming(from: name)
-    let results = Parallel.map(names.count) { [folder, policy, precision] index in
-      Result { try Self.read(names[index], folder, policy, precision) }
+    let results = Parallel.map(names.count) { [source, policy, precision] index in
+      Result { try Self.read(names[index], source, policy, precision) }
     }
     for (name, result) in zip(names, results) {
       ready[name] = try result.get()
@@ -55,18 +55,18 @@ package final class StreamedWeights: ExportWeights {
     return names
   }
 
-  private func size(_ name: String) -> Int { (folder.shape(of: name) ?? []).reduce(1, *) }
+  private func size(_ name: String) -> Int { (source.shape(of: name) ?? []).reduce(1, *) }
 
   private static func read(
-    _ name: String, _ folder: WeightFolder, _ policy: PalettePolicy,
+    _ name: String, _ source: any WeightSource, _ policy: PalettePolicy,
     _ precision: ExportOptions.Precision
   ) throws -> ExportWeight {
-    guard let shape = folder.shape(of: name) else { throw ExportError.missingWeight(name) }
-    let buffer = try folder.floats(name)
+    guard let shape = source.shape(of: name) else { throw ExportError.missingWeight(name) }
+    let buffer = try source.floats(name)
     let largest: Float = precision == .half ? HalfPrecision.largest : .greatestFiniteMagnitude
     if let index = buffer.firstIndex(beyond: largest) {
       throw ExportError.value(
-        weight: name, file: folder.path, index: index, value: buffer[index], largest: largest)
+        weight: name, file: source.origin, index: index, value: buffer[index], largest: largest)
     }
     guard let form = policy.form(of: name, shape: shape) else { return .dense(buffer) }
     let layout = try form.layout(of: shape)

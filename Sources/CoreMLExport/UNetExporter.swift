@@ -12,11 +12,14 @@ package struct UNetExporter: Sendable {
   package let width: Int
   /// Tokens of a prompt.
   package let tokens: Int
+  /// Numbers in SDXL's time ids: 6, or 5 of a refiner.
+  package let timeIdentifiers: Int
 
   package init(
     _ configuration: UNetConfiguration, options: ExportOptions, batch: Int, height: Int,
-    width: Int, tokens: Int
+    width: Int, tokens: Int, timeIdentifiers: Int = 6
   ) {
+    self.timeIdentifiers = timeIdentifiers
     self.configuration = configuration
     self.options = options
     self.batch = batch
@@ -30,7 +33,7 @@ package struct UNetExporter: Sendable {
     _ weights: any ExportWeights, to path: String, metadata: Metadata
   ) throws {
     let network = try TracedNetwork.unet(
-      configuration, batch: batch, height: height, width: width, tokens: tokens)
+      configuration, batch: batch, height: height, width: width, tokens: tokens, timeIdentifiers: timeIdentifiers)
     try network.write(weights, options: options, to: path, metadata: metadata)
   }
 }

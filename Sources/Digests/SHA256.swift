@@ -41,6 +41,15 @@ package struct SHA256: ~Copyable {
     return hash.finishBytes()
   }
 
+  /// Of a file's contents, or of every file in a folder.
+  package static func of(place path: String) throws -> String {
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue { return try ofFolder(path) }
+    var hash = SHA256()
+    try hash.update(fileAt: path)
+    return hash.finish()
+  }
+
   /// Of every file in a folder: each one's path relative to the folder, a zero byte and its contents, sorted by path.
   package static func ofFolder(_ path: String) throws -> String {
     var hash = SHA256()

@@ -10,9 +10,6 @@ package struct AttentionLayer: Sendable {
 
     package static let diffusers = Names(
       query: "to_q", key: "to_k", value: "to_v", output: "to_out.0")
-    /// VAEs from before diffusers 0.12.
-    package static let legacyAutoencoder = Names(
-      query: "query", key: "key", value: "value", output: "proj_attn")
     package static let transformers = Names(
       query: "q_proj", key: "k_proj", value: "v_proj", output: "out_proj")
   }

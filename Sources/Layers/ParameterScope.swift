@@ -62,6 +62,8 @@ package enum ParameterError: Error, CustomStringConvertible, Equatable {
   case missing(String, shape: Shape, file: String)
   case misshapen(String, expected: Shape, found: Shape, file: String)
   case unused([String], file: String)
+  /// An element that a package cannot hold.
+  case value(String, index: Int, value: Float, largest: Float, file: String)
 
   package var description: String {
     switch self {
@@ -73,6 +75,8 @@ package enum ParameterError: Error, CustomStringConvertible, Equatable {
       "\(file): \(names.count) weights that the model of config.json does not have: "
         + names.prefix(3).map { "'\($0)'" }.joined(separator: ", ")
         + (names.count > 3 ? ", …" : "")
+    case .value(let name, let index, let value, let largest, let file):
+      "\(file): weight '\(name)': element \(index) is \(value), expected a number of magnitude \(largest) at most"
     }
   }
 }

@@ -13,16 +13,21 @@ package final class ParameterStore: ParameterSource {
   /// Weights that are read anew for every use.
   private let stored: [String: @Sendable () -> WeightElements]
   private let asked = Mutex<Set<String>>([])
+  /// What the file calls a weight, for messages.
+  private let spelling: @Sendable (String) -> String
 
   /// - Parameters:
   ///   - weights: values by name; each becomes a leaf of that name for gradients.
   ///   - stored: weights that stay where they are, in a file perhaps, and are read anew for every use. No name is in
   ///     both.
+  ///   - spelling: what the file calls a weight, for messages.
   package init(
     _ weights: NamedArrays,
-    stored: [String: (shape: Shape, read: @Sendable () -> WeightElements)] = [:], origin: String
+    stored: [String: (shape: Shape, read: @Sendable () -> WeightElements)] = [:], origin: String,
+    spelling: @escaping @Sendable (String) -> String = { $0 }
   ) {
     self.origin = origin
+    self.spelling = spelling
     buffers = weights.mapValues(\.buffer)
     self.stored = stored.mapValues(\.read)
     let shapes = weights.mapValues(\.shape).merging(stored.mapValues(\.shape)) { _, _ in
@@ -38,6 +43,17 @@ package final class ParameterStore: ParameterSource {
   /// The elements; a stored weight is read.
   package func buffer(_ name: String) -> Buffer? { buffers[name] ?? stored[name]?().buffer }
 
+  /// The elements of a weight that a package of half precision is to hold.
+  ///
+  /// - Throws: ``ParameterError/value(_:index:value:largest:file:)`` where one is beyond that, or no number.
+  package func halfPrecisionBuffer(_ name: String) throws(ParameterError) -> Buffer? {
+    guard let buffer = buffer(name) else { return nil }
+    if let index = buffer.firstIndex(beyond: HalfPrecision.largest) {
+      throw .value(spelling(name), index: index, value: buffer[index], largest: HalfPrecision.largest, file: origin)
+    }
+    return buffer
+  }
+
   /// The same values but for one weight.
   package func replacing(_ name: String, with buffer: Buffer) -> ParameterStore {
     precondition(shape(of: name)?.count == buffer.count, "no \(buffer.count) elements of \(name) to replace")
@@ -45,12 +61,15 @@ package final class ParameterStore: ParameterSource {
     var stored = stored
     stored[name] = nil
     buffers[name] = buffer
-    return ParameterStore(leaves: leaves, buffers: buffers, stored: stored, origin: origin)
+    return ParameterStore(
+      leaves: leaves, buffers: buffers, stored: stored, origin: origin, spelling: spelling)
   }
 
   private init(
-    leaves: [String: Node], buffers: [String: Buffer], stored: [String: @Sendable () -> WeightElements], origin: String
+    leaves: [String: Node], buffers: [String: Buffer], stored: [String: @Sendable () -> WeightElements], origin: String,
+    spelling: @escaping @Sendable (String) -> String
   ) {
+    self.spelling = spelling
     self.leaves = leaves
     self.buffers = buffers
     self.stored = stored
@@ -63,9 +82,9 @@ package final class ParameterStore: ParameterSource {
   package func contains(_ name: String) -> Bool { leaves[name] != nil }
 
   package func parameter(_ name: String, _ shape: Shape) throws(ParameterError) -> Parameter {
-    guard let leaf = leaves[name] else { throw .missing(name, shape: shape, file: origin) }
+    guard let leaf = leaves[name] else { throw .missing(spelling(name), shape: shape, file: origin) }
     guard leaf.shape == shape else {
-      throw .misshapen(name, expected: shape, found: leaf.shape, file: origin)
+      throw .misshapen(spelling(name), expected: shape, found: leaf.shape, file: origin)
     }
     asked.withLock { _ = $0.insert(name) }
     if let read = stored[name] {
@@ -78,6 +97,6 @@ package final class ParameterStore: ParameterSource {
   /// - Throws: if there are weights that no layer asked for.
   package func checkAllUsed() throws(ParameterError) {
     let unused = asked.withLock { asked in names.filter { !asked.contains($0) } }
-    guard unused.isEmpty else { throw .unused(unused, file: origin) }
+    guard unused.isEmpty else { throw .unused(unused.map(spelling), file: origin) }
   }
 }

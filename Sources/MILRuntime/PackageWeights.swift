@@ -56,6 +56,15 @@ package struct PackageWeights: Sendable {
     weights = ConstantChains(verifier.function.block).weights()
   }
 
+  /// The first weight with an element that is no finite number, and the element's index.
+  package var firstNotFinite: (weight: Weight, index: Int)? {
+    for weight in weights {
+      guard let index = elements(of: weight)?.firstIndex(beyond: .greatestFiniteMagnitude) else { continue }
+      return (weight, index)
+    }
+    return nil
+  }
+
   /// A weight's elements as the program computes with them.
   package func elements(of weight: Weight) -> Buffer? { constants[weight.value]?.floats }
 

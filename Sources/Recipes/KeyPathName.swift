@@ -44,16 +44,4 @@ extension StrictJSON {
       }
     }
   }
-
-  /// As it would stand in a message: `'text'`, `3`, `a list`.
-  var inWords: String {
-    switch self {
-    case .string(let text): "'\(text)'"
-    case .integer(let number): "\(number)"
-    case .unsigned(let number): "\(number)"
-    case .number(let number): "\(number)"
-    case .boolean(let truth): "\(truth)"
-    case .object, .array, .null: kind
-    }
-  }
 }

@@ -4,8 +4,20 @@
 package struct Recipe: RecipeDocument {
   /// Names the run: results go to `checkpoints/<name>/` unless told otherwise.
   package var name: String
-  /// A Stable Diffusion model in diffusers' folder layout.
+  /// A Stable Diffusion model: a folder in diffusers' layout, a repository of the Hugging Face cache, or a single file.
   package var model: String
+  /// Adapters that are merged into it, `FILE` or `FILE:STRENGTH`, in this order.
+  package var lora: [String]
+  /// Embeddings of textual inversion for its text encoders.
+  package var embeddings: [String]
+  /// Another VAE, a folder or a single file; empty for the model's own.
+  package var vae: String
+  /// A folder of configurations in diffusers' layout for single files that do not tell theirs; empty for what is inferred.
+  package var modelConfig: String
+  /// `epsilon` or `v_prediction`, instead of what the model's files say; empty for that.
+  package var predictionType: Prediction
+  /// The guidance that a UNet which was distilled to be told it (LCM) is told.
+  package var embeddedGuidance: Double
   /// Pictures with captions, a folder, a `.tar` or a `.zip`; an HDF5 file of latents and token numbers
   /// (`docs/data-format.md`); or a text file with a prompt a line.
   package var data: String
@@ -18,10 +30,23 @@ package struct Recipe: RecipeDocument {
   package var export: ExportRecipe
   package var evaluation: EvaluationRecipe
 
+  /// What a UNet predicts, as diffusers names it.
+  package enum Prediction: String, Choice {
+    case asTheModelSays = ""
+    case epsilon
+    case velocity = "v_prediction"
+  }
+
   package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     name = try values.decode(String.self, forKey: .name)
     model = try values.decode(String.self, forKey: .model)
+    lora = try values.value(.lora, [])
+    embeddings = try values.value(.embeddings, [])
+    vae = try values.value(.vae, "")
+    modelConfig = try values.value(.modelConfig, "")
+    predictionType = try values.value(.predictionType, .asTheModelSays)
+    embeddedGuidance = try values.value(.embeddedGuidance, 7.5)
     data = try values.decode(String.self, forKey: .data)
     seed = try values.value(.seed, 0)
     pictures = try values.value(.pictures, PictureRecipe())
@@ -35,6 +60,8 @@ package struct Recipe: RecipeDocument {
   /// - Throws: for the first value that makes no sense, naming it.
   package func validate() throws(RecipeError) {
     try Check.name(name)
+    try Check.that(
+      (1...100).contains(embeddedGuidance), "embeddedGuidance", "1 to 100", embeddedGuidance)
     try pictures.validate()
     try prior.validate()
     try clustering.validate()

@@ -76,23 +76,4 @@ extension StrictJSON {
     case (_, .index(let index)): preconditionFailure("no element \(index) in \(inWords)")
     }
   }
-
-  func encoded() -> Data { Data(text.utf8) }
-
-  private var text: String {
-    switch self {
-    case .object(let members):
-      "{" + members.map { "\(Self.quoted($0.key)):\($0.value.text)" }.joined(separator: ",") + "}"
-    case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
-    case .string(let string): Self.quoted(string)
-    case .integer, .unsigned, .number, .boolean: inWords
-    case .null: "null"
-    }
-  }
-
-  private static func quoted(_ string: String) -> String {
-    // Strings always encode.
-    guard let data = try? JSONEncoder().encode(string) else { preconditionFailure(string) }
-    return String(decoding: data, as: UTF8.self)
-  }
 }

@@ -32,8 +32,16 @@ package indirect enum StrictJSON: Equatable, Sendable {
     package let expected: String
   }
 
-  package static func parse(_ bytes: [UInt8]) throws(Failure) -> StrictJSON {
-    var parser = StrictJSONParser(bytes: bytes)
+  /// Which texts count as JSON.
+  package enum Dialect: Sendable {
+    /// RFC 8259.
+    case strict
+    /// As Python's `json` module writes it: `NaN`, `Infinity` and `-Infinity` are numbers too.
+    case python
+  }
+
+  package static func parse(_ bytes: [UInt8], dialect: Dialect = .strict) throws(Failure) -> StrictJSON {
+    var parser = StrictJSONParser(bytes: bytes, dialect: dialect)
     return try parser.document()
   }
 

@@ -2,13 +2,17 @@
 /// hostile file cannot exhaust the stack or the memory.
 struct StrictJSONParser {
   let bytes: [UInt8]
+  let dialect: StrictJSON.Dialect
   var offset = 0
   private var values = 0
 
   static let deepest = 16
   static let mostValues = 4_000_000
 
-  init(bytes: [UInt8]) { self.bytes = bytes }
+  init(bytes: [UInt8], dialect: StrictJSON.Dialect) {
+    self.bytes = bytes
+    self.dialect = dialect
+  }
 
   private var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
@@ -58,6 +62,10 @@ struct StrictJSONParser {
     case UInt8(ascii: "t"): return try word("true", .boolean(true))
     case UInt8(ascii: "f"): return try word("false", .boolean(false))
     case UInt8(ascii: "n"): return try word("null", .null)
+    case UInt8(ascii: "N") where dialect == .python: return try word("NaN", .number(.nan))
+    case UInt8(ascii: "I") where dialect == .python: return try word("Infinity", .number(.infinity))
+    case UInt8(ascii: "-") where dialect == .python && bytes[offset...].starts(with: "-I".utf8):
+      return try word("-Infinity", .number(-.infinity))
     default: return try number()
     }
   }

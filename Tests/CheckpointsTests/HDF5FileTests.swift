@@ -1,6 +1,7 @@
 import Checkpoints
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 /// Reading what h5py wrote; `Fixtures/make_fixtures.py` made the file.

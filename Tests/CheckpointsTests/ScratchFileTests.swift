@@ -1,4 +1,5 @@
 import Checkpoints
+import Files
 import Foundation
 import Kernels
 import Testing
@@ -26,6 +27,6 @@ import Testing
   }
 
   @Test func noFolder() {
-    #expect(throws: CheckpointError.self) { try ScratchFile(in: "/nonexistent/folder") }
+    #expect(throws: FileError.self) { try ScratchFile(in: "/nonexistent/folder") }
   }
 }

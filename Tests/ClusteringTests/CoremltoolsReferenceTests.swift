@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Clustering
 import Foundation
 import Kernels

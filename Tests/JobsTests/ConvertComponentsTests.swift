@@ -1,4 +1,5 @@
-import Checkpoints
+import Models
+import WeightFiles
 import CoreMLExport
 import Foundation
 import Jobs
@@ -18,7 +19,7 @@ import Testing
     var options = ConvertOptions()
     options.name = "miniature"
     change(&options)
-    return try ConvertJob(model: model, options: options, output: output) { _ in }
+    return try ConvertJob(model: ModelSource(model), options: options, output: output) { _ in }
   }
 
   /// A model's folder put together from components of the reference set.
@@ -62,7 +63,7 @@ import Testing
       ])
     let file = try References.safetensors("safety/safety-tiny.safetensors")
     let pictures = try tensor("pictures", file)
-    let checker = try DiffusersFolder.safetyChecker(folder + "/safety_checker")
+    let checker = try ModelComponent(folder: folder + "/safety_checker").safetyChecker()
     for (index, flag) in try file.integers("flags").enumerated() {
       let picture = pictures.rows([index])
       let outputs = try package.run(inputs: [

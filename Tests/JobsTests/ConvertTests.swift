@@ -5,6 +5,7 @@ import Kernels
 import Layers
 import MIL
 import MILRuntime
+import Models
 import StableDiffusion
 import Tensors
 import TestSupport
@@ -21,7 +22,7 @@ import Testing
     var options = ConvertOptions()
     options.components = [component]
     change(&options)
-    let outcome = try ConvertJob(model: Self.model, options: options, output: folder) { _ in }
+    let outcome = try ConvertJob(model: ModelSource(Self.model), options: options, output: folder) { _ in }
     return try #require(outcome.packages.first)
   }
 
@@ -58,7 +59,7 @@ import Testing
   @Test(arguments: [nil, 1, 4, 8] as [Int?]) func textEncoder(bits: Int?) throws {
     let scratch = try ScratchFolder()
     let package = try convert(.textEncoder, in: scratch.path) { $0.bits = bits }
-    let (encoder, store) = try DiffusersFolder.textEncoder(Self.model + "/text_encoder")
+    let (encoder, store) = try ModelComponent(folder: Self.model + "/text_encoder").textEncoder()
     let native = try TextEncoder(stored(package.path, store), encoder.configuration)
     let model = try PackageModel(path: package.path)
     let length = encoder.configuration.positions
@@ -86,7 +87,7 @@ import Testing
       $0.batch = 1
       ($0.latentHeight, $0.latentWidth) = (24, 24)
     }
-    let (unet, store) = try DiffusersFolder.unet(Self.model + "/unet")
+    let (unet, store) = try ModelComponent(folder: Self.model + "/unet").unet()
     let native = try UNet(stored(package.path, store), unet.configuration)
     let tokens = 24
     var generator = TorchGenerator(seed: 3)
@@ -116,7 +117,7 @@ import Testing
     let decoder = try convert(.vaeDecoder, in: scratch.path)
     let encoder = try convert(.vaeEncoder, in: scratch.path)
     let configuration = try AutoencoderConfiguration(folder: Self.model + "/vae")
-    let store = try DiffusersFolder.weights(Self.model + "/vae")
+    let store = try ModelComponent(folder: Self.model + "/vae").store()
     let nativeDecoder = try AutoencoderDecoder(stored(decoder.path, store), configuration)
     let nativeEncoder = try AutoencoderEncoder(stored(encoder.path, store), configuration)
     var generator = TorchGenerator(seed: 5)
@@ -155,7 +156,7 @@ import Testing
     (["--quantize-nbits", "5"], "error: --quantize-nbits: expected 1, 2, 3, 4, 6 or 8, found 5"),
     (["--quantize-nbits", "3"], "error: --target: expected iOS18 for 3-bit palettes, found iOS16"),
     (["--latent-h", "15"], "error: latents of 15×16: height and width must be multiples of 4 for this network"),
-    (["--model", "recipes"], "error: recipes/unet: expected a component folder"),
+    (["--model", "recipes"], "error: recipes: expected a diffusers folder with unet/config.json"),
   ]
 
   @Test(arguments: mistakes.indices) func mistakeIsOneLine(index: Int) throws {
@@ -177,7 +178,7 @@ extension ConvertTests {
     options.components = [.unet]
     options.bits = 4
     options.chunksUNet = true
-    let outcome = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    let outcome = try ConvertJob(model: ModelSource(Self.model), options: options, output: scratch.path) { _ in }
     let packages = outcome.packages
     #expect(packages.map(\.component) == ["unet", "unet_chunk1", "unet_chunk2"])
     // By stored bytes, not by elements: no half has more than two thirds.
@@ -214,7 +215,7 @@ extension ConvertTests {
     options.bits = 4
     (options.groupSize, options.vector) = (group, vector)
     (options.int8Entries, options.channelScale) = (int8, scale)
-    let outcome = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    let outcome = try ConvertJob(model: ModelSource(Self.model), options: options, output: scratch.path) { _ in }
     let weights = try PackageWeights(path: outcome.packages[0].path).weights
     let weight = try #require(weights.first { $0.name.hasSuffix("layers_0_mlp_fc1_weight") })
     guard case .palette(let bits, let tables, let numbers, _) = weight.form else {
@@ -232,9 +233,9 @@ extension ConvertTests {
     var options = ConvertOptions()
     options.components = [.unet]
     options.batch = 1
-    let plain = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    let plain = try ConvertJob(model: ModelSource(Self.model), options: options, output: scratch.path) { _ in }
     options.supportsControlNet = true
-    let controlled = try ConvertJob(model: Self.model, options: options, output: scratch.path) { _ in }
+    let controlled = try ConvertJob(model: ModelSource(Self.model), options: options, output: scratch.path) { _ in }
     #expect(controlled.packages[0].path.hasSuffix("_control-unet.mlpackage"))
     let (first, second) = (
       try PackageModel(path: plain.packages[0].path), try PackageModel(path: controlled.packages[0].path)

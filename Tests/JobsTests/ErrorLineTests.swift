@@ -29,7 +29,7 @@ import Testing
       ["--recipe", "recipes/smoke.json", "--resume", "--output", "recipes"],
       "error: recipes/state.h5: no checkpoint to resume from: run without --resume first"
     ),
-    (["run", "nowhere", "--inputs", "a", "--output", "b"], "error: a: cannot be read: No such file or directory"),
+    (["run", "nowhere", "--inputs", "a", "--output", "b"], "error: nowhere: expected an .mlpackage"),
     (["foo"], "error: command: expected tune, prepare, train"),
     (
       ["--recipe", "recipes/smoke.json", "--set", "export.batch=0"],
@@ -115,7 +115,7 @@ import Testing
       ("cross", "\"cross_attention_dim\": 128", "\"cross_attention_dim\": 64", "should be"),
       (
         "type", "\"mid_block_type\": \"UNetMidBlock2DCrossAttn\"",
-        "\"mid_block_type\": \"UNetMidBlock2D\"", "'mid_block_type' is 'UNetMidBlock2D'"
+        "\"mid_block_type\": \"UNetMidBlock2DSimpleCrossAttn\"", "'mid_block_type' is 'UNetMidBlock2DSimpleCrossAttn'"
       ),
     ] {
       let changed = json.replacingOccurrences(of: from, with: to)

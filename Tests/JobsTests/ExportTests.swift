@@ -61,7 +61,7 @@ import Training
     let words = form.split(separator: " ").map(String.init)
     let scratch = try ScratchFolder()
     let folder = Program.repository.appending(path: "checkpoints/emoji-sd/unet").path
-    let (unet, store) = try DiffusersFolder.unet(folder)
+    let (unet, store) = try ModelComponent(folder: folder).unet()
     let hard = try HardWeights(
       postTraining: store, try clustering(bits: Int(words[2]) ?? 4))
     let exporter = UNetExporter(

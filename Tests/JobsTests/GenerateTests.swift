@@ -112,10 +112,9 @@ import Testing
     (["--steps", "0"], "steps: expected 1 to 1000, found 0"),
     (["--image", "README.md"], "README.md: expected a JPEG, PNG or WebP picture, found text"),
     (["--mask", "README.md"], "--mask: expected --image with it, found none"),
-    (["--weights", "--prompt", "(a"], "prompt: expected closed brackets"),
     (["--output", "picture.jpg"], "--output: expected a file name that ends in .png, found picture.jpg"),
     (["--unet", "nowhere.mlpackage"], "nowhere.mlpackage: no unet: no such file or folder"),
-    (["--models", "docs"], "docs: no unet: expected unet/ or Unet.mlpackage"),
+    (["--models", "docs"], "docs: no unet: expected unet/config.json or Unet.mlpackage"),
   ])
   func mistakesAreOneLine(arguments: [String], line: String) throws {
     let scratch = try ScratchFolder()

@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Foundation
 import Kernels
 import Layers
@@ -14,8 +14,8 @@ import Testing
   func matchesDiffusers(entry: String) throws {
     let model = entry.replacingOccurrences(of: ".safetensors", with: "")
     let file = try References.safetensors("controlnet/\(entry)")
-    let network = try DiffusersFolder.controlNet(References.path("models/\(model)/controlnet"))
-    let (unet, _) = try DiffusersFolder.unet(References.path("models/\(model)/unet"))
+    let network = try ModelComponent(folder: References.path("models/\(model)/controlnet")).controlNet()
+    let (unet, _) = try ModelComponent(folder: References.path("models/\(model)/unet")).unet()
     let sample = try file.tensor("sample").channelsLast()
     let context = try file.tensor("encoder_hidden_states")
     let picture = try file.tensor("picture").channelsLast()

@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Foundation
 import Kernels
 import Layers
@@ -14,7 +14,7 @@ import Testing
   func unetMatchesDiffusers(model: String) throws {
     guard References.exists("forward/\(model)/unet.safetensors") else { return }
     let file = try References.safetensors("forward/\(model)/unet.safetensors")
-    let (unet, _) = try DiffusersFolder.unet(References.path("models/\(model)/unet"))
+    let (unet, _) = try ModelComponent(folder: References.path("models/\(model)/unet")).unet()
     let sample = try file.tensor("sample").channelsLast()
     let context = try file.tensor("encoder_hidden_states")
     var addition: UNet.Addition?
@@ -47,8 +47,7 @@ import Testing
     for encoder in ["text_encoder", "text_encoder_2"]
     where References.exists("forward/\(model)/\(encoder).safetensors") {
       let file = try References.safetensors("forward/\(model)/\(encoder).safetensors")
-      let (text, _) = try DiffusersFolder.textEncoder(
-        References.path("models/\(model)/\(encoder)"))
+      let (text, _) = try ModelComponent(folder: References.path("models/\(model)/\(encoder)")).textEncoder()
       let ids = try file.integers("input_ids")
       let length = try #require(file.shape(of: "input_ids")).last ?? 1
       let rows = stride(from: 0, to: ids.count, by: length).map { Array(ids[$0..<$0 + length]) }
@@ -77,9 +76,15 @@ import Testing
     guard References.exists("forward/\(model)/vae.safetensors") else { return }
     let file = try References.safetensors("forward/\(model)/vae.safetensors")
     var folders = ["models/\(model)/vae"]
-    if model == "sd1-tiny" { folders.append("models/legacy-names/vae-legacy-linear") }
-    for folder in folders where References.exists(folder) {
-      let (encoder, decoder) = try DiffusersFolder.autoencoder(References.path(folder))
+    // Copies of a model's VAE under older names lie beside the models.
+    let own = try WeightFolder(path: References.path(folders[0]))
+    for name in ["vae-legacy-linear", "vae-legacy-conv1x1"] where References.exists("models/legacy-names/\(name)") {
+      let copy = try WeightFolder(path: References.path("models/legacy-names/\(name)"))
+      let weight = "encoder.conv_in.weight"
+      if try copy.floats(weight).elements == own.floats(weight).elements { folders.append("models/legacy-names/\(name)") }
+    }
+    for folder in folders {
+      let (encoder, decoder) = try ModelComponent(folder: References.path(folder)).autoencoder()
       let image = try file.tensor("image").channelsLast()
       let latent = try file.tensor("latent").channelsLast()
       let (moments, decoded) = Execution.withoutGradients {

@@ -1,4 +1,5 @@
-import Checkpoints
+import Models
+import WeightFiles
 import Foundation
 import Generation
 import Kernels
@@ -58,11 +59,11 @@ import Testing
       request.start = GenerationRequest.Start(
         picture: picture, strength: try file.doubles("strength")[0], mask: Picture(values: colours))
       if parts[1] == "inpaint9" {
-        models.unet = .folder(References.path("models/\(parts[0])/inpainting"))
+        models.unet = try ModelPlace(path: References.path("models/\(parts[0])/inpainting"), .unet)
       }
     }
     if parts[1] == "refined" {
-      let unet = ModelSet.Place(path: References.path("models/\(parts[0])/refiner"))
+      let unet = try ModelPlace(path: References.path("models/\(parts[0])/refiner"), .unet)
       request.refiner = GenerationRequest.Refiner(unet: unet, start: 0.6)
     }
     let pipeline = try Pipeline(models, request)

@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Foundation
 import Kernels
 import StableDiffusion
@@ -12,7 +12,7 @@ import Testing
   func matchesDiffusers(entry: String) throws {
     let model = entry.replacingOccurrences(of: ".safetensors", with: "")
     let file = try References.safetensors("safety/\(entry)")
-    let checker = try DiffusersFolder.safetyChecker(References.path("models/\(model)/safety_checker"))
+    let checker = try ModelComponent(folder: References.path("models/\(model)/safety_checker")).safetyChecker()
     let pictures = try file.tensor("pictures").channelsLast()
     let golden = try file.tensor("embeddings")
     let flags = try file.integers("flags")

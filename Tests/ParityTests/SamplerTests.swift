@@ -1,7 +1,9 @@
-import Checkpoints
+import WeightFiles
+import Files
 import Foundation
 import Kernels
 import StableDiffusion
+import StrictJSON
 import Tensors
 import TestSupport
 import Testing
@@ -21,11 +23,18 @@ import Testing
 
   /// A sampler as a scheduler folder with this configuration makes it.
   private func configuration(
-    _ settings: [String: Any], _ method: SamplerConfiguration.Method
+    _ settings: StrictJSON, _ method: SamplerConfiguration.Method?
   ) throws -> SamplerConfiguration {
     let scratch = try ScratchFolder()
-    try scratch.write("scheduler_config.json", JSONSerialization.data(withJSONObject: settings))
+    try scratch.write("scheduler_config.json", settings.encoded())
     return try SamplerConfiguration(folder: scratch.path, method: method)
+  }
+
+  private func configuration(
+    _ settings: [String: Any], _ method: SamplerConfiguration.Method
+  ) throws -> SamplerConfiguration {
+    let json = try JSONSerialization.data(withJSONObject: settings)
+    return try configuration(try StrictJSON.parse(Array(json)), method)
   }
 
   private static var stable: [String: Any] {
@@ -67,14 +76,10 @@ import Testing
   @Test(.enabled(if: References.exists("schedulers/schedulers.json")), arguments: families.indices)
   func tracesMatchDiffusers(family index: Int) throws {
     let family = Self.families[index]
-    let path = References.path("schedulers/schedulers.json")
-    let text = try String(contentsOfFile: path, encoding: .utf8)
-      .replacingOccurrences(of: "-Infinity", with: "null")
-    let json = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
-    let traces = (json?["traces"] as? [String: Any])?[family.name] as? [String: [String: Any]] ?? [:]
-    guard !traces.isEmpty else { return }
+    let json = try StrictJSON.read(References.path("schedulers/schedulers.json"), dialect: .python)
+    guard case .object(let traces)? = json["traces"]?[family.name] else { return }
     let file = try References.safetensors("schedulers/\(family.name).safetensors")
-    for (key, settings) in traces.sorted(by: { $0.key < $1.key }) {
+    for (key, settings) in traces.map({ ($0.key, $0.value) }) {
       let steps = try #require(Int(key.split(separator: "/").last?.dropFirst(1) ?? ""))
       let sampler = try configuration(settings, family.method).sampler(steps: steps)
       let name = "schedulers/\(family.name)/\(key)"
@@ -89,28 +94,43 @@ import Testing
     }
   }
 
+  /// Runs that draw noise, whatever shares and steps the files hold: `etaE/nN` and `SPACING/nN`.
   @Test(.enabled(if: References.exists("schedulers/ddim.safetensors")))
   func stochasticSteps() throws {
     let ddim = try References.safetensors("schedulers/ddim.safetensors")
-    for eta in [0.5, 1.0] {
+    for key in Self.runs("variance_noise", in: ddim) {
+      let parts = key.split(separator: "/")
       var settings = try configuration(Self.stable, .ddim)
-      settings.eta = eta
-      let latents = try slices("eta\(eta)/n10/latents", ddim)
-      let noise = try slices("eta\(eta)/n10/variance_noise", ddim)
-      check(
-        "schedulers/ddim/eta\(eta)", run(try settings.sampler(steps: 10), from: latents[0], noise: noise),
-        latents.flatMap(\.elements))
+      settings.eta = try #require(Double(parts[0].dropFirst("eta".count)))
+      let sampler = try settings.sampler(steps: try #require(Int(parts[1].dropFirst())))
+      try checkRun("schedulers/ddim/\(key)", sampler, key, noise: "variance_noise", ddim)
     }
+    guard References.exists("schedulers/euler_ancestral.safetensors") else { return }
     let euler = try References.safetensors("schedulers/euler_ancestral.safetensors")
-    let latents = try slices("linspace/n10/latents", euler)
-    let sampler = try configuration(Self.stable, .eulerAncestral).sampler(steps: 10)
-    let noise = try slices("linspace/n10/noise", euler)
-    check(
-      "schedulers/euler_ancestral", run(sampler, from: latents[0], noise: noise),
-      latents.flatMap(\.elements))
+    for key in Self.runs("noise", in: euler) {
+      let parts = key.split(separator: "/")
+      var settings = try configuration(Self.stable, .eulerAncestral)
+      settings.spacing = try #require(TimestepSpacing(rawValue: String(parts[0])))
+      let sampler = try settings.sampler(steps: try #require(Int(parts[1].dropFirst())))
+      try checkRun("schedulers/euler_ancestral/\(key)", sampler, key, noise: "noise", euler)
+    }
   }
 
-  /// Runs that start in the middle, from a noisy picture.
+  /// Runs of a file that have an array of this name.
+  private static func runs(_ array: String, in file: SafetensorsFile) -> [String] {
+    file.names.filter { $0.hasSuffix("/" + array) && $0.split(separator: "/").count == 3 }
+      .map { String($0.dropLast(array.count + 1)) }
+  }
+
+  private func checkRun(
+    _ name: String, _ sampler: any Sampler, _ key: String, noise: String, _ file: SafetensorsFile
+  ) throws {
+    let latents = try slices(key + "/latents", file)
+    check(
+      name, run(sampler, from: latents[0], noise: try slices("\(key)/\(noise)", file)), latents.flatMap(\.elements))
+  }
+
+  /// Runs that start in the middle, from a noisy picture: at the timestep that the file says, of as many as it lists.
   @Test(.enabled(if: References.exists("schedulers/img2img_add_noise.safetensors")))
   func startsInTheMiddle() throws {
     let file = try References.safetensors("schedulers/img2img_add_noise.safetensors")
@@ -121,12 +141,55 @@ import Testing
       if method == .dpmSolver { settings["steps_offset"] = 0 }
       var chosen = try configuration(settings, method)
       if method == .euler { chosen.spacing = .leading }
-      let sampler = try chosen.sampler(steps: 10)
-      let noisy = sampler.noisy(sample, noise, at: 4)
+      let timesteps = try file.doubles(name + "/timesteps").map { Float($0) }
+      let start = Float(try file.doubles(name + "/timestep")[0])
+      // The file may list all timesteps of the run, or those from the start on; PNDM asks once more than there are steps.
+      let candidates = (1...200).lazy.compactMap { try? chosen.sampler(steps: $0) }
+      let sampler = try #require(
+        candidates.first { $0.timesteps == timesteps || ($0.timesteps.contains(start) && $0.timesteps.suffix(timesteps.count) == timesteps[...]) },
+        "\(name): no run has these timesteps")
+      let first = try #require(sampler.timesteps.lastIndex(of: start))
+      let noisy = sampler.noisy(sample, noise, at: first)
       check("schedulers/img2img/\(name)/noisy", noisy.elements, try file.floats(name + "/noisy").elements)
       check(
-        "schedulers/img2img/\(name)", run(sampler, from: noisy, at: 4),
+        "schedulers/img2img/\(name)", run(sampler, from: noisy, at: first),
         try file.floats(name + "/latents").elements)
+    }
+  }
+
+  /// Settings that few models have: timesteps, and the noise levels where the scheduler has some.
+  @Test func rareSettings() throws {
+    let path = References.path("schedulers/rare.json")
+    guard References.exists("schedulers/rare.json") else { return }
+    guard case .array(let cases) = try StrictJSON.read(path, dialect: .python) else {
+      Issue.record("\(path): no list")
+      return
+    }
+    try #require(!cases.isEmpty)
+    for item in cases {
+      guard let settings = item["config"], case .integer(let steps)? = item["steps"] else { continue }
+      let sampler = try configuration(settings, nil).sampler(steps: steps)
+      let name = "schedulers/rare/\(settings["_class_name"]?.inWords ?? "")/\(settings["timestep_spacing"]?.inWords ?? "")/\(steps)"
+      check(name + "/timesteps", sampler.timesteps, Self.floats(item["timesteps"]), bound: 1e-6)
+      guard item["sigmas"] != nil else { continue }
+      let sigmas = Self.floats(item["sigmas"])
+      let (nothing, one) = (Tensor(repeating: 0, shape: [1]), Tensor(repeating: 1, shape: [1]))
+      for position in sampler.timesteps.indices {
+        let share = sampler.noisy(nothing, one, at: position).elements[0]
+        let signal = sampler.noisy(one, nothing, at: position).elements[0]
+        check("\(name)/\(position)", [share / signal], [sigmas[position]])
+      }
+    }
+  }
+
+  private static func floats(_ json: StrictJSON?) -> [Float] {
+    guard case .array(let elements)? = json else { return [] }
+    return elements.compactMap { element in
+      switch element {
+      case .number(let number): Float(number)
+      case .integer(let number): Float(number)
+      default: nil
+      }
     }
   }
 

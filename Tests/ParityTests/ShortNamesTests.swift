@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Foundation
 import StableDiffusion
 import Tensors
@@ -25,11 +25,16 @@ import Testing
     return folder
   }
 
-  @Test func textEncoder() throws {
+  private static let encoders = References.entries("models").filter {
+    References.exists("models/\($0)/text_encoder/model.safetensors")
+  }
+
+  @Test(arguments: encoders)
+  func textEncoder(model: String) throws {
     let scratch = try ScratchFolder()
-    let folder = try shortened("sd1-tiny/text_encoder", "text_model.", "", in: scratch)
-    let usual = try DiffusersFolder.textEncoder(References.path("models/sd1-tiny/text_encoder")).model
-    let short = try DiffusersFolder.textEncoder(folder).model
+    let folder = try shortened("\(model)/text_encoder", "text_model.", "", in: scratch)
+    let usual = try ModelComponent(folder: References.path("models/\(model)/text_encoder")).textEncoder().model
+    let short = try ModelComponent(folder: folder).textEncoder().model
     let prompt = [(0..<usual.configuration.positions).map { $0 % 7 }]
     let states = Execution.withoutGradients { [usual, short].map { $0(prompt).lastHiddenState.elements } }
     #expect(states[0] == states[1])
@@ -42,7 +47,7 @@ import Testing
     let folder = try shortened("\(model)/safety_checker", "vision_model.vision_model.", "vision_model.", in: scratch)
     let picture = try References.safetensors("safety/\(entry)").tensor("pictures").channelsLast().rows([0])
     let embeddings = try [References.path("models/\(model)/safety_checker"), folder].map { folder in
-      let checker = try DiffusersFolder.safetyChecker(folder)
+      let checker = try ModelComponent(folder: folder).safetyChecker()
       return Execution.withoutGradients { checker.embedding(picture).elements }
     }
     #expect(embeddings[0] == embeddings[1])

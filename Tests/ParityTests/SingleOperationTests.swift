@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Foundation
 import Kernels
 import Tensors

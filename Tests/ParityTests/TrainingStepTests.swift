@@ -1,4 +1,4 @@
-import Checkpoints
+import WeightFiles
 import Foundation
 import Kernels
 import Layers
@@ -20,7 +20,7 @@ import Training
   @Test(arguments: models)
   func gradientsMatchTorch(model: String) throws {
     let batch = try GoldenBatch(model)
-    let (_, store) = try DiffusersFolder.unet(References.path("models/\(model)/unet"))
+    let (_, store) = try ModelComponent(folder: References.path("models/\(model)/unet")).unet()
     let (loss, gradients) = try batch.gradients(store)
     let (_, recomputed) = try Execution.recomputing(true) { try batch.gradients(store) }
     var results = [
@@ -57,7 +57,7 @@ import Training
   @Test(arguments: models.flatMap { [($0, "adamw"), ($0, "adamw_b")] })
   func adamWStepsMatchTorch(model: String, run: String) throws {
     let batch = try GoldenBatch(model)
-    let (_, store) = try DiffusersFolder.unet(References.path("models/\(model)/unet"))
+    let (_, store) = try ModelComponent(folder: References.path("models/\(model)/unet")).unet()
     let start = Dictionary(
       uniqueKeysWithValues: store.names.map { ($0, store.buffer($0)?.elements ?? []) })
     let (optimizer, rate) = try optimizer(model, run)

@@ -1,4 +1,4 @@
-import Checkpoints
+internal import Checkpoints
 import Foundation
 import Kernels
 import Pictures
@@ -7,6 +7,7 @@ import Tensors
 import TestSupport
 import Testing
 import Training
+import WeightFiles
 
 /// Pictures to latents and captions to tokens, beside diffusers and transformers.
 @Suite struct PictureLatentsTests {
@@ -28,7 +29,7 @@ import Training
     try #require(!models.isEmpty)
     let buckets = PictureFit.buckets(AspectBuckets(resolution: 64, step: 8, least: 32, most: 128))
     for (model, facts) in models.sorted(by: { $0.key < $1.key }) {
-      let encoder = try PictureEncoder(vae(model))
+      let encoder = try PictureEncoder(ModelComponent(folder: vae(model)))
       #expect(encoder.magnification == facts["factor"] as? Int)
       let scale = encoder.configuration.scalingFactor
       for fixture in try PictureFixtures.cases("latents.json") {
@@ -57,7 +58,7 @@ import Training
   }
 
   @Test func pictureByPictureOrSideBySideGiveTheSameBits() throws {
-    let encoder = try PictureEncoder(vae("emoji-sd"))
+    let encoder = try PictureEncoder(ModelComponent(folder: vae("emoji-sd")))
     let pictures = (0..<5).map { number in
       Picture(width: 64, height: 48, bytes: (0..<64 * 48 * 3).map { UInt8(truncatingIfNeeded: $0 &* (number + 3)) })
     }

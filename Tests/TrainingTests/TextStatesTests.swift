@@ -11,7 +11,7 @@ import Training
     let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
     let model = repository.appending(path: "checkpoints/emoji-sd").path
-    let encoder = try DiffusersFolder.textEncoder(model + "/text_encoder").model
+    let encoder = try ModelComponent(folder: model + "/text_encoder").textEncoder().model
     let dataset = try LatentDataset(path: model + "/latents.h5", split: .validation, limit: 40)
     let unet = try UNetConfiguration(folder: model + "/unet")
     let kept = TextStates([encoder], dataset.captions, for: unet)

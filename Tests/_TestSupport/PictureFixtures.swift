@@ -1,4 +1,4 @@
-package import Checkpoints
+package import WeightFiles
 package import Foundation
 import Testing
 

@@ -1,4 +1,4 @@
-package import Checkpoints
+package import WeightFiles
 package import Foundation
 
 /// Golden numbers: the folder in `SDTUNE_REFERENCES`, or the repository's own set.

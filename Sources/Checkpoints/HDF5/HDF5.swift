@@ -10,9 +10,27 @@ enum HDF5 {
   struct Failure: Error {
     let reason: String
 
-    /// - Parameter action: what went wrong; if the system said something meanwhile, that counts.
+    /// - Parameter action: what went wrong; what the library or the system says of it is added.
     init(_ action: String) {
-      reason = errno == 0 ? action : String(cString: strerror(errno))
+      let system = errno
+      var text = [CChar](repeating: 0, count: 256)
+      sd_h5_reason(&text)
+      let own = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      if ![EFBIG, ENOSPC, EIO, EDQUOT, EROFS].contains(system), !own.isEmpty {
+        reason = "\(action): HDF5 says '\(own)'" + Self.advice(own)
+      } else {
+        reason = system == 0 ? action : String(cString: strerror(system))
+      }
+    }
+
+    /// What to do about failures of sound files.
+    private static func advice(_ text: String) -> String {
+      if text.contains("unable to lock file") { return "; another program has the file open: close it there" }
+      if text.contains("is already open for write") || text.contains("consistency flags") {
+        return "; a program that wrote it did not close it: h5clear -s FILE repairs that"
+      }
+      if text.contains("filter") { return "; h5repack -f NONE IN OUT writes the file without that compression" }
+      return ""
     }
 
     init(plainly reason: String) { self.reason = reason }

@@ -35,6 +35,9 @@ extension HDF5 {
 
   /// - Throws: if there is no such dataset, or if its numbers lie in another file.
   static func dataset(_ path: String, in file: hid_t) throws(Failure) -> Handle {
+    if sd_h5_is_external(file, path) != 0 {
+      throw Failure(plainly: "a link into another file, which is not followed: h5repack or h5copy makes one file")
+    }
     let dataset = try Handle(H5Dopen2(file, path, hid_t(H5P_DEFAULT)), "cannot be opened")
     let properties = try Handle(H5Dget_create_plist(dataset.id), "the layout cannot be read")
     guard H5Pget_layout(properties.id) != H5D_VIRTUAL, H5Pget_external_count(properties.id) == 0 else {

@@ -1,3 +1,4 @@
+package import Files
 internal import Foundation
 package import Kernels
 
@@ -8,44 +9,43 @@ package struct HDF5File: ~Copyable, Sendable {
   package let path: String
   let handle: HDF5.Handle
 
-  package init(reading path: String) throws(CheckpointError) {
+  package init(reading path: String) throws(FileError) {
     self.path = path
-    do {
-      _ = try MappedFile(path)
-    } catch {
-      throw error.asCheckpointError
-    }
+    try FileContent.check(MappedFile.open(path), is: .hdf5, "an HDF5 file")
     guard HDF5.survives(path) else {
       throw .malformed(file: path, expected: "an HDF5 file", found: "damage that the HDF5 library crashes on")
     }
     do {
       handle = try HDF5.open(path)
     } catch {
-      throw .malformed(file: path, expected: "an HDF5 file", found: "other or damaged content")
+      guard !error.reason.contains("file signature not found") else {
+        throw .malformed(file: path, expected: "an HDF5 file", found: "other or damaged content")
+      }
+      throw .cannotRead(file: path, reason: error.reason)
     }
   }
 
   /// Names of the groups directly inside a group, sorted.
-  package func groups(in group: String = "/") throws(CheckpointError) -> [String] {
+  package func groups(in group: String = "/") throws(FileError) -> [String] {
     try items(of: group).filter { $0.kind == .group }.map(\.name)
   }
 
   /// Names of the datasets directly inside a group, sorted.
-  package func datasets(in group: String = "/") throws(CheckpointError) -> [String] {
+  package func datasets(in group: String = "/") throws(FileError) -> [String] {
     try items(of: group).filter { $0.kind == .dataset }.map(\.name)
   }
 
   /// The single texts and numbers attached to a group or dataset.
   package func attributes(
     of item: String = "/"
-  ) throws(CheckpointError) -> [String: AttributeValue] {
+  ) throws(FileError) -> [String: AttributeValue] {
     try reporting(item) { () throws(HDF5.Failure) in
       try HDF5.attributes(of: item, in: handle)
     }
   }
 
   /// The dataset's extents, or nil if there is none of that name.
-  package func shape(of dataset: String) throws(CheckpointError) -> [Int]? {
+  package func shape(of dataset: String) throws(FileError) -> [Int]? {
     try reporting(dataset) { () throws(HDF5.Failure) in
       try HDF5.extent(of: dataset, in: handle)?.shape
     }
@@ -54,7 +54,7 @@ package struct HDF5File: ~Copyable, Sendable {
   /// All elements as 32-bit floats, from any type of number.
   package func floats(
     _ dataset: String
-  ) throws(CheckpointError) -> (shape: [Int], buffer: Buffer) {
+  ) throws(FileError) -> (shape: [Int], buffer: Buffer) {
     let (shape, count) = try extent(of: dataset, readAs: .float32)
     let buffer = Buffer(uninitialized: count)
     try read(dataset, as: .float32, into: UnsafeMutableRawPointer(buffer.pointer))
@@ -64,7 +64,7 @@ package struct HDF5File: ~Copyable, Sendable {
   /// All elements as doubles, from any type of number.
   package func doubles(
     _ dataset: String
-  ) throws(CheckpointError) -> (shape: [Int], values: [Double]) {
+  ) throws(FileError) -> (shape: [Int], values: [Double]) {
     let (shape, count) = try extent(of: dataset, readAs: .float64)
     var values = [Double](repeating: 0, count: count)
     try read(dataset, as: .float64, into: &values)
@@ -74,7 +74,7 @@ package struct HDF5File: ~Copyable, Sendable {
   /// All elements of a dataset of integers; those beyond 64 bits are clipped.
   package func integers(
     _ dataset: String
-  ) throws(CheckpointError) -> (shape: [Int], values: [Int]) {
+  ) throws(FileError) -> (shape: [Int], values: [Int]) {
     let (shape, count) = try extent(of: dataset, readAs: .int64)
     var values = [Int](repeating: 0, count: count)
     try read(dataset, as: .int64, into: &values)
@@ -84,7 +84,7 @@ package struct HDF5File: ~Copyable, Sendable {
   /// All elements of a dataset of integers; those beyond 8 bits are clipped.
   package func bytes(
     _ dataset: String
-  ) throws(CheckpointError) -> (shape: [Int], values: [UInt8]) {
+  ) throws(FileError) -> (shape: [Int], values: [UInt8]) {
     let (shape, count) = try extent(of: dataset, readAs: .uint8)
     var values = [UInt8](repeating: 0, count: count)
     try read(dataset, as: .uint8, into: &values)
@@ -92,13 +92,13 @@ package struct HDF5File: ~Copyable, Sendable {
   }
 
   /// The element that holds the stored numbers exactly.
-  func element(of dataset: String) throws(CheckpointError) -> HDF5.Element {
+  func element(of dataset: String) throws(FileError) -> HDF5.Element {
     try extent(of: dataset).element
   }
 
   private func read(
     _ dataset: String, as element: HDF5.Element, into memory: UnsafeMutableRawPointer
-  ) throws(CheckpointError) {
+  ) throws(FileError) {
     try reporting(dataset) { () throws(HDF5.Failure) in
       try HDF5.read(dataset, in: handle, as: element, into: memory)
     }
@@ -108,7 +108,7 @@ package struct HDF5File: ~Copyable, Sendable {
   /// memory.
   private func extent(
     of dataset: String, readAs element: HDF5.Element
-  ) throws(CheckpointError) -> (shape: [Int], count: Int) {
+  ) throws(FileError) -> (shape: [Int], count: Int) {
     let (shape, stored, storedBytes) = try extent(of: dataset)
     if stored.isFloat && !element.isFloat {
       throw .malformedItem(
@@ -137,7 +137,7 @@ package struct HDF5File: ~Copyable, Sendable {
 
   func extent(
     of dataset: String
-  ) throws(CheckpointError) -> (shape: [Int], element: HDF5.Element, storedBytes: Int) {
+  ) throws(FileError) -> (shape: [Int], element: HDF5.Element, storedBytes: Int) {
     let extent = try reporting(dataset) { () throws(HDF5.Failure) in
       try HDF5.extent(of: dataset, in: handle)
     }
@@ -150,7 +150,7 @@ package struct HDF5File: ~Copyable, Sendable {
 
   private func items(
     of group: String
-  ) throws(CheckpointError) -> [(name: String, kind: HDF5.Item)] {
+  ) throws(FileError) -> [(name: String, kind: HDF5.Item)] {
     let items = try reporting(group) { () throws(HDF5.Failure) in
       try HDF5.items(of: group, in: handle)
     }
@@ -161,7 +161,7 @@ package struct HDF5File: ~Copyable, Sendable {
   /// Says of which file and item the library complains.
   func reporting<Result>(
     _ item: String, _ body: () throws(HDF5.Failure) -> Result
-  ) throws(CheckpointError) -> Result {
+  ) throws(FileError) -> Result {
     do throws(HDF5.Failure) {
       return try body()
     } catch {

@@ -1,4 +1,5 @@
 internal import CHDF5
+package import Files
 internal import Foundation
 package import Kernels
 
@@ -78,7 +79,7 @@ extension HDF5File {
   /// - Throws: if there are no such rows, or their bytes are damaged.
   package func floatRows(
     _ dataset: String, _ rows: Range<Int>, rowCount: Int
-  ) throws(CheckpointError) -> Buffer {
+  ) throws(FileError) -> Buffer {
     let (shape, _, storedBytes) = try extent(of: dataset)
     // Extents may say anything until the data is read.
     let rowBytes = shape.dropFirst().reduce(4.0) { $0 * Double($1) }
@@ -109,17 +110,17 @@ package enum HDF5RowFile {
     fileprivate let handle: HDF5.Handle
 
     /// Groups on the way to an item, which must not be there yet.
-    package func createGroup(_ group: String) throws(CheckpointError) {
+    package func createGroup(_ group: String) throws(FileError) {
       try reporting(group) { () throws(HDF5.Failure) in try HDF5.createGroup(group, in: handle) }
     }
 
     package func setAttribute(
       _ name: String, _ value: AttributeValue, of item: String = "/"
-    ) throws(CheckpointError) {
+    ) throws(FileError) {
       try reporting(item) { () throws(HDF5.Failure) in try HDF5.setAttribute(name, value, of: item, in: handle) }
     }
 
-    package func write(_ dataset: String, _ array: CheckpointArray) throws(CheckpointError) {
+    package func write(_ dataset: String, _ array: CheckpointArray) throws(FileError) {
       try reporting(dataset) { () throws(HDF5.Failure) in
         try array.withRawSpan { (bytes) throws(HDF5.Failure) in
           try HDF5.write(dataset, in: handle, shape: array.shape, element: array.element, from: bytes)
@@ -128,13 +129,13 @@ package enum HDF5RowFile {
     }
 
     /// A dataset of floats whose rows are written one by one.
-    package func createRows(_ dataset: String, shape: [Int]) throws(CheckpointError) {
+    package func createRows(_ dataset: String, shape: [Int]) throws(FileError) {
       try reporting(dataset) { () throws(HDF5.Failure) in
         try HDF5.createRows(dataset, in: handle, shape: shape, element: .float32)
       }
     }
 
-    package func writeRow(_ dataset: String, _ row: Int, _ values: Buffer) throws(CheckpointError) {
+    package func writeRow(_ dataset: String, _ row: Int, _ values: Buffer) throws(FileError) {
       try reporting(dataset) { () throws(HDF5.Failure) in
         try values.withSpan { (span) throws(HDF5.Failure) in
           try HDF5.writeRows(dataset, row..<row + 1, in: handle, element: .float32, from: span.bytes)
@@ -144,7 +145,7 @@ package enum HDF5RowFile {
 
     private func reporting(
       _ item: String, _ body: () throws(HDF5.Failure) -> Void
-    ) throws(CheckpointError) {
+    ) throws(FileError) {
       do throws(HDF5.Failure) { try body() } catch {
         throw .cannotWrite(file: path, reason: "\(item): \(error.reason)")
       }
@@ -158,7 +159,7 @@ package enum HDF5RowFile {
     let file = AtomicFile(path: path)
     var failure: (any Error)?
     do {
-      try file.write { (temporary) throws(CheckpointError) in
+      try file.write { (temporary) throws(FileError) in
         let handle: HDF5.Handle
         do throws(HDF5.Failure) { handle = try HDF5.create(temporary, userBlock: 0) } catch {
           throw .cannotWrite(file: path, reason: error.reason)
@@ -178,7 +179,7 @@ package enum HDF5RowFile {
 
 extension HDF5RowFile.Writer {
   /// Says whether all of it reached the system.
-  fileprivate consuming func close() throws(CheckpointError) {
+  fileprivate consuming func close() throws(FileError) {
     let path = path
     do throws(HDF5.Failure) { try handle.closeFile() } catch {
       throw .cannotWrite(file: path, reason: error.reason)

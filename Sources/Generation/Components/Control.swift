@@ -6,23 +6,23 @@ internal import Tensors
 /// A ControlNet, from a folder or a package.
 struct ControlEncoding: Sendable {
   private enum Engine: Sendable {
-    case folder(ControlNet)
+    case native(ControlNet)
     case package(PackageModel, batch: Int)
   }
 
   private let engine: Engine
 
   /// - Parameter magnification: pixels of a picture for a latent pixel.
-  init(_ place: ModelSet.Place, magnification: Int) throws {
+  init(_ place: ModelPlace, magnification: Int) throws {
     switch place {
-    case .folder(let path):
-      let network = try DiffusersFolder.controlNet(path)
+    case .component(let component):
+      let network = try component.controlNet()
       guard network.magnification == magnification else {
         throw GenerationError.mismatch(
-          what: "\(path): pixels for a latent pixel", expected: "\(magnification), the VAE's",
+          what: "\(component.origin): pixels for a latent pixel", expected: "\(magnification), the VAE's",
           found: "\(network.magnification)")
       }
-      engine = .folder(network)
+      engine = .native(network)
     case .package(let path):
       let model = try PackageModel(path: path)
       _ = try model.shape(of: "controlnet_cond", rank: 4)
@@ -42,7 +42,7 @@ struct ControlEncoding: Sendable {
   ) throws -> [Tensor] {
     let rows = sample.shape[0]
     switch engine {
-    case .folder(let network):
+    case .native(let network):
       try Self.check(network.configuration, sample, conditioning)
       let addition = try network.configuration.addition(conditioning, sizes)
       let pictures = picture.rows([Int](repeating: 0, count: rows))

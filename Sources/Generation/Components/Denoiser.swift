@@ -3,7 +3,7 @@ internal import Layers
 package import StableDiffusion
 package import Tensors
 
-/// A UNet, from a folder or a package, asked about rows of latents at one timestep.
+/// A UNet, native or a package, asked about rows of latents at one timestep.
 package protocol Denoiser: Sendable {
   /// 4; 9 of inpainting UNets, which also take a mask and the masked picture's latents.
   var inputChannels: Int { get }
@@ -43,17 +43,17 @@ package enum Precision: String, Sendable, CaseIterable {
   case half = "fp16"
 }
 
-/// A UNet folder, computed by the training engine.
-package struct FolderDenoiser: Denoiser {
+/// A native UNet, computed by the training engine.
+package struct NativeUNetDenoiser: Denoiser {
   private let unet: UNet
   private let precision: Precision
 
-  package init(_ folder: String, precision: Precision = .single) throws {
-    let loaded = try DiffusersFolder.unet(folder)
+  package init(_ component: ModelComponent, precision: Precision = .single) throws {
+    let loaded = try component.unet()
     let configuration = loaded.model.configuration
     guard [4, 9].contains(configuration.inputChannels), configuration.outputChannels == 4 else {
       throw GenerationError.mismatch(
-        what: folder, expected: "4 channels of latents, or 9 in and 4 out of an inpainting UNet",
+        what: component.origin, expected: "4 channels of latents, or 9 in and 4 out of an inpainting UNet",
         found: "\(configuration.inputChannels) in and \(configuration.outputChannels) out")
     }
     unet =
@@ -65,11 +65,11 @@ package struct FolderDenoiser: Denoiser {
   package var inputChannels: Int { unet.configuration.inputChannels }
   package var fixedSize: (height: Int, width: Int)? { nil }
   package var usualSize: (height: Int, width: Int) {
-    (unet.configuration.sampleSize, unet.configuration.sampleSize)
+    (unet.configuration.sampleHeight, unet.configuration.sampleWidth)
   }
   package var fixedTokens: Int? { nil }
   package func sizeConditions(pooled: Int) -> Int? {
-    unet.configuration.textTime.map { max(0, $0.projectionInputs - pooled) / $0.timeFeatures }
+    unet.configuration.timeIdentifierCount(pooled: pooled)
   }
 
   package func callAsFunction(
@@ -136,11 +136,11 @@ extension ModelSet {
   }
 }
 
-extension ModelSet.Place {
+extension ModelPlace {
   /// Loads the UNet that is there.
   func denoiser(_ precision: Precision) throws -> any Denoiser {
     switch self {
-    case .folder(let path): try FolderDenoiser(path, precision: precision)
+    case .component(let component): try NativeUNetDenoiser(component, precision: precision)
     case .package(let path): try PackageDenoiser(path)
     }
   }

@@ -18,6 +18,22 @@ extension PackageModel {
     return shape
   }
 
+  /// The first of several names that an input has: converters call some of them otherwise.
+  func input(_ names: [String]) throws(GenerationError) -> String {
+    guard let name = names.first(where: { name in inputs.contains { $0.name == name } }) else {
+      throw .package(
+        path: path, expected: "an input \(names.map { "'\($0)'" }.joined(separator: " or "))",
+        found: inputs.map(\.name).joined(separator: ", "))
+    }
+    return name
+  }
+
+  /// The axes of an input, one of several ranks.
+  func shape(of input: String, ranks: ClosedRange<Int>) throws(GenerationError) -> [Int] {
+    let rank = inputs.first { $0.name == input }?.shape.count ?? ranks.lowerBound
+    return try shape(of: input, rank: min(max(rank, ranks.lowerBound), ranks.upperBound))
+  }
+
   /// Runs and picks one output.
   ///
   /// - Parameter output: its name; the only output if a package calls it otherwise.

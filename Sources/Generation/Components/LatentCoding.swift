@@ -6,7 +6,7 @@ package import Tensors
 /// Latents to pictures, from a folder or a package.
 package struct LatentDecoding: Sendable {
   private enum Engine: Sendable {
-    case folder(AutoencoderDecoder)
+    case native(AutoencoderDecoder)
     case package(PackageModel, size: (height: Int, width: Int))
   }
 
@@ -24,7 +24,7 @@ package struct LatentDecoding: Sendable {
     self.precision = precision
     self.tile = tile
     switch models.decoder {
-    case .folder(let path): engine = .folder(try DiffusersFolder.autoencoder(path).decoder)
+    case .component(let component): engine = .native(try component.autoencoder().decoder)
     case .package(let path):
       let model = try PackageModel(path: path)
       let shape = try model.shape(of: "z", rank: 4)
@@ -59,7 +59,7 @@ package struct LatentDecoding: Sendable {
 
   private func decoded(_ z: Tensor) throws -> Tensor {
     switch engine {
-    case .folder(let decoder):
+    case .native(let decoder):
       return Execution.withoutGradients {
         Execution.inHalfPrecision(precision == .half) { decoder(z.channelsLast()).channelsFirst() }
       }
@@ -80,8 +80,8 @@ package struct LatentDecoding: Sendable {
 /// Pictures to latents, from a folder or a package.
 struct LatentEncoding: Sendable {
   private enum Engine: Sendable {
-    case folder(AutoencoderEncoder)
-    case package(PackageModel)
+    case native(AutoencoderEncoder)
+    case package(PackageModel, input: String)
   }
 
   private let engine: Engine
@@ -90,14 +90,16 @@ struct LatentEncoding: Sendable {
   init(_ models: ModelSet, scalingFactor: Double) throws {
     self.scalingFactor = scalingFactor
     switch models.encoder {
-    case .folder(let path): engine = .folder(try DiffusersFolder.autoencoder(path).encoder)
+    case .component(let component): engine = .native(try component.autoencoder().encoder)
     case .package(let path):
       let model = try PackageModel(path: path)
-      _ = try model.shape(of: "x", rank: 4)
-      engine = .package(model)
+      // Converters of spring 2023 call it z.
+      let input = try model.input(["x", "z"])
+      _ = try model.shape(of: input, rank: 4)
+      engine = .package(model, input: input)
     case nil:
       throw GenerationError.missing(
-        component: "VAE encoder", place: models.folder,
+        component: "VAE encoder", place: models.path,
         hint: "starting from a picture needs vae/ or VAEEncoder.mlpackage")
     }
   }
@@ -110,9 +112,9 @@ struct LatentEncoding: Sendable {
   func callAsFunction(_ picture: Tensor, noise: (Int) -> [Float]) throws -> Tensor {
     let moments: Tensor
     switch engine {
-    case .folder(let encoder):
+    case .native(let encoder):
       moments = Execution.withoutGradients { encoder(picture.channelsLast()).channelsFirst() }
-    case .package(let model): moments = try model.result("latent", inputs: ["x": picture])
+    case .package(let model, let input): moments = try model.result("latent", inputs: [input: picture])
     }
     guard moments.shape.rank == 4, moments.shape[0] == 1, moments.shape[1] == 8 else {
       throw GenerationError.mismatch(

@@ -1,4 +1,5 @@
 internal import MILRuntime
+internal import Models
 internal import StableDiffusion
 
 /// How latents and pictures of a model relate.
@@ -10,15 +11,13 @@ package struct LatentGeometry: Sendable {
 
   /// Reads configurations and package headers, no weights.
   package init(_ models: ModelSet) throws {
-    let folder =
-      if case .folder(let path) = models.decoder { path } else { models.folder + "/vae" }
-    let configuration = try? AutoencoderConfiguration(folder: folder)
+    let own = try models.source.flatMap { $0.has(.vae) ? try $0.configuration(of: .vae) : nil }
     switch models.decoder {
-    case .folder(let path):
-      let configuration = try AutoencoderConfiguration(folder: path)
+    case .component(let component):
+      let configuration = try AutoencoderConfiguration(component.configuration)
       guard configuration.latentChannels == 4, configuration.imageChannels == 3 else {
         throw GenerationError.mismatch(
-          what: path, expected: "latents of 4 channels and pictures of 3",
+          what: component.origin, expected: "latents of 4 channels and pictures of 3",
           found: "\(configuration.latentChannels) and \(configuration.imageChannels)")
       }
       scalingFactor = Double(configuration.scalingFactor)
@@ -28,7 +27,7 @@ package struct LatentGeometry: Sendable {
       let shape = try model.shape(of: "z", rank: 4)
       let noted = model.note("sdtune.scaling_factor").flatMap(Double.init)
       let usual = models.textEncoders.count == 2 ? 0.13025 : 0.18215
-      scalingFactor = configuration.map { Double($0.scalingFactor) } ?? noted ?? usual
+      scalingFactor = try own.map { Double(try AutoencoderConfiguration($0).scalingFactor) } ?? noted ?? usual
       guard scalingFactor.isFinite, scalingFactor > 0 else {
         throw GenerationError.package(path: path, expected: "a scaling factor above 0", found: "\(scalingFactor)")
       }

@@ -1,33 +1,11 @@
 internal import Foundation
 internal import MILRuntime
-internal import StableDiffusion
+package import Models
+package import StableDiffusion
 
-/// Where the parts of a Stable Diffusion model are: in a diffusers folder, in packages, or some here and some there.
+/// The parts of a Stable Diffusion model that pictures are made with: native ones, packages, or some of each.
 package struct ModelSet: Sendable {
-  /// A component's file or folder.
-  package enum Place: Sendable, Equatable {
-    case folder(String)
-    case package(String)
-
-    /// A package by its ending, a folder otherwise.
-    package init(path: String) {
-      self = path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/") ? .package(path) : .folder(path)
-    }
-
-    package var path: String {
-      switch self {
-      case .folder(let path), .package(let path): path
-      }
-    }
-
-    /// What a UNet's package says it predicts, if it is one and says so.
-    func prediction() throws -> String? {
-      guard case .package(let path) = self else { return nil }
-      return try PackageModel(path: path).note("sdtune.prediction_type")
-    }
-  }
-
-  /// Packages that replace what the folder has, by path.
+  /// Packages, folders or files that replace what the model has, by path.
   package struct Replacements: Sendable {
     package var unet: String?
     package var textEncoder: String?
@@ -38,98 +16,142 @@ package struct ModelSet: Sendable {
     package init() {}
   }
 
-  package let folder: String
-  package var unet: Place
+  /// As given.
+  package let path: String
+  /// Nil of a folder of packages alone.
+  package let source: ModelSource?
+  package var unet: ModelPlace
   /// One text encoder; two of SDXL.
-  package let textEncoders: [Place]
-  /// Folders with `vocab.json` and `merges.txt`, one for each text encoder.
-  package let tokenizers: [String]
-  package let decoder: Place
+  package let textEncoders: [ModelPlace]
+  /// One for each text encoder.
+  package let tokenizers: [TokenizerFiles]
+  package let decoder: ModelPlace
   /// Needed for pictures to start from only.
-  package let encoder: Place?
+  package let encoder: ModelPlace?
   /// Nil of models without one.
-  package let safetyChecker: Place?
-  /// The folder with `scheduler_config.json`; nil for packages without one.
-  package let scheduler: String?
+  package let safetyChecker: ModelPlace?
+  /// `scheduler_config.json`, or what stands for it; nil for packages without one.
+  package let scheduler: JSONConfiguration?
   /// SDXL: whether the negative prompt that nobody gave is all zeros instead of the empty prompt.
   package let zeroesEmptyPrompt: Bool
+  /// What the user says that the UNet predicts.
+  package let prediction: String?
+  /// What a person should hear before work begins.
+  package let warnings: [String]
 
-  /// - Parameter folder: a diffusers folder, or one with packages under Apple's names.
+  /// - Parameters:
+  ///   - path: a model in any form that ``ModelSource`` takes, or a folder of packages under Apple's names.
+  ///   - additions: what is put on top of the model.
+  ///   - checksSafety: whether the model's safety checker is wanted, if there is one.
   package init(
-    _ folder: String, replacing packages: Replacements = Replacements()
-  ) throws(GenerationError) {
-    guard FileManager.default.fileExists(atPath: folder) else {
-      throw .missing(
-        component: "model", place: folder, hint: "give a diffusers folder or a folder of packages")
+    _ path: String, replacing packages: Replacements = Replacements(), additions: ModelAdditions = ModelAdditions(),
+    checksSafety: Bool = true
+  ) throws {
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw GenerationError.missing(
+        component: "model", place: path, hint: "give a diffusers folder, a single file or a folder of packages")
     }
-    let search = Search(folder: folder)
-    self.folder = folder
-    unet = try search.place("unet", ["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"], packages.unet)
-    var encoders = [
-      try search.place("text_encoder", ["TextEncoder"], ["_text_encoder"], packages.textEncoder)
-    ]
-    if let second = search.optional(
-      "text_encoder_2", ["TextEncoder2"], ["_text_encoder_2"], packages.textEncoder2)
-    {
-      encoders.append(second)
+    let folder = PackageFolder(path)
+    let hasPackages = folder.package(["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"]) != nil
+    let source: ModelSource?
+    do {
+      source = try ModelSource(path, additions)
+    } catch let error as ModelError {
+      // A folder of packages is no model of ours, but then there must be packages.
+      guard case .notAModel(path, _, _) = error, hasPackages || packages.unet != nil else { throw error }
+      guard additions.leavesWeights else {
+        throw GenerationError.option(
+          name: "--lora, --embedding, --vae, --model-config", expected: "a model that is no package", found: path)
+      }
+      source = nil
     }
-    textEncoders = encoders
-    decoder = try search.place("vae", ["VAEDecoder"], ["_vae_decoder"], packages.decoder)
-    encoder = search.optional("vae", ["VAEEncoder"], ["_vae_encoder"], packages.encoder)
-    tokenizers = try (0..<encoders.count).map { index throws(GenerationError) in
-      try search.tokenizer(index == 0 ? "tokenizer" : "tokenizer_2")
+    let search = Search(path: path, folder: folder, source: source)
+    self.path = path
+    self.source = source
+    unet = try search.place(.unet, ["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"], packages.unet)
+    let first = try search.optional(.textEncoder, ["TextEncoder"], ["_text_encoder"], packages.textEncoder)
+    let second = try search.optional(.textEncoder2, ["TextEncoder2"], ["_text_encoder_2"], packages.textEncoder2)
+    guard first != nil || second != nil else { throw try search.missing(.textEncoder, ["TextEncoder"]) }
+    textEncoders = [first, second].compactMap { $0 }
+    decoder = try search.place(.vae, ["VAEDecoder"], ["_vae_decoder"], packages.decoder)
+    encoder = try search.optional(.vae, ["VAEEncoder"], ["_vae_encoder"], packages.encoder)
+    safetyChecker =
+      checksSafety ? try search.optional(.safetyChecker, ["SafetyChecker"], ["_safety_checker"], nil) : nil
+    let isOpenCLIP = try search.isOpenCLIP(first)
+    var tokenizers: [TokenizerFiles] = []
+    for (part, place) in [(ModelPart.textEncoder, first), (.textEncoder2, second)] {
+      guard let place else { continue }
+      tokenizers.append(try search.tokenizer(part, place, isOpenCLIP: part == .textEncoder2 || isOpenCLIP))
     }
-    safetyChecker = search.optional("safety_checker", ["SafetyChecker"], ["_safety_checker"], nil)
-    let scheduler = folder + "/scheduler"
-    self.scheduler =
-      FileManager.default.fileExists(atPath: scheduler + "/scheduler_config.json") ? scheduler : nil
-    let index = FileManager.default.contents(atPath: folder + "/model_index.json")
-    let json = index.flatMap { try? JSONSerialization.jsonObject(with: $0) as? [String: Any] }
-    zeroesEmptyPrompt = json?["force_zeros_for_empty_prompt"] as? Bool ?? (encoders.count == 2)
+    self.tokenizers = tokenizers
+    scheduler = try source?.scheduler() ?? folder.scheduler()
+    zeroesEmptyPrompt = try source?.zeroesEmptyPrompt() ?? (textEncoders.count == 2)
+    prediction = additions.prediction
+    warnings = source?.warnings ?? []
+  }
+
+  /// Whether the UNet is told its guidance instead of being asked twice.
+  var embedsGuidance: Bool {
+    guard case .component = unet else { return false }
+    return source?.embedsGuidance ?? false
+  }
+
+  /// What the UNet predicts, as diffusers names it; nil where nothing tells.
+  func knownPrediction() throws -> String? {
+    if let prediction { return prediction }
+    if let noted = try unet.prediction() { return noted }
+    return try scheduler.map { try NoiseSchedule($0).prediction.rawValue }
   }
 }
 
-/// Looks for components under the names that diffusers and Apple's tools give them.
+/// Looks for parts in a model and among packages.
 private struct Search {
-  let folder: String
+  let path: String
+  let folder: PackageFolder
+  let source: ModelSource?
 
-  /// - Parameters:
-  ///   - component: diffusers' folder
-  ///   - names: of the package, without its ending
-  ///   - suffixes: how the converter's long names end
   func optional(
-    _ component: String, _ names: [String], _ suffixes: [String], _ given: String?
-  ) -> ModelSet.Place? {
-    if let given { return ModelSet.Place(path: given) }
-    let own = "\(folder)/\(component)"
-    if FileManager.default.fileExists(atPath: own + "/config.json") { return .folder(own) }
-    let entries = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
-    let found = entries.first { entry in
-      names.contains { entry == $0 + ".mlpackage" }
-        || suffixes.contains { entry.hasSuffix($0 + ".mlpackage") }
+    _ part: ModelPart, _ names: [String], _ suffixes: [String], _ given: String?
+  ) throws -> ModelPlace? {
+    if let given {
+      guard FileManager.default.fileExists(atPath: given) else {
+        throw GenerationError.missing(component: part.rawValue, place: given, hint: "no such file or folder")
+      }
+      return try ModelPlace(path: given, part)
     }
-    return found.map { .package("\(folder)/\($0)") }
+    if let source, source.has(part) { return .component(try source.component(part)) }
+    return folder.package(names, suffixes).map { .package($0) }
   }
 
   func place(
-    _ component: String, _ names: [String], _ suffixes: [String], _ given: String?
-  ) throws(GenerationError) -> ModelSet.Place {
-    guard let place = optional(component, names, suffixes, given) else {
-      throw .missing(
-        component: component, place: folder, hint: "expected \(component)/ or \(names[0]).mlpackage")
-    }
-    guard FileManager.default.fileExists(atPath: place.path) else {
-      throw .missing(component: component, place: place.path, hint: "no such file or folder")
-    }
+    _ part: ModelPart, _ names: [String], _ suffixes: [String], _ given: String?
+  ) throws -> ModelPlace {
+    guard let place = try optional(part, names, suffixes, given) else { throw try missing(part, names) }
     return place
   }
 
-  func tokenizer(_ name: String) throws(GenerationError) -> String {
-    for candidate in ["\(folder)/\(name)", "\(folder)/tokenizer", folder]
-    where FileManager.default.fileExists(atPath: candidate + "/vocab.json") {
-      return candidate
+  func missing(_ part: ModelPart, _ names: [String]) throws -> GenerationError {
+    if let compiled = folder.compiled(names) {
+      return .missing(
+        component: part.rawValue, place: path, hint: "\(compiled) is compiled, which is not read: packages (.mlpackage) are")
     }
-    throw .missing(
-      component: "tokenizer", place: folder, hint: "expected \(name)/vocab.json and merges.txt")
+    return .missing(
+      component: part.rawValue, place: path,
+      hint: "expected \(part.rawValue)/config.json or \(names[0]).mlpackage, found \(ModelSource.inWords(path))")
+  }
+
+  /// Whether a package's only text encoder is SD 2's, by the width of its states.
+  func isOpenCLIP(_ place: ModelPlace?) throws -> Bool {
+    guard case .package(let path)? = place else { return false }
+    let states = try PackageModel(path: path).outputs.first { $0.name == "last_hidden_state" }?.shape
+    return states?.last.flatMap { $0 } == 1024
+  }
+
+  func tokenizer(_ part: ModelPart, _ place: ModelPlace, isOpenCLIP: Bool) throws -> TokenizerFiles {
+    if let source, source.has(part) { return try source.tokenizerFiles(of: part) }
+    var encoder: String?
+    if case .package(let path) = place { encoder = path }
+    return try folder.tokenizer(
+      part == .textEncoder ? "tokenizer" : "tokenizer_2", encoder: encoder, isOpenCLIP: isOpenCLIP)
   }
 }

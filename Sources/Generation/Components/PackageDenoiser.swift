@@ -10,27 +10,40 @@ package struct PackageDenoiser: Denoiser {
   private let rest: PackageModel?
   /// `[batch, channels, height, width]`
   private let sample: [Int]
-  /// `[batch, features, 1, tokens]`
-  private let context: [Int]
+  /// Features and tokens of the text states.
+  private let features, tokens: Int
+  /// Whether they are `[batch, features, 1, tokens]`, as Apple's converter has them, or `[batch, tokens, features]`, as
+  /// coreml-diffusion's.
+  private let hasTokensLast: Bool
+  /// Numbers of picture size for each row; nil if it takes none.
   private let sizes: Int?
+  /// Whether they are one list for all rows, as converters of 2023 have them.
+  private let joinsSizes: Bool
 
   package init(_ path: String) throws {
     let second = try Self.secondChunk(of: path)
     model = try PackageModel(path: path)
     rest = try second.map { try PackageModel(path: $0) }
     sample = try model.shape(of: "sample", rank: 4)
-    context = try model.shape(of: "encoder_hidden_states", rank: 4)
+    let context = try model.shape(of: "encoder_hidden_states", ranks: 3...4)
     guard [4, 9].contains(sample[1]), sample.allSatisfy({ $0 > 0 }) else {
       throw GenerationError.package(
         path: path, expected: "sample [batch, 4 or 9, height, width]", found: "\(sample)")
     }
-    guard context[0] == sample[0], context[2] == 1 else {
+    hasTokensLast = context.count == 4
+    guard context[0] == sample[0], context.count == 3 || context[2] == 1 else {
       throw GenerationError.package(
-        path: path, expected: "encoder_hidden_states [\(sample[0]), features, 1, tokens]",
+        path: path, expected: "encoder_hidden_states [\(sample[0]), features, 1, tokens] or [\(sample[0]), tokens, features]",
         found: "\(context)")
     }
-    let isLarge = model.inputs.contains { $0.name == "time_ids" }
-    sizes = isLarge ? try model.shape(of: "time_ids", rank: 2)[1] : nil
+    (features, tokens) = hasTokensLast ? (context[1], context[3]) : (context[2], context[1])
+    guard model.inputs.contains(where: { $0.name == "time_ids" }) else {
+      (sizes, joinsSizes) = (nil, false)
+      return
+    }
+    let axes = try model.shape(of: "time_ids", ranks: 1...2)
+    joinsSizes = axes.count == 1
+    sizes = joinsSizes ? axes[0] / sample[0] : axes[1]
   }
 
   /// Samples in a call.
@@ -39,27 +52,30 @@ package struct PackageDenoiser: Denoiser {
   package var inputChannels: Int { sample[1] }
   package var fixedSize: (height: Int, width: Int)? { (sample[2], sample[3]) }
   package var usualSize: (height: Int, width: Int) { (sample[2], sample[3]) }
-  package var fixedTokens: Int? { context[3] }
+  package var fixedTokens: Int? { tokens }
 
   package func callAsFunction(
     _ sample: Tensor, timestep: Float, _ conditioning: Conditioning, _ extras: DenoiserExtras
   ) throws -> Tensor {
-    let text = Execution.withoutGradients { conditioning.states.permuted(0, 2, 1) }
-    guard text.shape[1] == context[1], text.shape[2] == context[3] else {
+    let states = conditioning.states
+    guard states.shape[1] == tokens, states.shape[2] == features else {
       throw GenerationError.mismatch(
-        what: model.path, expected: "text states of \(context[3]) tokens and \(context[1]) features",
-        found: "\(text.shape[2]) and \(text.shape[1])")
+        what: model.path, expected: "text states of \(tokens) tokens and \(features) features",
+        found: "\(states.shape[1]) and \(states.shape[2])")
     }
+    let text = hasTokensLast ? Execution.withoutGradients { states.permuted(0, 2, 1) } : states
     let count = sample.shape[0]
     let parts = try stride(from: 0, to: count, by: batch).map { start in
       // A shorter batch is filled up with its last row.
       let rows = (start..<start + batch).map { min($0, count - 1) }
       var inputs: [String: Tensor] = [
         "sample": sample.rows(rows), "timestep": Tensor(repeating: timestep, shape: [batch]),
-        "encoder_hidden_states": Tensor([batch, text.shape[1], 1, text.shape[2]], text.rows(rows).buffer),
+        "encoder_hidden_states": hasTokensLast
+          ? Tensor([batch, features, 1, tokens], text.rows(rows).buffer) : text.rows(rows),
       ]
       if sizes != nil {
-        inputs["time_ids"] = extras.sizes?.rows(rows)
+        let own = extras.sizes?.rows(rows)
+        inputs["time_ids"] = joinsSizes ? own.map { $0.reshaped([$0.shape.count]) } : own
         inputs["text_embeds"] = conditioning.pooled?.rows(rows)
       }
       for (index, residual) in extras.residuals.enumerated() {

@@ -3,20 +3,20 @@ internal import Pictures
 internal import StableDiffusion
 internal import Tensors
 
-/// A model's safety checker, from a folder or a package.
+/// A model's safety checker, native or a package.
 struct SafetyChecking: Sendable {
   private enum Engine: Sendable {
-    case folder(SafetyChecker)
+    case native(SafetyChecker)
     case package(PackageModel, side: Int, images: [Int])
   }
 
   private let engine: Engine
   private let compatibility: GenerationRequest.Compatibility
 
-  init(_ place: ModelSet.Place, _ compatibility: GenerationRequest.Compatibility) throws {
+  init(_ place: ModelPlace, _ compatibility: GenerationRequest.Compatibility) throws {
     self.compatibility = compatibility
     switch place {
-    case .folder(let path): engine = .folder(try DiffusersFolder.safetyChecker(path))
+    case .component(let component): engine = .native(try component.safetyChecker())
     case .package(let path):
       let model = try PackageModel(path: path)
       engine = .package(
@@ -28,7 +28,7 @@ struct SafetyChecking: Sendable {
   /// Whether a picture comes too close to one of the concepts.
   func isFlagged(_ picture: Picture) throws -> Bool {
     switch engine {
-    case .folder(let checker):
+    case .native(let checker):
       let input = normalized(picture, side: checker.side)
       return Execution.withoutGradients { !checker.concepts(in: input).isEmpty }
     case .package(let model, let side, let images):

@@ -13,7 +13,7 @@ struct TextEncoding: Sendable {
   }
 
   private enum Engine: Sendable {
-    case folder(TextEncoder)
+    case native(TextEncoder)
     case package(PackageModel, tokens: Int)
   }
 
@@ -22,12 +22,12 @@ struct TextEncoding: Sendable {
   /// Tokens of a prompt at most.
   let tokens: Int
 
-  init(_ place: ModelSet.Place, layer: Layer) throws {
+  init(_ place: ModelPlace, layer: Layer) throws {
     self.layer = layer
     switch place {
-    case .folder(let path):
-      let encoder = try DiffusersFolder.textEncoder(path).model
-      engine = .folder(encoder)
+    case .component(let component):
+      let encoder = try component.textEncoder().model
+      engine = .native(encoder)
       tokens = encoder.configuration.positions
     case .package(let path):
       let model = try PackageModel(path: path)
@@ -42,7 +42,7 @@ struct TextEncoding: Sendable {
   /// - Parameter identifiers: token numbers, as many as ``tokens`` for packages.
   func callAsFunction(_ identifiers: [Int]) throws -> Conditioning {
     switch engine {
-    case .folder(let encoder):
+    case .native(let encoder):
       guard identifiers.count <= tokens, identifiers.allSatisfy({ $0 < encoder.configuration.vocabulary })
       else {
         throw GenerationError.mismatch(

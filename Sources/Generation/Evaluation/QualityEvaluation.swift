@@ -122,7 +122,7 @@ package struct QualityEvaluation: Sendable {
     let reference = try models.denoiser(.single)
     let size = reference.fixedSize ?? reference.usualSize
     let tokens = try PromptEncoder(models)([WeightedPrompt(plain: "")]).states.shape[1]
-    for (name, candidate) in [(models.folder, reference)] + candidates {
+    for (name, candidate) in [(models.path, reference)] + candidates {
       try check(candidate, name, size, tokens: tokens)
     }
   }

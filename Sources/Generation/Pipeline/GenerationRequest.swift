@@ -29,12 +29,12 @@ package struct GenerationRequest: Sendable {
 
   /// A ControlNet and what it looks at.
   package struct ControlPicture: Sendable {
-    package let place: ModelSet.Place
+    package let place: ModelPlace
     package let picture: Picture
     /// What the ControlNet's residuals are multiplied by.
     package let scale: Double
 
-    package init(place: ModelSet.Place, picture: Picture, scale: Double) {
+    package init(place: ModelPlace, picture: Picture, scale: Double) {
       self.place = place
       self.picture = picture
       self.scale = scale
@@ -43,11 +43,11 @@ package struct GenerationRequest: Sendable {
 
   /// SDXL's second UNet, for the last steps; it takes what the second text encoder says.
   package struct Refiner: Sendable {
-    package let unet: ModelSet.Place
+    package let unet: ModelPlace
     /// Share of the noise that the base model takes away, 0 to 1.
     package let start: Double
 
-    package init(unet: ModelSet.Place, start: Double = 0.8) {
+    package init(unet: ModelPlace, start: Double = 0.8) {
       self.unet = unet
       self.start = start
     }

@@ -1,6 +1,7 @@
 internal import Kernels
 package import Pictures
 package import StableDiffusion
+internal import StrictJSON
 package import Tensors
 
 /// From a prompt to pictures: text encoders, UNet loop, VAE, each loaded when its turn comes.
@@ -39,6 +40,8 @@ package struct Pipeline: Sendable {
   package let models: ModelSet
   package let request: GenerationRequest
   let geometry: LatentGeometry
+  /// Whether anything tells what the UNet predicts.
+  private let saysPrediction: Bool
   package let configuration: SamplerConfiguration
 
   package init(_ models: ModelSet, _ request: GenerationRequest) throws {
@@ -46,10 +49,11 @@ package struct Pipeline: Sendable {
     self.models = models
     self.request = request
     geometry = try LatentGeometry(models)
-    var configuration =
-      try models.scheduler.map {
-        try SamplerConfiguration(folder: $0, method: request.method)
-      } ?? SamplerConfiguration(stableDiffusion: request.method ?? .pndm, prediction: try models.unet.prediction())
+    let known = try models.knownPrediction()
+    saysPrediction = known != nil
+    let usual = JSONConfiguration.stableDiffusionSchedule(className: "PNDMScheduler")
+    var configuration = try SamplerConfiguration(
+      (models.scheduler ?? usual).replacing(known.map { ["prediction_type": .string($0)] } ?? [:]), method: request.method)
     if request.compatibility == .apple { configuration.followApple() }
     if let spacing = request.spacing { configuration.spacing = spacing }
     if let karras = request.usesKarras {
@@ -58,6 +62,15 @@ package struct Pipeline: Sendable {
           name: "--karras", expected: "dpm-solver or euler as --scheduler", found: configuration.method.rawValue)
       }
       configuration.usesKarras = karras
+    }
+    // Everything that will be needed is looked for before long work begins.
+    if request.start != nil, models.encoder == nil {
+      throw GenerationError.missing(
+        component: "VAE encoder", place: models.path, hint: "starting from a picture needs vae/ or VAEEncoder.mlpackage")
+    }
+    if request.overflow == .chunks, case .package(let path) = models.unet {
+      throw GenerationError.option(
+        name: "--long-prompt", expected: "cut: \(path) is a package, which takes prompts of one length", found: "chunks")
     }
     guard request.eta == 0 || configuration.method == .ddim else {
       throw GenerationError.option(
@@ -76,6 +89,12 @@ package struct Pipeline: Sendable {
     notify: (Event) throws -> Void = { _ in }
   ) throws -> [Result] {
     let sampler = try configuration.sampler(steps: request.steps)
+    for line in models.warnings { try notify(.warning(line)) }
+    if !saysPrediction {
+      try notify(
+        .warning(
+          "\(models.unet.path): does not say what it predicts; taken as epsilon, --prediction-type v_prediction says otherwise"))
+    }
     try notify(.stage("encoding the prompt"))
     let conditioning = try self.conditioning(notify)
     let refinerConditioning = request.refiner == nil ? nil : try self.conditioning(lastOnly: true) { _ in }

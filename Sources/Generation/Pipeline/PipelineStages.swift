@@ -25,16 +25,20 @@ extension Pipeline {
       ?? PromptEncoder(
         models, dialect: request.compatibility == .apple ? .apple : .clip, overflow: request.overflow,
         lastOnly: lastOnly)
-    func read(_ text: String) throws -> WeightedPrompt {
-      request.readsWeights ? try WeightedPrompt(weighted: text) : WeightedPrompt(plain: text)
+    func read(_ text: String) -> WeightedPrompt {
+      request.readsWeights ? WeightedPrompt(weighted: text) : WeightedPrompt(plain: text)
     }
-    let prompt = try read(request.prompt)
+    let prompt = read(request.prompt)
+    for part in prompt.plainlyRead {
+      try notify(.warning("'\(part)' is read as plain words\(part.hasPrefix("<lora") ? "; --lora FILE:STRENGTH puts an adapter on" : "")"))
+    }
     let excess = encoder.excess(prompt)
     if excess > 0, request.overflow == .cut {
       try notify(.warning("the prompt is \(excess) tokens too long, its end is left out; see --long-prompt"))
     }
-    guard request.guidance > 1 else { return try encoder([prompt]) }
-    if request.negativePrompt == nil, models.zeroesEmptyPrompt, !lastOnly {
+    guard request.guidance > 1, !models.embedsGuidance else { return try encoder([prompt]) }
+    // Apple's pipeline encodes the empty prompt.
+    if request.negativePrompt == nil, models.zeroesEmptyPrompt, !lastOnly, request.compatibility == .diffusers {
       let positive = try encoder([prompt])
       return .stacked([positive.zeroed, positive])
     }

@@ -36,8 +36,11 @@ package struct PromptEncoder: Sendable {
     let first = lastOnly ? models.textEncoders.count - 1 : 0
     let encoders = try models.textEncoders[first...].map { try TextEncoding($0, layer: layer) }
     self.encoders = encoders
-    tokenizers = try zip(models.tokenizers[first...], encoders).map { folder, encoder in
-      try CLIPTokenizer(folder: folder, length: encoder.tokens, dialect: dialect)
+    tokenizers = try zip(models.tokenizers.indices[first...], encoders).map { index, encoder in
+      var files = models.tokenizers[index]
+      // Apple's pipeline fills up with the end token, but SDXL's second prompt with `!`, whatever the model says.
+      if dialect == .apple { files = files.padded(with: index == 0 ? "<|endoftext|>" : CLIPTokenizer.openCLIPPadding) }
+      return try CLIPTokenizer(files, length: encoder.tokens, dialect: dialect)
     }
     self.overflow = overflow
   }

@@ -3,7 +3,7 @@ package import Recipes
 
 /// The recipe that an analysis starts from, and where the one that it writes goes.
 package struct AnalyzeRecipe: Sendable {
-  package let recipe: Recipe
+  package var recipe: Recipe
   /// What the recipe's paths are relative to.
   package let folder: URL
   private let output: String

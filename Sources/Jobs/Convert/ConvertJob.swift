@@ -2,8 +2,10 @@ internal import CoreMLExport
 internal import Foundation
 internal import MIL
 internal import MILRuntime
+package import Models
+internal import StableDiffusion
 
-/// A diffusers folder as Core ML packages, with the names, features and metadata of Apple's converter.
+/// A model as Core ML packages, with the names, features and metadata of Apple's converter.
 package struct ConvertJob: Sendable {
   /// What was written, and what was current already.
   package struct Outcome: Codable, Sendable {
@@ -70,13 +72,13 @@ package struct ConvertJob: Sendable {
     package let applePSNR: Double
   }
 
-  private let model: ModelFolder
+  private let model: ModelSource
   private let options: ConvertOptions
   private let layout: PackageLayout
 
-  package init(model: String, options: ConvertOptions, output: String) throws {
+  package init(model: ModelSource, options: ConvertOptions, output: String) throws {
     try options.validate()
-    self.model = try ModelFolder(model, name: options.name)
+    self.model = model
     self.options = options
     layout = PackageLayout(
       output, hubFolder: options.usesHubLayout ? options.attention.hubFolder : nil,
@@ -87,13 +89,17 @@ package struct ConvertJob: Sendable {
   package func callAsFunction(stage: (String) -> Void) throws -> Outcome {
     try FileManager.default.createDirectory(
       atPath: layout.packages, withIntermediateDirectories: true)
+    for line in model.warnings { stage("warning: \(line)") }
     let components = ModelComponents(model, options)
     try components.checkMixedBits()
+    // Everything is looked at before the first package is written.
+    let parts = try options.allComponents.map { ($0, try components.parts(of: $0)) }
+    let tokenizer = options.needsTokenizer ? try tokenizer() : nil
     var digests: [String: String] = [:]
     var packages: [Package] = []
-    for component in options.allComponents {
+    for (component, parts) in parts {
       let policy = try options.policy(for: component)
-      for part in try components.parts(of: component) {
+      for part in parts {
         var (package, fingerprint) = try write(part, policy, digests: &digests, stage: stage)
         if options.checksOutputs { package.checks = try checks(package, part, policy) }
         packages.append(package)
@@ -102,10 +108,15 @@ package struct ConvertJob: Sendable {
         }
       }
     }
-    let bundle = PackageBundle(layout, tokenizer: model.path + "/tokenizer")
+    let bundle = PackageBundle(layout, tokenizer: tokenizer)
     return Outcome(
       packages: packages, resources: try bundle.write(packages),
       compile: packages.map(bundle.compileCommand))
+  }
+
+  /// The first text encoder's, whose vocabulary the others share.
+  private func tokenizer() throws -> TokenizerFiles? {
+    try model.textEncoders.first.map { try model.tokenizerFiles(of: $0) }
   }
 
   /// - Parameter digests: of weight files, by path; those that are still unknown are added.
@@ -123,7 +134,7 @@ package struct ConvertJob: Sendable {
     stage("\(isCurrent ? "up to date:" : "writing") \(path)")
     if !isCurrent {
       try part.network.write(
-        StreamedWeights(part.weights, policy: policy, precision: part.precision), options: export,
+        StreamedWeights(part.component.weights, policy: policy, precision: part.precision), options: export,
         to: path, metadata: fingerprint.added(to: part.metadata))
     }
     let package = try Package(

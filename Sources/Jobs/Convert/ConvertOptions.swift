@@ -55,8 +55,6 @@ package struct ConvertOptions: Sendable {
   package var mixedBitsChoice: String?
   /// Components that palettes are for.
   package var palettized: Set<Component> = [.textEncoder, .unet, .controlNet]
-  /// Another VAE's folder.
-  package var customVAE: String?
   /// What file names and metadata call the model; the folder's name if nil.
   package var name: String?
   /// Whether the UNet takes what ControlNets add.
@@ -71,6 +69,9 @@ package struct ConvertOptions: Sendable {
   package var usesHubLayout = false
 
   package init() {}
+
+  /// Whether a folder is written that applications take, which hold a tokenizer.
+  var needsTokenizer: Bool { bundlesResources || usesHubLayout }
 
   /// ControlNets need not be named twice.
   var allComponents: [Component] {

@@ -1,4 +1,4 @@
-internal import Checkpoints
+internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import MILRuntime
@@ -7,8 +7,8 @@ internal import Tensors
 
 /// Asks a package and the model that it was made of the same question, and compares the answers.
 struct CorrectnessCheck {
-  /// What `sdtune run` runs as the model.
-  let reference: String
+  /// The model natively.
+  let reference: RunTarget
 
   /// Apple's floor for a conversion that is right, in dB.
   static let floor = 35.0
@@ -25,7 +25,7 @@ struct CorrectnessCheck {
     let inputs = try features.enumerated().map { index, feature in
       (feature.name, try values(feature, seed: UInt64(100 + index)))
     }
-    let found = try answers(package.path, inputs, folder + "/package")
+    let found = try answers(RunTarget(package.path), inputs, folder + "/package")
     let expected = try answers(reference, inputs.map { forEngine($0.0, $0.1) }, folder + "/engine")
     return try found.names.sorted().map { name in
       // What packages call pooled is the projection where there is one.
@@ -50,13 +50,13 @@ struct CorrectnessCheck {
     let normals = generator.normals(shape.count)
     switch feature.name {
     case "input_ids":
-      let vocabulary = try TextEncoderConfiguration(folder: reference).vocabulary
+      let vocabulary = try reference.vocabulary()
       let words = normals.indices.map { Float((7919 * $0 + 13) % max(1, vocabulary - 1)) }
       // The largest number, which ends a text, stands in the last place only.
       return Tensor(shape, words.dropLast() + [Float(vocabulary - 1)])
     case "timestep": return Tensor(repeating: 500, shape: shape)
     case "adjustment": return Tensor(repeating: 0, shape: shape)
-    case "time_ids": return Tensor(shape, normals.indices.map { [512, 512, 0, 0, 512, 512][$0 % 6] })
+    case "time_ids": return Tensor(shape, normals.indices.map { [512, 512, 0, 0, 512, 512][$0 % (shape.axes.last ?? 6) % 6] })
     default: return Tensor(shape, HalfPrecision.rounded(Buffer(normals)))
     }
   }
@@ -68,11 +68,11 @@ struct CorrectnessCheck {
   }
 
   private func answers(
-    _ target: String, _ inputs: [(String, Tensor)], _ path: String
+    _ target: RunTarget, _ inputs: [(String, Tensor)], _ path: String
   ) throws -> SafetensorsFile {
     let tensors = inputs.map { name, x in (name, x.shape.axes, x.buffer) }
     try SafetensorsWriter.write(tensors: tensors, metadata: [:], to: path + "-in.safetensors")
-    _ = try RunTarget(target)(
+    _ = try target(
       inputs: path + "-in.safetensors", outputs: path + "-out.safetensors")
     return try SafetensorsFile(path: path + "-out.safetensors")
   }

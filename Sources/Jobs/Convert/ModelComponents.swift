@@ -1,30 +1,33 @@
-internal import Checkpoints
 internal import CoreMLExport
 internal import Foundation
+internal import Generation
 internal import Layers
 internal import MIL
+internal import Models
 internal import StableDiffusion
 internal import Tensors
+internal import WeightFiles
 
-/// What a model's folder has to be converted: each component's network, weights and names.
+/// What a model has to be converted: each component's network, weights and names.
 struct ModelComponents {
-  let model: ModelFolder
+  let model: ModelSource
   let options: ConvertOptions
+  private let family: ModelFamily
 
-  init(_ model: ModelFolder, _ options: ConvertOptions) {
+  init(_ model: ModelSource, _ options: ConvertOptions) {
     self.model = model
     self.options = options
+    family = model.family
   }
+
+  /// What file names and metadata call the model.
+  private var modelName: String { options.name ?? model.name }
 
   func parts(of component: ConvertOptions.Component) throws -> [ComponentPart] {
     switch component {
     case .textEncoder:
-      let names = ["text_encoder", "text_encoder_2"].filter { model.has($0) }
-      guard !names.isEmpty else {
-        _ = try model.component("text_encoder")
-        return []
-      }
-      return try names.map { try textEncoder($0) }
+      // The first is asked for even if there is none, so that it is named.
+      return try (model.textEncoders.isEmpty ? [.textEncoder] : model.textEncoders).map { try textEncoder($0) }
     case .unet: return [try unet()]
     case .vaeDecoder: return [try autoencoder("vae_decoder")]
     case .vaeEncoder: return [try autoencoder("vae_encoder")]
@@ -33,43 +36,43 @@ struct ModelComponents {
     }
   }
 
-  private func textEncoder(_ name: String) throws -> ComponentPart {
-    let folder = try model.component(name)
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes(ignoring: ["embeddings.position_ids"])
+  private func textEncoder(_ which: ModelPart) throws -> ComponentPart {
+    let component = try model.component(which)
+    let shapes = component.shapes()
     let network = try TracedNetwork.textEncoder(
-      TextEncoderConfiguration(folder: folder), states: model.family == .base ? .last : .penultimate,
-      source: shapes)
+      TextEncoderConfiguration(component.configuration), states: family == .base ? .last : .penultimate, source: shapes)
     try shapes.checkAllUsed()
-    return part(name, folder, network, weights, attention: .original)
+    // Apple's layout holds one vocabulary for all encoders and nothing of what fills prompts up.
+    let padding = try? model.tokenizerFiles(of: which).padding
+    return part(
+      which.rawValue, component, .init(component), network, attention: .original,
+      described: padding.map { ["sdtune.pad_token": $0] } ?? [:])
   }
 
   /// - Throws: if a mixed-bit recipe names modules that the UNet does not have: it is another model's.
   func checkMixedBits() throws {
     guard let file = options.mixedBits else { return }
-    let folder = try model.component("unet")
-    let weights = try WeightFolder(path: folder)
-    let unknown = try options.policy(for: .unet).bits.keys.filter { weights.shape(of: $0) == nil }.sorted()
+    let component = try model.component(.unet)
+    let unknown = try options.policy(for: .unet).bits.keys.filter { component.weights.shape(of: $0) == nil }.sorted()
     guard let first = unknown.first else { return }
     throw JobError.unusable(
-      file: file, expected: "modules of \(folder)", found: "\(unknown.count) that it does not have, first '\(first)'")
+      file: file, expected: "modules of \(component.origin)",
+      found: "\(unknown.count) that it does not have, first '\(first)'")
   }
 
   private func unet() throws -> ComponentPart {
-    let folder = try model.component("unet")
-    let configuration = try UNetConfiguration(folder: folder)
+    let component = try model.component(.unet)
+    let configuration = try UNetConfiguration(component.configuration)
     let (height, width) = latentSize(configuration)
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes()
+    let shapes = component.shapes()
     let network = try TracedNetwork.unet(
-      configuration, batch: options.batch, height: height, width: width, tokens: model.tokens(),
-      timeIdentifiers: model.family == .refiner ? 5 : 6, controlled: options.supportsControlNet,
-      source: shapes)
+      configuration, batch: options.batch, height: height, width: width, tokens: model.tokenCount(),
+      timeIdentifiers: configuration.timeIdentifierCount(pooled: model.pooledFeatures) ?? 6,
+      controlled: options.supportsControlNet, source: shapes)
     try shapes.checkAllUsed()
-    let name =
-      model.family == .refiner ? "refiner" : options.supportsControlNet ? "control-unet" : "unet"
+    let name = family == .refiner ? "refiner" : options.supportsControlNet ? "control-unet" : "unet"
     return part(
-      name, folder, network, weights,
+      name, component, .init(component), network,
       described: [
         "com.github.apple.ml-stable-diffusion.version": "1.1.0",
         "sdtune.attention": options.attention.rawValue,
@@ -79,15 +82,14 @@ struct ModelComponents {
   }
 
   private func autoencoder(_ name: String) throws -> ComponentPart {
-    let folder = try vaeFolder()
-    let configuration = try AutoencoderConfiguration(folder: folder)
+    let component = try model.component(.vae)
+    let configuration = try AutoencoderConfiguration(component.configuration)
     let (height, width, factor) = try pictureSize(configuration)
     // SDXL's own VAE overflows half precision; one that was made to fit replaces it.
     let precision: ExportOptions.Precision =
-      model.family != .base && options.customVAE == nil && configuration.needsSinglePrecision
+      family != .base && model.additions.vae == nil && configuration.needsSinglePrecision
       ? .single : .half
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes()
+    let shapes = component.shapes()
     let decoder = try TracedNetwork.decoder(
       configuration, height: height / factor, width: width / factor, precision: precision,
       source: shapes)
@@ -96,7 +98,7 @@ struct ModelComponents {
     try shapes.checkAllUsed()
     let isDecoder = name == "vae_decoder"
     return part(
-      name, folder + (isDecoder ? "#decoder" : "#encoder"), isDecoder ? decoder : encoder, weights,
+      name, component, .init(component, half: isDecoder ? "decoder" : "encoder"), isDecoder ? decoder : encoder,
       precision: precision,
       described: [
         "sdtune.scaling_factor": "\(configuration.scalingFactor)",
@@ -105,25 +107,22 @@ struct ModelComponents {
   }
 
   private func safetyChecker() throws -> ComponentPart {
-    let folder = try model.component("safety_checker")
-    let (height, width, _) = try pictureSize(AutoencoderConfiguration(folder: vaeFolder()))
-    let weights = try WeightFolder(path: folder)
-    let shapes = weights.shapes(ignoring: ["embeddings.position_ids"])
-    let checker = try SafetyChecker(shapes, folder: folder) { weights.shape(of: $0).map(Shape.init) }
+    let component = try model.component(.safetyChecker)
+    let (height, width, _) = try pictureSize(AutoencoderConfiguration(model.configuration(of: .vae)))
+    let shapes = component.shapes(ignoring: ModelComponent.positionNumbers)
+    let checker = try SafetyChecker(shapes, component.configuration) { component.weights.shape(of: $0).map(Shape.init) }
     try shapes.checkAllUsed()
     return part(
-      "safety_checker", folder, .safetyChecker(checker, height: height, width: width), weights,
+      "safety_checker", component, .init(component), .safetyChecker(checker, height: height, width: width),
       attention: .original)
   }
 
   private func controlNet(_ control: ConvertOptions.ControlNet) throws -> ComponentPart {
-    let weights = try WeightFolder(path: control.folder)
-    let shapes = weights.shapes()
-    let network = try DiffusersFolder.controlNet(control.folder, weights: shapes)
+    let component = try ModelComponent(controlNet: control.folder)
+    let shapes = component.shapes()
+    let network = try component.controlNet(weights: shapes)
     try shapes.checkAllUsed()
-    let unet =
-      model.has("unet")
-      ? try UNetConfiguration(folder: model.component("unet")) : network.configuration
+    let unet = model.has(.unet) ? try model.unetConfiguration() : network.configuration
     let (height, width) = latentSize(unet)
     var metadata = metadata("controlnet", of: control.name)
     metadata.shortDescription =
@@ -132,27 +131,25 @@ struct ModelComponents {
     let name = control.name.replacingOccurrences(of: "/", with: "_")
     return ComponentPart(
       name: "controlnet", fileName: "ControlNet_\(name).mlpackage",
-      resource: "controlnet/" + PackageBundle.controlNetResource(name), reference: control.folder,
+      resource: "controlnet/" + PackageBundle.controlNetResource(name), reference: .init(component),
       network: try .controlNet(
-        network, batch: options.batch, height: height, width: width, tokens: model.tokens()),
-      weights: weights, metadata: metadata)
+        network, batch: options.batch, height: height, width: width, tokens: model.tokenCount()),
+      component: component, metadata: metadata)
   }
 
   // MARK: Sizes
 
   private func latentSize(_ unet: UNetConfiguration) -> (height: Int, width: Int) {
-    (options.latentHeight ?? unet.sampleSize, options.latentWidth ?? unet.sampleSize)
+    (options.latentHeight ?? unet.sampleHeight, options.latentWidth ?? unet.sampleWidth)
   }
-
-  private func vaeFolder() throws -> String { try options.customVAE ?? model.component("vae") }
 
   /// Picture pixels, and how many of them a latent pixel is wide.
   private func pictureSize(
     _ vae: AutoencoderConfiguration
   ) throws -> (height: Int, width: Int, factor: Int) {
     let factor = 1 << (vae.blockChannels.count - 1)
-    if model.has("unet") {
-      let (height, width) = latentSize(try UNetConfiguration(folder: model.component("unet")))
+    if model.has(.unet) {
+      let (height, width) = latentSize(try model.unetConfiguration())
       return (height * factor, width * factor, factor)
     }
     let own = vae.sampleSize.map { $0 / factor }
@@ -167,17 +164,17 @@ struct ModelComponents {
   // MARK: Names
 
   private func part(
-    _ name: String, _ reference: String, _ network: TracedNetwork, _ weights: WeightFolder,
+    _ name: String, _ component: ModelComponent, _ reference: RunTarget, _ network: TracedNetwork,
     precision: ExportOptions.Precision = .half, attention: ExportOptions.AttentionForm? = nil,
     described: [String: String] = [:]
   ) -> ComponentPart {
-    let version = model.name.replacingOccurrences(of: "/", with: "_")
-    var metadata = metadata(name, of: model.name)
+    let version = modelName.replacingOccurrences(of: "/", with: "_")
+    var metadata = metadata(name, of: modelName)
     metadata.userDefined.merge(described) { $1 }
     return ComponentPart(
       name: name, fileName: "Stable_Diffusion_version_\(version)_\(name).mlpackage",
       resource: PackageBundle.resourceNames[name] ?? name, reference: reference, network: network,
-      weights: weights, precision: precision, attention: attention, metadata: metadata)
+      component: component, precision: precision, attention: attention, metadata: metadata)
   }
 
   private func metadata(_ part: String, of version: String) -> Metadata {
@@ -188,7 +185,7 @@ struct ModelComponents {
     metadata.author = "Please refer to the Model Card available at huggingface.co/\(version)"
     metadata.version = version
     metadata.license =
-      model.family == .base
+      family == .base
       ? "OpenRAIL (https://huggingface.co/spaces/CompVis/stable-diffusion-license)"
       : "OpenRAIL++-M "
         + "(https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md)"

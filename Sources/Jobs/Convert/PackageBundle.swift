@@ -1,4 +1,5 @@
 internal import Foundation
+internal import StableDiffusion
 
 /// Packages laid out as Apple's Swift package and demo app look for them.
 struct PackageBundle: Sendable {
@@ -21,10 +22,10 @@ struct PackageBundle: Sendable {
   }
 
   private let layout: PackageLayout
-  private let tokenizer: String
+  private let tokenizer: TokenizerFiles?
 
-  /// - Parameter tokenizer: holds `vocab.json` and `merges.txt`; nothing of it is taken if there is no such folder.
-  init(_ layout: PackageLayout, tokenizer: String) {
+  /// - Parameter tokenizer: its vocabulary and merges are written; nil for none.
+  init(_ layout: PackageLayout, tokenizer: TokenizerFiles?) {
     self.layout = layout
     self.tokenizer = tokenizer
   }
@@ -46,9 +47,8 @@ struct PackageBundle: Sendable {
     }
     for folder in [layout.resources, layout.compiled].compactMap({ $0 }) {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      for name in ["vocab.json", "merges.txt"]
-      where FileManager.default.fileExists(atPath: "\(tokenizer)/\(name)") {
-        try Self.place("\(tokenizer)/\(name)", at: "\(folder)/\(name)")
+      for (name, contents) in tokenizer?.files ?? [] {
+        try contents.write(to: URL(filePath: "\(folder)/\(name)"), options: .atomic)
         if !names.contains(name) { names.append(name) }
       }
     }

@@ -1,9 +1,11 @@
-internal import Checkpoints
 internal import Clustering
 internal import CoreMLExport
 internal import Digests
 internal import Foundation
 internal import MIL
+internal import StableDiffusion
+internal import StrictJSON
+internal import WeightFiles
 
 /// By what a package is known as the one that would be written: SHA-256 of all that it is made of.
 ///
@@ -11,7 +13,7 @@ internal import MIL
 /// program's form and the metadata.
 struct PackageFingerprint: Equatable {
   /// Raised when the same model and options give other bytes than before; a test holds it against what is written.
-  static let writerVersion = 2
+  static let writerVersion = 3
   private static let key = "sdtune.fingerprint"
 
   private let text: String
@@ -28,11 +30,13 @@ struct PackageFingerprint: Equatable {
     lines += part.network.inputs.map { "input \($0.name) \($0.type) \($0.shape) \($0.description)" }
     lines += part.network.outputs.map { "output \($0.name) \($0.type) \($0.description)" }
     lines += Self.lines(policy) + Self.lines(part.metadata)
-    for file in [part.weights.path + "/config.json"] + part.weights.filePaths {
+    let (configuration, weights) = (part.component.configuration, part.component.weights)
+    for file in weights.files {
       let digest = try digests[file] ?? ContentDigest.ofFile(file)
       digests[file] = digest
       lines.append("file \(digest)")
     }
+    lines += ["configuration \(configuration.json.text)"] + weights.notes
     var hash = SHA256()
     hash.update(Array(lines.joined(separator: "\n").utf8))
     text = hash.finish()

@@ -1,5 +1,6 @@
 internal import Foundation
 package import Generation
+internal import Models
 package import Pictures
 package import StableDiffusion
 package import Training
@@ -74,12 +75,15 @@ package struct EvaluateJob {
   ) throws -> (outcome: Outcome, rows: [Row]) {
     try QualityEvaluation.check(models, packages.map { ($0.path, $0.denoiser) })
     let noise = try data.map { data in
+      guard let source = models.source else {
+        throw JobError.option(name: "--data", expected: "a reference that is no package", found: models.path)
+      }
       notify("predicting the noise of \(data)")
       return try NoiseEvaluation(
-        model: models.folder, data: data, packages: packages, isInterrupted: isInterrupted)
+        model: source, data: data, packages: packages, isInterrupted: isInterrupted)
     }
     let predictions = try packages.map { try noise?.quality($0.denoiser) }
-    notify("running the reference \(models.folder)")
+    notify("running the reference \(models.path)")
     let evaluation = try QualityEvaluation(
       models, settings, method: method, precision: precision,
       isInterrupted: isInterrupted
@@ -87,7 +91,7 @@ package struct EvaluateJob {
     var columns = [evaluation.pictures]
     var candidates: [Outcome.Candidate] = []
     let bytes = try StoredSize.bytes(of: models.unet.path)
-    if case .folder = models.unet, precision == .single {
+    if case .component = models.unet, precision == .single {
       let result = try evaluation.figures(
         try models.denoiser(.half), isInterrupted: isInterrupted
       ) { notify(Self.percent("fp16", $0)) }
@@ -110,7 +114,7 @@ package struct EvaluateJob {
           noisePrediction: prediction))
     }
     let outcome = Outcome(
-      reference: models.folder, referenceBytes: bytes, referencePrecision: precision.rawValue,
+      reference: models.path, referenceBytes: bytes, referencePrecision: precision.rawValue,
       referenceSecondsPerStep: evaluation.referenceSecondsPerStep,
       referencePeakMemoryBytes: peakMemory(executable, unet: nil),
       settings: evaluation.resolvedSettings, referenceNoisePrediction: noise?.reference, candidates: candidates)
@@ -143,9 +147,10 @@ package struct EvaluateJob {
     let process = Process()
     process.executableURL = URL(filePath: executable)
     process.arguments = [
-      "generate", "--models", models.folder, "--prompt", settings.prompts[0], "--steps", "2", "--json",
+      "generate", "--models", models.path, "--prompt", settings.prompts[0], "--steps", "2", "--json",
       "--output", folder.appending(path: "picture.png").path,
     ]
+    process.arguments? += models.source?.additions.arguments ?? []
     if let unet { process.arguments?.append(contentsOf: ["--unet", unet]) }
     if let method { process.arguments?.append(contentsOf: ["--scheduler", method.rawValue]) }
     let output = Pipe()

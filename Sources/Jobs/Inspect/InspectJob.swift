@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Clustering
 internal import Foundation
 internal import Kernels
@@ -8,7 +9,7 @@ internal import Recipes
 internal import Tensors
 internal import Training
 
-/// What is in a recipe, checkpoint, package or safetensors file.
+/// What is in a recipe, checkpoint, package, model or file of weights.
 package struct Inspection: Codable, Sendable {
   package let kind: String
   /// Facts in the order to show them.
@@ -46,11 +47,14 @@ package struct Inspection: Codable, Sendable {
       } else {
         self.init(kind: "checkpoint", facts: try Self.checkpoint(path))
       }
-    case "safetensors": self.init(kind: "safetensors", facts: try Self.safetensors(path))
     case "json": self.init(kind: "recipe", facts: try Self.recipe(path))
     default:
-      throw JobError.notATarget(
-        path: path, expected: "an .mlpackage, a checkpoint .h5, a .safetensors or a recipe .json")
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+        throw JobError.notATarget(
+          path: path, expected: "an .mlpackage, a checkpoint .h5, a model, a file of weights or a recipe .json")
+      }
+      self = isFolder.boolValue ? try ModelInspection.folder(path) : try ModelInspection.file(path)
     }
   }
 
@@ -67,7 +71,7 @@ package struct Inspection: Codable, Sendable {
     let contents: RunCheckpoint.Contents
     do {
       contents = try RunCheckpoint.read(path)
-    } catch let error as CheckpointError {
+    } catch let error as FileError {
       guard case .missing = error, let (recipe, state) = try? PretrainingState.read(path) else { throw error }
       return facts(state.parameters, losses: state.losses, state.step, of: recipe.training.steps, recipe.name)
     }
@@ -97,15 +101,6 @@ package struct Inspection: Codable, Sendable {
         value: "\(parameters.values.reduce(0) { $0 + $1.shape.count }) in \(parameters.count) tensors"),
       Fact(name: "last loss", value: losses.last.map { "\($0.loss)" } ?? "none"),
     ]
-  }
-
-  private static func safetensors(_ path: String) throws -> [Fact] {
-    let file = try SafetensorsFile(path: path)
-    return file.names.map { name in
-      Fact(
-        name: name,
-        value: "\(file.elementType(of: name)?.rawValue ?? "?") \(file.shape(of: name) ?? [])")
-    }
   }
 
   /// A recipe for tuning or, without palettes, for training from scratch, with every key.

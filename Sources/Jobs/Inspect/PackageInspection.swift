@@ -1,4 +1,4 @@
-internal import Checkpoints
+internal import WeightFiles
 internal import Foundation
 internal import MIL
 internal import MILRuntime
@@ -65,7 +65,8 @@ enum PackageInspection {
     }
     try checkOpset(package)
     let model = try PackageModel(path: path)
-    let weights = try PackageWeights(path: path).weights
+    let stored = try PackageWeights(path: path)
+    let weights = stored.weights
     let (inputs, outputs) = (model.inputs.map(FeatureFact.init), model.outputs.map(FeatureFact.init))
     var facts = [
       Inspection.Fact(name: "specification", value: "\(model.specificationVersion)"),
@@ -82,6 +83,11 @@ enum PackageInspection {
       facts.append(
         Inspection.Fact(
           name: "contents", value: isAsWritten ? "as sdtune wrote them" : "changed since sdtune wrote them"))
+    }
+    // Masks are added and may be infinite; a weight that is multiplied may not.
+    if let (weight, index) = stored.firstNotFinite, !weight.readers.allSatisfy({ ["add", "select", "where"].contains($0) }) {
+      throw MILError.model(
+        package: path, expected: "finite weights", found: "'\(weight.name)' with element \(index) that is not")
     }
     facts += sums(weights)
     let counts = model.operationCounts.sorted { $0.key < $1.key }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Models
 internal import PictureSets
 internal import Pictures
 internal import StableDiffusion
@@ -15,12 +16,12 @@ struct LatentSheet {
 
   private static let usualCount = 64
 
-  init(cache path: String, set: PictureSet, settings: PictureSettings, model: String) throws {
+  init(cache path: String, set: PictureSet, settings: PictureSettings, model: ModelSource) throws {
     cache = try LatentCache(path)
     samples = cache.views
     self.set = set
     self.settings = settings
-    decoder = try DiffusersFolder.autoencoder(model + "/vae").decoder
+    decoder = try model.component(.vae).autoencoder().decoder
   }
 
   /// - Parameter every: so-many-th pictures; 0 for about 64 in all.

@@ -1,4 +1,5 @@
 internal import Foundation
+package import Models
 package import PictureSets
 internal import Pictures
 package import Recipes
@@ -8,15 +9,14 @@ internal import Training
 /// `sdtune prepare`: a set of pictures as a file of latents, apart from a run.
 package struct PrepareJob {
   private let recipe: Recipe
-  private let model: String
+  private let model: ModelSource
   private let data: String
   private let output: String
 
   /// - Parameters:
   ///   - recipe: of its `pictures`.
-  ///   - model: the model's folder in diffusers' layout.
   ///   - output: the file to write.
-  package init(_ recipe: Recipe, model: String, data: String, output: String) {
+  package init(_ recipe: Recipe, model: ModelSource, data: String, output: String) {
     (self.recipe, self.model, self.data, self.output) = (recipe, model, data, output)
   }
 
@@ -57,7 +57,8 @@ package struct PrepareJob {
     func progress(_ stage: String, _ done: Int, _ count: Int) {
       if let line = pace.line(stage, done, count) { notify(.stage(line)) }
     }
-    notify(.stage("loading the VAE of \(model)"))
+    for line in model.warnings { notify(.warning(line)) }
+    notify(.stage("loading the VAE of \(model.path)"))
     var preparation = try PicturePreparation(
       recipe, model: model, data: data, cache: output, isInterrupted: isInterrupted, progress: progress)
     try PreparationNotes(preparation).tell {

@@ -85,7 +85,7 @@ package struct GenerateJob: Sendable {
       ("Schedule type", pipeline.configuration.usesKarras ? "Karras" : pipeline.configuration.spacing.rawValue),
       ("CFG scale", "\(request.guidance)"), ("Seed", "\(result.seed)"),
       ("Size", "\(result.picture.width)x\(result.picture.height)"),
-      ("Model", pipeline.models.folder), ("UNet", unet), ("Compatibility", request.compatibility.rawValue),
+      ("Model", pipeline.models.path), ("UNet", unet), ("Compatibility", request.compatibility.rawValue),
     ]
     if let start = request.start { settings.append(("Denoising strength", "\(start.strength)")) }
     if request.eta > 0 { settings.append(("Eta", "\(request.eta)")) }
@@ -101,7 +101,7 @@ package struct GenerateJob: Sendable {
     if request.overflow != .cut { settings.append(("Long prompt", "on")) }
     if request.reducesMemory { settings.append(("Reduced memory", "on")) }
     if let source = request.noiseSource { settings.append(("RNG", source.rawValue)) }
-    if let hash = try? SHA256.ofFolder(unet) { settings.append(("UNet hash", String(hash.prefix(16)))) }
+    if let hash = try? SHA256.of(place: unet) { settings.append(("UNet hash", String(hash.prefix(16)))) }
     settings.append(("Version", "sdtune"))
     let negative = request.negativePrompt.map { "\nNegative prompt: \($0)" } ?? ""
     let line = settings.map { "\($0.name): \($0.value)" }.joined(separator: ", ")

@@ -1,12 +1,12 @@
-internal import Checkpoints
+internal import WeightFiles
 internal import StableDiffusion
 internal import Tensors
 
 extension RunTarget {
   /// `sample`, `timestep`, `encoder_hidden_states` and what else the configuration asks for, to `noise_pred`; residuals
   /// of a ControlNet are taken if they are given.
-  func unet(_ folder: String, _ file: SafetensorsFile) throws -> Results {
-    let (unet, _) = try DiffusersFolder.unet(folder)
+  func unet(_ component: ModelComponent, _ file: SafetensorsFile) throws -> Results {
+    let (unet, _) = try component.unet()
     let asked = try question(unet.configuration, file)
     let residuals = try residuals(unet.configuration, asked.sample.shape, file)
     let y = Execution.withoutGradients {
@@ -19,8 +19,8 @@ extension RunTarget {
   }
 
   /// As a UNet's, and the picture `controlnet_cond`, to `additional_residual_0` and so on.
-  func controlNet(_ folder: String, _ file: SafetensorsFile) throws -> Results {
-    let network = try DiffusersFolder.controlNet(folder)
+  func controlNet(_ component: ModelComponent, _ file: SafetensorsFile) throws -> Results {
+    let network = try component.controlNet()
     let asked = try question(network.configuration, file)
     let picture = try tensor("controlnet_cond", file)
     let (shape, factor) = (asked.sample.shape, network.magnification)

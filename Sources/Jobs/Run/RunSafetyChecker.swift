@@ -1,4 +1,4 @@
-internal import Checkpoints
+internal import WeightFiles
 internal import Kernels
 internal import StableDiffusion
 internal import Tensors
@@ -6,8 +6,8 @@ internal import Tensors
 extension RunTarget {
   /// `clip_input`, `images` and `adjustment` to `filtered_images`, `has_nsfw_concepts` and `concept_scores`, as in
   /// packages.
-  func safetyChecker(_ folder: String, _ file: SafetensorsFile) throws -> Results {
-    let checker = try DiffusersFolder.safetyChecker(folder)
+  func safetyChecker(_ component: ModelComponent, _ file: SafetensorsFile) throws -> Results {
+    let checker = try component.safetyChecker()
     let picture = try tensor("clip_input", file)
     let images = try tensor("images", file)
     let adjustment = try tensor("adjustment", file)

@@ -1,16 +1,59 @@
-internal import Checkpoints
+internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import Layers
 internal import MILRuntime
+internal import Models
 internal import StableDiffusion
 internal import Tensors
 
-/// What `sdtune run` runs: a package, or a component of a diffusers folder, on named tensors.
+/// What `sdtune run` runs: a package, or one network of a model, on named tensors.
 package struct RunTarget {
-  let path: String
+  private enum Kind {
+    case package
+    case component(ModelComponent, half: String)
+  }
 
-  package init(_ path: String) { self.path = path }
+  let path: String
+  private let kind: Kind
+
+  /// - Parameter path: a package; a component's folder, of VAEs with `#decoder` or `#encoder` behind it; or a whole model in
+  ///   any form with `#unet`, `#text_encoder`, `#text_encoder_2`, `#vae_decoder`, `#vae_encoder` or `#safety_checker`.
+  package init(_ path: String) throws {
+    self.path = path
+    if path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/") {
+      kind = .package
+      return
+    }
+    let parts = path.split(separator: "#", maxSplits: 1).map(String.init)
+    let (place, which) = (parts.first ?? path, parts.count > 1 ? parts[1] : "")
+    if FileManager.default.fileExists(atPath: place + "/config.json") {
+      kind = .component(try ModelComponent(folder: place), half: which)
+      return
+    }
+    let half = which.hasPrefix("vae_") ? String(which.dropFirst("vae_".count)) : ""
+    guard FileManager.default.fileExists(atPath: place),
+      let part = half.isEmpty ? ModelPart(rawValue: which) : .vae, part != .vae || !half.isEmpty
+    else {
+      throw JobError.notATarget(
+        path: path,
+        expected: "an .mlpackage, a diffusers component folder with config.json, or a model with #unet, #text_encoder, "
+          + "#text_encoder_2, #vae_decoder, #vae_encoder or #safety_checker")
+    }
+    kind = .component(try ModelSource(place).component(part), half: half)
+  }
+
+  /// - Parameter half: of a VAE, `decoder` or `encoder`.
+  init(_ component: ModelComponent, half: String = "") {
+    path = component.origin
+    kind = .component(component, half: half)
+  }
+
+  /// Of a text encoder.
+  func vocabulary() throws -> Int {
+    guard case .component(let component, _) = kind else { return 0 }
+    return try TextEncoderConfiguration(component.configuration).vocabulary
+  }
 
   /// Reads inputs, runs, writes outputs; safetensors both.
   ///
@@ -32,19 +75,13 @@ package struct RunTarget {
   typealias Results = [(name: String, tensor: Tensor)]
 
   private func run(_ file: SafetensorsFile) throws -> Results {
-    if path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/") { return try package(file) }
-    let parts = path.split(separator: "#", maxSplits: 1).map(String.init)
-    let folder = parts.first ?? path
-    guard FileManager.default.fileExists(atPath: folder + "/config.json") else {
-      throw JobError.notATarget(
-        path: path, expected: "an .mlpackage or a diffusers component folder with config.json")
-    }
-    switch try DiffusersFolder.componentClass(folder) {
-    case "UNet2DConditionModel": return try unet(folder, file)
-    case "CLIPTextModel", "CLIPTextModelWithProjection": return try textEncoder(folder, file)
-    case "AutoencoderKL": return try autoencoder(folder, half: parts.count > 1 ? parts[1] : "", file)
-    case "ControlNetModel": return try controlNet(folder, file)
-    case "StableDiffusionSafetyChecker": return try safetyChecker(folder, file)
+    guard case .component(let component, let half) = kind else { return try package(file) }
+    switch try component.className {
+    case "UNet2DConditionModel": return try unet(component, file)
+    case "CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel": return try textEncoder(component, file)
+    case "AutoencoderKL": return try autoencoder(component, half: half, file)
+    case "ControlNetModel": return try controlNet(component, file)
+    case "StableDiffusionSafetyChecker": return try safetyChecker(component, file)
     case let other:
       throw JobError.notATarget(
         path: path,
@@ -74,8 +111,8 @@ package struct RunTarget {
     }
   }
 
-  private func textEncoder(_ folder: String, _ file: SafetensorsFile) throws -> Results {
-    let (encoder, _) = try DiffusersFolder.textEncoder(folder)
+  private func textEncoder(_ component: ModelComponent, _ file: SafetensorsFile) throws -> Results {
+    let (encoder, _) = try component.textEncoder()
     let ids = try tensor("input_ids", file)
     let configuration = encoder.configuration
     try expect(
@@ -104,12 +141,12 @@ package struct RunTarget {
 
   /// `z` to `image` with the decoder, `x` to `latent` (mean and log-variance) with the encoder, as in packages.
   private func autoencoder(
-    _ folder: String, half: String, _ file: SafetensorsFile
+    _ component: ModelComponent, half: String, _ file: SafetensorsFile
   ) throws -> Results {
     guard half == "decoder" || half == "encoder" else {
-      throw JobError.notATarget(path: path, expected: "\(folder)#decoder or \(folder)#encoder")
+      throw JobError.notATarget(path: path, expected: "\(component.origin)#decoder or \(component.origin)#encoder")
     }
-    let (encoder, decoder) = try DiffusersFolder.autoencoder(folder)
+    let (encoder, decoder) = try component.autoencoder()
     let configuration = decoder.configuration
     let (name, channels) =
       half == "decoder"

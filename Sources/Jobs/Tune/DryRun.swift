@@ -1,6 +1,7 @@
 internal import CoreMLExport
 package import Foundation
 internal import Layers
+internal import Models
 package import Recipes
 internal import StableDiffusion
 internal import Tensors
@@ -47,18 +48,25 @@ package struct DryRun: Codable, Sendable {
 
   /// The UNet, its weights, and the bytes that the data takes.
   private static func trace(_ recipe: Recipe, _ folder: URL) throws -> (Trace, [String: Shape], data: Int) {
-    let configuration = try UNetConfiguration(folder: recipe.path(recipe.model, in: folder) + "/unet")
+    let model = try recipe.modelSource(folder)
+    let configuration = try model.unetConfiguration()
     let geometry = try RunGeometry(recipe, folder: folder)
     // The run ends with a package: what cannot be one should be known before.
     try TracedNetwork.checkSize(configuration, height: geometry.height, width: geometry.width)
     let source = TraceParameters()
     let unet = try UNet(source, configuration)
     let batch = recipe.training.batchSize
-    let addition = configuration.textTime.map { textTime in
-      UNet.Addition(
-        textEmbeddings: .placeholder(
-          named: "text_embeds", shape: [batch, textTime.projectionInputs - 6 * textTime.timeFeatures]),
-        timeIdentifiers: .placeholder(named: "time_ids", shape: [batch, 6]))
+    let count = configuration.timeIdentifierCount(pooled: model.pooledFeatures) ?? 0
+    let addition = try configuration.textTime.map { textTime in
+      let pooled = textTime.projectionInputs - count * textTime.timeFeatures
+      guard pooled > 0, count > 0 else {
+        throw JobError.unusable(
+          file: recipe.model, expected: "a UNet that takes its text encoder's pooled text",
+          found: "projection_class_embeddings_input_dim \(textTime.projectionInputs)")
+      }
+      return UNet.Addition(
+        textEmbeddings: .placeholder(named: "text_embeds", shape: [batch, pooled]),
+        timeIdentifiers: .placeholder(named: "time_ids", shape: [batch, count]))
     }
     let trace = Trace(
       of: Execution.recomputing(recipe.training.recompute) {

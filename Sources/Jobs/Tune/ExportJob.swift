@@ -1,4 +1,7 @@
 internal import Checkpoints
+internal import Models
+internal import StrictJSON
+internal import WeightFiles
 internal import Clustering
 internal import CoreMLExport
 internal import Foundation
@@ -8,9 +11,13 @@ internal import Recipes
 internal import StableDiffusion
 internal import Training
 
-/// A checkpoint's weights as a package, or as a diffusers folder with the palettized values written out.
+/// A checkpoint's weights as a package, as a model with the palettized values written out, or as tables and indices.
 package struct ExportJob: Sendable {
-  package enum Format: String, Sendable, CaseIterable { case mlpackage, diffusers }
+  package enum Format: String, Sendable, CaseIterable {
+    case mlpackage, diffusers
+    case singleFile = "single-file"
+    case palettes = "safetensors-palettes"
+  }
 
   private let checkpoint: String
   private let modelFolder, data: String?
@@ -29,11 +36,13 @@ package struct ExportJob: Sendable {
     let hard = try contents.hard ?? HardWeights(contents.state, contents.recipe.clustering)
     var recipe = contents.recipe
     recipe.model = try located(recipe, \.model, modelFolder, "--model")
+    let model = try recipe.modelSource(URL(filePath: recipe.model).deletingLastPathComponent())
     switch format {
     case .mlpackage:
-      let unet = try UNetConfiguration(folder: recipe.model + "/unet")
-      try PackageExport(recipe, unet, try geometry(contents, &recipe)).write(hard, to: output)
-    case .diffusers: try writeFolder(hard, configuration: recipe.model + "/unet", output)
+      try PackageExport(recipe, model, try geometry(contents, &recipe)).write(hard, to: output)
+    case .diffusers: try ModelExport(model: model, hard: hard).writeFolder(output)
+    case .singleFile: try ModelExport(model: model, hard: hard).writeSingleFile(output)
+    case .palettes: try ModelExport(model: model, hard: hard).writePalettes(output)
     }
   }
 
@@ -56,21 +65,5 @@ package struct ExportJob: Sendable {
         name: option, expected: "where '\(path)' of the checkpoint's recipe is", found: "none at \(places[0])")
     }
     return place
-  }
-
-  private func writeFolder(
-    _ hard: HardWeights, configuration: String, _ output: String
-  ) throws {
-    _ = try UNetConfiguration(folder: configuration)
-    let files = FileManager.default
-    try files.createDirectory(atPath: output, withIntermediateDirectories: true)
-    let json = try Data(contentsOf: URL(filePath: configuration + "/config.json"))
-    try json.write(to: URL(filePath: output + "/config.json"), options: .atomic)
-    let tensors = hard.names.compactMap { name in
-      hard.weights[name].map { (name, hard.shapes[name] ?? [], $0.decoded) }
-    }
-    try SafetensorsWriter.write(
-      tensors: tensors, metadata: ["format": "pt"],
-      to: output + "/diffusion_pytorch_model.safetensors")
   }
 }

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Generation
+internal import Models
 internal import Recipes
 internal import Tensors
 internal import Training
@@ -13,16 +14,16 @@ struct NoiseEvaluation {
   private let isInterrupted: @Sendable () -> Bool
 
   /// - Parameters:
-  ///   - model: a diffusers folder
   ///   - data: latents and tokens, as recipes name them
   ///   - packages: those that will be asked; one that does not fit the data is refused before a UNet runs.
   init(
-    model: String, data: String, packages: [(path: String, denoiser: PackageDenoiser)],
+    model: ModelSource, data: String, packages: [(path: String, denoiser: PackageDenoiser)],
     isInterrupted: @escaping @Sendable () -> Bool
   ) throws {
     let recipe = try RecipeFile.standard(
-      name: "evaluation", model: URL(filePath: model).path, data: URL(filePath: data).path, steps: 1, settings: [])
-    let inputs = try RunInputs(recipe, folder: URL(filePath: "/"))
+      name: "evaluation", model: URL(filePath: model.path).path, data: URL(filePath: data).path, steps: 1, settings: [])
+    let tuning = try TuningModel(model)
+    let inputs = try RunInputs(recipe, tuning, RunData(prepared: recipe, model: tuning, folder: URL(filePath: "/")))
     let (height, width) = (inputs.geometry.height, inputs.geometry.width)
     for (path, package) in packages {
       if let size = package.fixedSize, size != (height, width) {

@@ -2,6 +2,7 @@ internal import Clustering
 internal import CoreMLExport
 internal import Layers
 internal import MIL
+package import Models
 package import Recipes
 internal import StableDiffusion
 internal import Tensors
@@ -9,11 +10,11 @@ internal import Training
 
 /// Optimal post-training palettes of a UNet, without any training.
 package struct PalettizeJob: Sendable {
-  private let model: String
+  private let model: ModelSource
   private let clustering: ClusteringRecipe
   private let export: ExportRecipe
 
-  package init(model: String, clustering: ClusteringRecipe, export: ExportRecipe) {
+  package init(model: ModelSource, clustering: ClusteringRecipe, export: ExportRecipe) {
     self.model = model
     self.clustering = clustering
     self.export = export
@@ -22,20 +23,18 @@ package struct PalettizeJob: Sendable {
   /// - Parameter tokens: of a prompt; the text encoder's longest if nil.
   /// - Returns: average bits a weight.
   package func callAsFunction(output: String, tokens: Int?, warn: (String) -> Void) throws -> Double {
-    let (unet, store) = try DiffusersFolder.unet(model + "/unet")
-    clustering.warnings(store, of: model).forEach(warn)
-    let longest = try TextEncoderConfiguration(folder: model + "/text_encoder").positions
+    model.warnings.forEach(warn)
+    let (unet, store) = try model.component(.unet).unet()
+    clustering.warnings(store, of: model.path).forEach(warn)
     let weights = try HardWeights(postTraining: store, clustering)
-    let size = unet.configuration.sampleSize
     let exporter = UNetExporter(
-      unet.configuration, options: export.options, batch: export.batch, height: size, width: size,
-      tokens: tokens ?? longest)
+      unet.configuration, options: export.options, batch: export.batch, height: unet.configuration.sampleHeight,
+      width: unet.configuration.sampleWidth, tokens: try tokens ?? model.tokenCount(),
+      timeIdentifiers: unet.configuration.timeIdentifierCount(pooled: model.pooledFeatures) ?? 6)
     var metadata = Metadata()
     metadata.shortDescription = "Stable Diffusion UNet with optimal post-training palettes"
     metadata.author = "sdtune"
-    if let schedule = try? NoiseSchedule(folder: model + "/scheduler") {
-      metadata.userDefined["sdtune.prediction_type"] = schedule.prediction.rawValue
-    }
+    metadata.userDefined["sdtune.prediction_type"] = try model.prediction()
     try exporter.write(weights, to: output, metadata: metadata)
     return weights.bitsPerWeight
   }

@@ -27,7 +27,7 @@ struct RunPreparation {
     let pace = Pace()
     return RunData.Work(
       cache: { data in
-        try LatentCache.path(of: data, recipe, model: model.folder, recipeFolder: recipeFolder, run: folder.path)
+        try LatentCache.path(of: data, recipe, model: model.source, recipeFolder: recipeFolder, run: folder.path)
       },
       teacherLatents: prepares ? folder.teacherLatents : nil, isInterrupted: isInterrupted,
       progress: { stage, done, count in

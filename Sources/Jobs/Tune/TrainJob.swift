@@ -1,4 +1,5 @@
-internal import Checkpoints
+internal import Models
+internal import WeightFiles
 package import Foundation
 internal import Kernels
 internal import Layers
@@ -64,7 +65,7 @@ package struct TrainJob: Sendable {
     ] {
       let target = "\(folder.path)/\(component)"
       try files.createDirectory(atPath: target, withIntermediateDirectories: true)
-      try replace("\(component)/config.json", from: inputs.modelFolder)
+      try replace("\(component)/config.json", from: inputs.model.path)
       let tensors = weights.names.filter { $0.hasPrefix("text_model.") == (component == "text_encoder") }
         .compactMap { name in
           weights.buffer(name).map { (name, weights.shape(of: name)?.axes ?? [], $0) }
@@ -72,8 +73,8 @@ package struct TrainJob: Sendable {
       try SafetensorsWriter.write(tensors: tensors, metadata: ["format": "pt"], to: "\(target)/\(file)")
     }
     for component in ["vae", "tokenizer", "scheduler", "model_index.json"]
-    where files.fileExists(atPath: "\(inputs.modelFolder)/\(component)") {
-      try replace(component, from: inputs.modelFolder)
+    where files.fileExists(atPath: "\(inputs.model.path)/\(component)") {
+      try replace(component, from: inputs.model.path)
     }
   }
 

@@ -5,6 +5,7 @@ package import Foundation
 internal import Kernels
 internal import Layers
 internal import MIL
+internal import Models
 package import Recipes
 internal import StableDiffusion
 internal import Tensors
@@ -41,7 +42,9 @@ package struct TuneJob: Sendable {
     try TrainingRun.check(recipe, ranks)
     try DryRun.check(recipe, recipeFolder: recipeFolder, ranks: ranks.count)
     notify(.stage("loading \(recipe.model)"))
-    let model = try TuningModel(recipe.path(recipe.model, in: recipeFolder))
+    let source = try recipe.modelSource(recipeFolder)
+    for line in source.warnings { notify(.warning(line)) }
+    let model = try TuningModel(source)
     let preparation = RunPreparation(
       recipe: recipe, recipeFolder: recipeFolder, folder: folder, isInterrupted: isInterrupted, notify: notify)
     let inputs = try RunInputs(recipe, model, preparation.data(model, ranks: ranks))
@@ -54,7 +57,7 @@ package struct TuneJob: Sendable {
     ranks.finish()
     guard let outcome else { return nil }
     notify(.stage("exporting \(folder.package)"))
-    try PackageExport(recipe, inputs.unet.configuration, inputs.geometry).write(outcome.hard, to: folder.package)
+    try PackageExport(recipe, source, inputs.geometry).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))
     let report = try Evaluator(recipe, inputs, isInterrupted: isInterrupted).report(outcome, folder)
     try report.encoded().write(to: URL(filePath: folder.report), options: .atomic)
@@ -70,11 +73,13 @@ struct PackageExport {
 
   private let prediction: String
 
-  init(_ recipe: Recipe, _ unet: UNetConfiguration, _ geometry: RunGeometry) {
+  init(_ recipe: Recipe, _ model: ModelSource, _ geometry: RunGeometry) throws {
     self.recipe = recipe
+    let unet = try model.unetConfiguration()
     exporter = UNetExporter(
       unet, options: recipe.export.options, batch: recipe.export.batch, height: geometry.height,
-      width: geometry.width, tokens: geometry.tokens)
+      width: geometry.width, tokens: geometry.tokens,
+      timeIdentifiers: unet.timeIdentifierCount(pooled: model.pooledFeatures) ?? 6)
     prediction = geometry.prediction
   }
 

@@ -79,6 +79,13 @@ package final class Buffer: @unchecked Sendable {
     try body(Span(_unsafeStart: UnsafePointer(pointer), count: count))
   }
 
+  /// Lends some elements for writing, by the code that made the buffer.
+  package func withMutableSpan(_ range: Range<Int>, _ body: (inout MutableSpan<Float>) -> Void) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "Buffer: \(range) of \(count) elements")
+    var span = MutableSpan(_unsafeStart: pointer + range.lowerBound, count: range.count)
+    body(&span)
+  }
+
   /// A copy of the elements.
   package var elements: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
 

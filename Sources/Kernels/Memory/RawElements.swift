@@ -4,6 +4,10 @@ internal import CKernels
 package enum RawElements {
   package enum Format: Sendable {
     case half, single, double, brainFloat
+    /// Eight bits: sign, four of exponent, three of mantissa, no infinities (OCP E4M3).
+    case float8E4M3
+    /// Eight bits: sign, five of exponent, two of mantissa (OCP E5M2).
+    case float8E5M2
     case signed(bytes: Int), unsigned(bytes: Int)
     /// Two's complement, packed least significant bits first.
     case signedNibble
@@ -12,6 +16,7 @@ package enum RawElements {
     package var bits: Int {
       switch self {
       case .half, .brainFloat: 16
+      case .float8E4M3, .float8E5M2: 8
       case .single: 32
       case .double: 64
       case .signed(let bytes), .unsigned(let bytes): bytes * 8
@@ -49,6 +54,8 @@ package enum RawElements {
       case .unsigned(2): convert(from, range.count, to) { (value: UInt16) in Float(value) }
       case .unsigned(4): convert(from, range.count, to) { (value: UInt32) in Float(value) }
       case .unsigned: convert(from, range.count, to) { (value: UInt64) in Float(value) }
+      case .float8E4M3: lookUp(bytes, 8, range, float8E4M3, to)
+      case .float8E5M2: lookUp(bytes, 8, range, float8E5M2, to)
       case .signedNibble: lookUp(bytes, 4, range, nibbles, to)
       case .packed(let bits): lookUp(bytes, bits, range, wholes, to)
       }
@@ -57,6 +64,23 @@ package enum RawElements {
 
   private static let wholes = (0..<256).map { Float($0) }
   private static let nibbles = (0..<16).map { Float($0 < 8 ? $0 : $0 - 16) }
+
+  private static let float8E4M3 = (0..<256).map { float8($0, exponentBits: 4, hasInfinity: false) }
+  private static let float8E5M2 = (0..<256).map { float8($0, exponentBits: 5, hasInfinity: true) }
+
+  /// What a code of eight bits means.
+  private static func float8(_ code: Int, exponentBits: Int, hasInfinity: Bool) -> Float {
+    let mantissaBits = 7 - exponentBits
+    let (exponent, mantissa) = ((code & 0x7F) >> mantissaBits, code & (1 << mantissaBits - 1))
+    let sign: Float = code < 128 ? 1 : -1
+    let (bias, step) = (1 << (exponentBits - 1) - 1, Float(mantissa) / Float(1 << mantissaBits))
+    let isLast = exponent == 1 << exponentBits - 1
+    if isLast, hasInfinity { return mantissa == 0 ? sign * .infinity : .nan }
+    if isLast, mantissa == 1 << mantissaBits - 1 { return .nan }
+    return exponent == 0
+      ? Float(sign: .plus, exponent: 1 - bias, significand: sign * step)
+      : Float(sign: .plus, exponent: exponent - bias, significand: sign * (1 + step))
+  }
 
   private static func lookUp(
     _ bytes: UnsafeRawBufferPointer, _ bits: Int, _ range: Range<Int>, _ table: [Float],

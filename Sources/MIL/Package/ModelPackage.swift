@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 internal import Kernels
 internal import SwiftProtobuf
@@ -66,6 +67,8 @@ package final class ModelPackage: Sendable {
       guard file.count <= limit else {
         throw MILError.file(path: path, reason: "\(file.count) bytes, more than \(limit)")
       }
+      let content = FileContent(file)
+      if [.gitLFSPointer, .webPage].contains(content) { throw MILError.file(path: path, reason: "found \(content.inWords)") }
       return file.data(0..<file.count)
     } catch let error as MILError {
       throw error

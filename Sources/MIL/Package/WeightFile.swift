@@ -1,3 +1,4 @@
+internal import Files
 package import Foundation
 package import Kernels
 
@@ -19,6 +20,8 @@ package final class WeightFile: Sendable {
     } catch {
       throw .file(path: path, reason: "cannot be opened as a weight file")
     }
+    let content = FileContent(file)
+    if [.gitLFSPointer, .webPage].contains(content) { throw .file(path: path, reason: "found \(content.inWords)") }
     guard file.count >= Self.recordBytes else {
       throw .weights(
         file: path, offset: 0, expected: "a header of 64 bytes", found: "\(file.count) bytes")

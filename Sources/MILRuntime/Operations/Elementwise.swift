@@ -151,7 +151,13 @@ struct Arithmetic: MILOperation {
     case .power:
       guard y >= 0 else { throw call.refuse("y", "an exponent of 0 or more", "\(y)") }
       return power(x, y)
-    case .divide, .floorDivide, .modulo:
+    case .divide:
+      // coremltools' value of a quotient that is not whole is none of the declared type.
+      guard y != 0, !(x == .min && y == -1), x % y == 0 else {
+        throw call.refuse("y", "a divisor that goes into \(x), where whole numbers are divided", "\(y)")
+      }
+      return x / y
+    case .floorDivide, .modulo:
       guard y != 0 else { throw call.refuse("y", "a divisor other than 0", "0") }
       let (quotient, remainder) = x.flooredDivision(by: y)
       return function == .modulo ? remainder : quotient

@@ -1,3 +1,5 @@
+internal import Files
+
 /// The kinds of picture files that are read, told by their first bytes and never by their name.
 package enum PictureFormat: String, Sendable, CaseIterable {
   case jpeg = "JPEG"
@@ -21,6 +23,8 @@ package enum PictureFormat: String, Sendable, CaseIterable {
   /// What a file is that is no picture that can be read.
   private static func other(_ start: [UInt8]) -> String {
     guard !start.isEmpty else { return "no bytes" }
+    let content = FileContent(first: start, count: start.count)
+    if content == .gitLFSPointer { return content.inWords }
     let signatures: [(at: Int, bytes: [UInt8], name: String)] = [
       (0, Array("GIF8".utf8), "a GIF picture"), (0, Array("BM".utf8), "a BMP picture"),
       (0, [0x49, 0x49, 0x2A, 0], "a TIFF picture"), (0, [0x4D, 0x4D, 0, 0x2A], "a TIFF picture"),

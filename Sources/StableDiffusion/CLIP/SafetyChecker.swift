@@ -37,10 +37,10 @@ package struct SafetyChecker: Sendable {
     }
   }
 
-  /// - Parameter folder: of `config.json`; sizes are CLIP-L/14's where it is silent, as transformers has them.
-  package init(_ source: any ParameterSource, folder: String, shapes: (String) -> Shape?) throws {
-    let file = folder + "/config.json"
-    let json = try JSONConfiguration(file: file).object("vision_config")
+  /// - Parameter json: sizes are CLIP-L/14's where it is silent, as transformers has them.
+  package init(_ source: any ParameterSource, _ whole: JSONConfiguration, shapes: (String) -> Shape?) throws {
+    let file = whole.file
+    let json = whole.object("vision_config")
     let features = try json.integer("hidden_size", default: 768)
     let patch = try json.integer("patch_size", default: 32)
     let side = try json.integer("image_size", default: 224)

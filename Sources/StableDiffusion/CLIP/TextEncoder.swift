@@ -22,7 +22,13 @@ package struct TextEncoderConfiguration: Sendable, Equatable {
   package let endOfText: Int
 
   package init(folder: String) throws(ConfigurationError) {
-    let json = try JSONConfiguration(file: folder + "/config.json")
+    try self.init(JSONConfiguration(file: folder + "/config.json"))
+  }
+
+  package init(_ whole: JSONConfiguration) throws(ConfigurationError) {
+    // A whole CLIP says the text half's sizes apart, as transformers reads them.
+    let isWhole = try whole.string("model_type", default: "") == "clip" && whole.has("text_config")
+    let json = isWhole ? whole.object("text_config") : whole
     vocabulary = try json.integer("vocab_size")
     features = try json.integer("hidden_size")
     intermediateFeatures = try json.integer("intermediate_size")
@@ -36,17 +42,44 @@ package struct TextEncoderConfiguration: Sendable, Equatable {
         json.file, key: "hidden_act", value: "'\(name)'", expected: "gelu, quick_gelu or gelu_new")
     }
     self.activation = activation
-    let architectures = json.has("architectures") ? try json.strings("architectures") : []
+    let architectures = whole.has("architectures") ? try whole.strings("architectures") : []
     projection =
       architectures.contains("CLIPTextModelWithProjection")
-      ? try json.integer("projection_dim") : nil
+      ? try whole.integer("projection_dim", default: 512) : nil
     endOfText = try json.whole("eos_token_id", default: 2, in: 0...1_000_000)
     guard features % heads == 0 else {
       throw .unsupported(
         json.file, key: "num_attention_heads", value: "\(heads)",
         expected: "a divisor of hidden_size \(features)")
     }
+    try json.refuseKeys(except: Self.readKeys.union(Self.idleKeys))
   }
+}
+
+extension TextEncoderConfiguration {
+  /// Read by the initializer.
+  fileprivate static let readKeys: Set<String> = [
+    "architectures", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "max_position_embeddings", "layer_norm_eps", "hidden_act", "projection_dim", "eos_token_id",
+  ]
+
+  /// Notes, training, generation of text: what transformers writes into every configuration and CLIP's text half does not
+  /// heed. `quantization_config` is none of them.
+  fileprivate static let idleKeys: Set<String> = [
+    "add_cross_attention", "attention_dropout", "attn_implementation", "bad_words_ids", "begin_suppress_tokens",
+    "bos_token_id", "chunk_size_feed_forward", "cross_attention_hidden_size", "decoder_start_token_id",
+    "diversity_penalty", "do_sample", "dropout", "dtype", "early_stopping", "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id",
+    "gradient_checkpointing", "id2label", "initializer_factor", "initializer_range", "is_decoder",
+    "is_encoder_decoder", "label2id", "length_penalty", "logit_scale_init_value", "max_length", "min_length",
+    "model_type", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences",
+    "output_attentions", "output_hidden_states", "output_scores", "pad_token_id", "prefix", "problem_type",
+    "pruned_heads", "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate",
+    "sep_token_id", "suppress_tokens", "task_specific_params", "temperature", "text_config", "text_config_dict",
+    "tf_legacy_loss", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "top_k", "top_p",
+    "torch_dtype", "torchscript", "transformers_version", "typical_p", "use_bfloat16", "use_cache", "vision_config",
+    "vision_config_dict", "name_or_path",
+  ]
 }
 
 /// The text half of CLIP (Radford et al. 2021).
@@ -62,7 +95,7 @@ package struct TextEncoder: Sendable {
   package init(
     _ source: any ParameterSource, _ configuration: TextEncoderConfiguration
   ) throws(ParameterError) {
-    let scope = ParameterScope(source).onlyPart("text_model", with: "embeddings.token_embedding.weight")
+    let scope = ParameterScope(source)["text_model"]
     self.configuration = configuration
     let embeddings = scope["embeddings"]
     tokens = try embeddings["token_embedding"].parameter(

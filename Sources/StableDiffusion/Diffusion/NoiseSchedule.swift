@@ -90,7 +90,7 @@ package struct NoiseSchedule: Sendable, Equatable {
     try self.init(JSONConfiguration(file: folder + "/scheduler_config.json"))
   }
 
-  init(_ json: JSONConfiguration) throws(ConfigurationError) {
+  package init(_ json: JSONConfiguration) throws(ConfigurationError) {
     let schedule = try json.string("beta_schedule", default: "linear")
     guard let growth = Growth(rawValue: schedule) else {
       throw .unsupported(

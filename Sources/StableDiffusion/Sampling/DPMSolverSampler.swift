@@ -19,8 +19,10 @@ struct DPMSolverSampler: Sampler {
   init(_ configuration: SamplerConfiguration, steps: Int) {
     let schedule = configuration.schedule
     let grid = SigmaGrid(schedule)
+    // Timesteps of less signal than this are left out.
+    let kept = grid.levels.prefix { -log($0) >= configuration.leastLambda }.count
     var timesteps = configuration.spacing.timesteps(
-      steps, of: schedule.timesteps, offset: configuration.offset, extra: 1)
+      steps, of: max(steps + 1, kept), offset: configuration.offset, extra: 1, trained: schedule.timesteps)
     var levels = timesteps.map { grid.level(at: $0) }
     if configuration.usesKarras {
       levels = SigmaGrid.karras(steps, from: grid.levels[grid.levels.count - 1], to: grid.levels[0])

@@ -17,11 +17,10 @@ struct EulerSampler: Sampler {
     let grid = SigmaGrid(schedule)
     var timesteps = configuration.spacing.timesteps(
       steps, of: schedule.timesteps, offset: configuration.offset, isExact: true)
-    var levels = timesteps.map {
-      grid.level(at: $0, logarithmic: configuration.interpolatesLogarithmically)
-    }
+    let isLogarithmic = configuration.interpolatesLogarithmically
+    var levels = isLogarithmic ? grid.logarithmic(steps + 1) : timesteps.map { grid.level(at: $0) }
     if configuration.usesKarras {
-      levels = SigmaGrid.karras(steps, from: levels[0], to: levels[steps - 1])
+      levels = SigmaGrid.karras(steps, from: levels[0], to: levels[levels.count - 1])
       timesteps = levels.map { grid.timestep(of: $0) }
     }
     let last = configuration.endsAtSmallestLevel ? grid.levels[0] : 0

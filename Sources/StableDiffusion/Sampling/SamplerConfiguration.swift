@@ -1,4 +1,4 @@
-internal import Foundation
+internal import StrictJSON
 
 /// Which sampler a model asks for and with what parameters: `scheduler_config.json`, with changes.
 package struct SamplerConfiguration: Sendable {
@@ -46,6 +46,8 @@ package struct SamplerConfiguration: Sendable {
   let clip: Double?
   let interpolatesLogarithmically: Bool
   let solverOrder: Int
+  /// DPM-Solver: half the logarithm of the signal-to-noise ratio below which no timestep is asked (`lambda_min_clipped`).
+  let leastLambda: Double
   let usesHeun: Bool
   let lowersFinalOrder: Bool
   let endsWithEuler: Bool
@@ -59,22 +61,19 @@ package struct SamplerConfiguration: Sendable {
   ///   - folder: the model's `scheduler` folder.
   ///   - method: instead of the file's, keeping its other parameters (diffusers' `from_config`).
   package init(folder: String, method: Method? = nil) throws(ConfigurationError) {
-    try self.init(JSONConfiguration(file: folder + "/scheduler_config.json"), method)
+    try self.init(JSONConfiguration(file: folder + "/scheduler_config.json"), method: method)
   }
 
   /// Stable Diffusion's own parameters, for packages that come without a configuration.
   ///
   /// - Parameter prediction: what the network predicts; noise if nil.
   package init(stableDiffusion method: Method, prediction: String? = nil) throws(ConfigurationError) {
-    var values: [String: Any] = [
-      "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
-      "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1, "skip_prk_steps": true,
-    ]
-    values["prediction_type"] = prediction
-    try self.init(JSONConfiguration(file: "Stable Diffusion's schedule", values: values), method)
+    let usual = JSONConfiguration.stableDiffusionSchedule(className: method.className)
+    try self.init(usual.replacing(prediction.map { ["prediction_type": .string($0)] } ?? [:]), method: method)
   }
 
-  private init(_ json: JSONConfiguration, _ method: Method?) throws(ConfigurationError) {
+  /// - Parameter method: instead of the file's, keeping its other parameters (diffusers' `from_config`).
+  package init(_ json: JSONConfiguration, method: Method? = nil) throws(ConfigurationError) {
     file = json.file
     let chosen: Method
     if let method {
@@ -83,7 +82,8 @@ package struct SamplerConfiguration: Sendable {
       chosen = try Self.method(json)
     }
     self.method = chosen
-    schedule = try NoiseSchedule(json)
+    // diffusers' PNDM does not know the rescaling to zero terminal SNR.
+    schedule = try NoiseSchedule(chosen == .pndm ? json.replacing(["rescale_betas_zero_snr": nil]) : json)
     let spacing = try json.string("timestep_spacing", default: chosen.defaultSpacing.rawValue)
     guard let known = TimestepSpacing(rawValue: spacing) else {
       throw .unsupported(
@@ -97,6 +97,7 @@ package struct SamplerConfiguration: Sendable {
     let clips = try json.boolean("clip_sample", default: chosen == .ddim)
     clip = clips ? try json.number("clip_sample_range", default: 1) : nil
     interpolatesLogarithmically = try json.string("interpolation_type", default: "linear") == "log_linear"
+    leastLambda = try chosen == .dpmSolver ? json.number("lambda_min_clipped", default: -.infinity) : -.infinity
     solverOrder = try json.whole("solver_order", default: 2, in: 1...3)
     usesHeun = try json.string("solver_type", default: "midpoint") == "heun"
     lowersFinalOrder = try json.boolean("lower_order_final", default: true)
@@ -118,10 +119,13 @@ package struct SamplerConfiguration: Sendable {
 
   private static func method(_ json: JSONConfiguration) throws(ConfigurationError) -> Method {
     let name = try json.string("_class_name")
-    guard let method = Method.allCases.first(where: { $0.className == name }) else {
+    // Flax's schedulers are the same under another name.
+    let plain = name.hasPrefix("Flax") ? String(name.dropFirst("Flax".count)) : name
+    guard let method = Method.allCases.first(where: { $0.className == plain }) else {
       throw .unsupported(
         json.file, key: "_class_name", value: "'\(name)'",
-        expected: Method.allCases.map(\.className).joined(separator: ", ") + ", or --scheduler")
+        expected: Method.allCases.map(\.className).joined(separator: ", ")
+          + "; --scheduler \(Method.allCases.map(\.rawValue).joined(separator: ", ")) takes another")
     }
     return method
   }
@@ -130,11 +134,12 @@ package struct SamplerConfiguration: Sendable {
   private static func refuseUnknown(
     _ json: JSONConfiguration, _ method: Method
   ) throws(ConfigurationError) {
-    for key in [
-      "thresholding", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas",
-      "use_flow_sigmas",
-    ] where try json.boolean(key, default: false) {
-      throw .unsupported(json.file, key: key, value: "true", expected: "false")
+    // Other samplers than the file's pass over what is its own.
+    let owned =
+      method == .dpmSolver || method == .euler
+      ? ["use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas"] : []
+    for key in ["thresholding"] + owned where try json.boolean(key, default: false) {
+      throw .unsupported(json.file, key: key, value: "true", expected: "false, or --scheduler ddim")
     }
     if json.has("trained_betas") {
       throw .unsupported(json.file, key: "trained_betas", value: "a list", expected: "null")
@@ -142,7 +147,14 @@ package struct SamplerConfiguration: Sendable {
     if method == .pndm, try !json.boolean("skip_prk_steps", default: false) {
       throw .unsupported(json.file, key: "skip_prk_steps", value: "false", expected: "true")
     }
-    if method == .dpmSolver, json.has("algorithm_type") { try json.require("algorithm_type", "dpmsolver++") }
+    if method == .dpmSolver, json.has("algorithm_type") {
+      let algorithm = try json.string("algorithm_type")
+      guard algorithm == "dpmsolver++" else {
+        throw .unsupported(
+          json.file, key: "algorithm_type", value: "'\(algorithm)'",
+          expected: "dpmsolver++; --scheduler euler-ancestral, euler or ddim takes another sampler")
+      }
+    }
   }
 
   /// Prepares a run.

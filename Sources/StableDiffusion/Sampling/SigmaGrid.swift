@@ -13,14 +13,17 @@ struct SigmaGrid: Sendable {
     logarithms = levels.map { log($0) }
   }
 
+  /// Levels from the largest to the smallest whose logarithms are evenly spaced (diffusers' `log_linear`).
+  func logarithmic(_ count: Int) -> [Double] {
+    let (first, last) = (logarithms[logarithms.count - 1], logarithms[0])
+    return (0..<count).map { exp(first + Double($0) / Double(max(1, count - 1)) * (last - first)) }
+  }
+
   /// The level at a timestep, which need not be whole.
-  func level(at timestep: Double, logarithmic: Bool = false) -> Double {
+  func level(at timestep: Double) -> Double {
     let place = min(max(timestep, 0), Double(levels.count - 1))
     let low = min(Int(place), levels.count - 2)
     let share = place - Double(low)
-    if logarithmic {
-      return exp(logarithms[low] + share * (logarithms[low + 1] - logarithms[low]))
-    }
     return levels[low] + share * (levels[low + 1] - levels[low])
   }
 

@@ -13,8 +13,11 @@ package enum TimestepSpacing: String, Sendable, CaseIterable {
   ///   - total: timesteps of training
   ///   - offset: added where the spacing starts at the first timestep
   ///   - isExact: whether `linspace` may fall between timesteps
+  ///   - trained: timesteps of training, where the noisiest of them are left out of `total`
   ///   - extra: calls that are counted in the spacing but left out, 1 for DPM-Solver
-  func timesteps(_ steps: Int, of total: Int, offset: Int, extra: Int = 0, isExact: Bool = false) -> [Double] {
+  func timesteps(
+    _ steps: Int, of total: Int, offset: Int, extra: Int = 0, isExact: Bool = false, trained: Int? = nil
+  ) -> [Double] {
     let count = steps + extra
     switch self {
     case .linspace:
@@ -28,8 +31,11 @@ package enum TimestepSpacing: String, Sendable, CaseIterable {
       let values = (0..<count).map { Double(min($0 * ratio + offset, total - 1)) }
       return Array(values.reversed().prefix(steps))
     case .trailing:
-      let ratio = Double(total) / Double(steps)
-      return (0..<steps).map { rounded(Double(total) - Double($0) * ratio) - 1 }
+      // As `numpy.arange` counts down: by the difference of its first two numbers, which rounding makes another than the
+      // step.
+      let last = Double(total)
+      let distance = (last - Double(trained ?? total) / Double(steps)) - last
+      return (0..<steps).map { rounded(last + Double($0) * distance) - 1 }
     }
   }
 }

@@ -19,44 +19,51 @@ package struct CLIPTokenizer: Sendable {
   package let padding: Int
   /// Tokens of a prompt, start and end included.
   package let length: Int
-  /// Spellings that stand for one token wherever they occur, longest first.
-  private let specials: [(text: String, number: Int)]
+  /// Spellings that stand for one token wherever they occur, longest first: those of the text as it is, and those of the
+  /// text after clean-up.
+  private let plainTokens, normalizedTokens: [TokenizerFiles.AddedToken]
   private let unknown: Int
 
+  /// What Stable Diffusion's OpenCLIP encoders are filled up with: number 0.
+  package static let openCLIPPadding = "!"
+
   /// - Parameters:
-  ///   - folder: holds `vocab.json`, `merges.txt` and perhaps `tokenizer_config.json`.
-  ///   - length: what a prompt is cut and padded to, unless the configuration says less.
+  ///   - folder: see ``TokenizerFiles``.
   package init(folder: String, length: Int = 77, dialect: Dialect = .clip) throws(ConfigurationError) {
-    merges = try BytePairMerges(folder: folder)
+    try self.init(TokenizerFiles(folder: folder), length: length, dialect: dialect)
+  }
+
+  /// - Parameters:
+  ///   - length: what a prompt is cut and padded to, unless the configuration says less.
+  package init(_ files: TokenizerFiles, length: Int = 77, dialect: Dialect = .clip) throws(ConfigurationError) {
+    merges = files.merges
     self.dialect = dialect
-    let file = folder + "/tokenizer_config.json"
-    let json = FileManager.default.fileExists(atPath: file) ? try JSONConfiguration(file: file) : nil
-    let vocabulary = merges.vocabulary
+    let vocabulary = files.merges.vocabulary
     func number(_ key: String, _ fallback: String) throws(ConfigurationError) -> (String, Int) {
-      let text = try json?.token(key) ?? fallback
-      guard let number = vocabulary[text] else {
-        throw .unsupported(
-          json == nil ? folder + "/vocab.json" : file, key: key, value: "'\(text)'",
-          expected: "a token of vocab.json")
+      let text = files.specialTokens[key] ?? fallback
+      guard let number = files.addedTokens.last(where: { $0.text == text })?.numbers.first ?? vocabulary[text] else {
+        throw .unsupported(files.origin, key: key, value: "'\(text)'", expected: "a token of the vocabulary")
       }
       return (text, number)
     }
     let start = try number("bos_token", "<|startoftext|>")
     let end = try number("eos_token", "<|endoftext|>")
     let filler = try number("pad_token", end.0)
-    (startOfText, endOfText) = (start.1, end.1)
+    (startOfText, endOfText, padding) = (start.1, end.1, filler.1)
     unknown = try number("unk_token", end.0).1
-    // Apple's package always fills up with the end token, whatever the model was trained with.
-    padding = dialect == .apple ? end.1 : filler.1
-    let longest = try json?.number("model_max_length", default: Double(length)) ?? Double(length)
-    guard min(longest, Double(length)) >= 3 else {
-      throw .unsupported(
-        file, key: "model_max_length", value: "\(min(longest, Double(length)))", expected: "at least 3")
+    self.length = min(length, files.longest ?? length)
+    guard self.length >= 3 else {
+      throw .unsupported(files.origin, key: "model_max_length", value: "\(self.length)", expected: "at least 3")
     }
-    self.length = Int(min(Double(length), longest))
-    specials = [start, end, filler].reduce(into: []) { list, token in
-      if !list.contains(where: { $0.text == token.0 }) { list.append((token.0, token.1)) }
-    }.sorted { $0.text.count > $1.text.count }
+    let specials = [start, end, filler].map {
+      TokenizerFiles.AddedToken(text: $0.0, numbers: [$0.1], isNormalized: true, isWholeWord: false)
+    }
+    let all = (files.addedTokens + specials).sorted { $0.text.count > $1.text.count }
+    plainTokens = all.filter { !$0.isNormalized }
+    normalizedTokens = all.filter(\.isNormalized).map {
+      TokenizerFiles.AddedToken(
+        text: PromptText.normalized($0.text), numbers: $0.numbers, isNormalized: true, isWholeWord: $0.isWholeWord)
+    }
   }
 
   /// Numbers of the words alone, without start, end, limit or padding.
@@ -80,20 +87,54 @@ package struct CLIPTokenizer: Sendable {
   }
 
   private func encoded(_ text: String) -> [Int] {
-    var numbers: [Int] = []
-    var rest = Substring(PromptText.normalized(text))
-    while !rest.isEmpty {
-      let found = specials.compactMap { special in
-        rest.range(of: special.text, options: .literal).map { ($0, special.number) }
-      }.min { $0.0.lowerBound < $1.0.lowerBound }
-      for word in PromptText.words(String(rest[..<(found?.0.lowerBound ?? rest.endIndex)])) {
-        numbers += tokens(word)
+    Self.split(text, plainTokens).flatMap { part -> [Int] in
+      switch part {
+      case .tokens(let numbers): numbers
+      case .text(let text):
+        Self.split(PromptText.normalized(text), normalizedTokens).flatMap { part -> [Int] in
+          switch part {
+          case .tokens(let numbers): numbers
+          case .text(let text): PromptText.words(text).flatMap { tokens($0) }
+          }
+        }
       }
+    }
+  }
+
+  private enum Part {
+    case tokens([Int])
+    case text(String)
+  }
+
+  /// A text cut where these tokens stand, the first and then the longest first.
+  private static func split(_ text: String, _ tokens: [TokenizerFiles.AddedToken]) -> [Part] {
+    guard !tokens.isEmpty else { return [.text(text)] }
+    var parts: [Part] = []
+    var rest = Substring(text)
+    while !rest.isEmpty {
+      let found = tokens.compactMap { token in
+        place(of: token, in: rest).map { ($0, token.numbers) }
+      }.min { $0.0.lowerBound < $1.0.lowerBound }
+      let words = rest[..<(found?.0.lowerBound ?? rest.endIndex)]
+      if !words.isEmpty { parts.append(.text(String(words))) }
       guard let found else { break }
-      numbers.append(found.1)
+      parts.append(.tokens(found.1))
       rest = rest[found.0.upperBound...]
     }
-    return numbers
+    return parts
+  }
+
+  private static func place(of token: TokenizerFiles.AddedToken, in text: Substring) -> Range<Substring.Index>? {
+    var rest = text
+    while let found = rest.range(of: token.text, options: .literal) {
+      func isWord(_ character: Character?) -> Bool { character.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false }
+      guard token.isWholeWord else { return found }
+      let before = found.lowerBound > text.startIndex ? text[text.index(before: found.lowerBound)] : nil
+      let after = found.upperBound < text.endIndex ? text[found.upperBound] : nil
+      if !isWord(before), !isWord(after) { return found }
+      rest = rest[found.upperBound...]
+    }
+    return nil
   }
 
   private func tokens(_ word: String) -> [Int] {
@@ -109,14 +150,5 @@ package struct CLIPTokenizer: Sendable {
       symbols[symbols.count - 1] += "</w>"
       return merges.merged(symbols).map { merges.vocabulary[$0] ?? endOfText }
     }
-  }
-}
-
-extension JSONConfiguration {
-  /// A token's spelling: a string, or an object with `content`; nil if absent.
-  fileprivate func token(_ key: String) throws(ConfigurationError) -> String? {
-    guard has(key) else { return nil }
-    if let content = member(key, "content") { return content }
-    return try string(key)
   }
 }

@@ -85,16 +85,23 @@ enum PromptText {
     return words
   }
 
+  /// Bytes that stand for themselves in vocabularies.
+  private static func isPrintable(_ byte: Int) -> Bool {
+    (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
+  }
+
   /// The character that stands for each byte in vocabularies: printable ones for themselves, the others from U+0100 on
   /// (`bytes_to_unicode`).
   static let characters: [String] = {
     var next: UInt32 = 0x100
     return (0..<256).map { byte -> String in
-      if (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte) {
-        return String(Unicode.Scalar(UInt8(byte)))
-      }
+      if isPrintable(byte) { return String(Unicode.Scalar(UInt8(byte))) }
       defer { next += 1 }
       return Unicode.Scalar(next).map { String($0) } ?? ""
     }
   }()
+
+  /// The same in the order of CLIP's vocabulary: printable bytes first.
+  static let charactersInOrder: [String] =
+    (0..<256).filter { isPrintable($0) }.map { characters[$0] } + (0..<256).filter { !isPrintable($0) }.map { characters[$0] }
 }

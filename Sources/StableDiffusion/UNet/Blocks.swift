@@ -17,7 +17,8 @@ struct DownBlock: Sendable {
       layers.append(
         try UNetLayer(
           scope, index: index, inputs: index == 0 ? inputs : outputs, outputs: outputs,
-          attention: unet.downBlocks[level].hasAttention ? level : nil, in: unet))
+          attention: unet.downBlocks[level].hasAttention
+            ? .init(level: level, layers: unet.downTransformerLayers[level][index]) : nil, in: unet))
     }
     self.layers = layers
     downsampler =
@@ -66,7 +67,8 @@ struct UpBlock: Sendable {
       layers.append(
         try UNetLayer(
           scope, index: layer, inputs: (layer == 0 ? inputs : outputs) + skip, outputs: outputs,
-          attention: unet.upBlocks[index].hasAttention ? level : nil, in: unet))
+          attention: unet.upBlocks[index].hasAttention
+            ? .init(level: level, layers: unet.upTransformerLayers[level][layer]) : nil, in: unet))
     }
     self.layers = layers
     upsampler =
@@ -88,25 +90,38 @@ struct UpBlock: Sendable {
   }
 }
 
-/// Residual block, transformer, residual block at the coarsest level.
+/// Residual block, transformer, residual block at the coarsest level; one residual block alone, or nothing.
 ///
-/// Known to diffusers as `UNetMidBlock2DCrossAttn`.
+/// Known to diffusers as `UNetMidBlock2DCrossAttn` and `UNetMidBlock2D`.
 struct MiddleBlock: Sendable {
-  private let first: UNetLayer
-  private let second: ResidualBlock
+  private let first: UNetLayer?
+  private let second: ResidualBlock?
 
   init(_ scope: ParameterScope, in unet: UNetConfiguration) throws(ParameterError) {
     let level = unet.blockChannels.count - 1
     let channels = unet.blockChannels[level]
+    guard unet.middle != .none else {
+      (first, second) = (nil, nil)
+      return
+    }
+    var attention: SpatialTransformer.Form?
+    if case .attention(let layers) = unet.middle {
+      attention = .init(level: level, layers: layers, isMiddle: true)
+    }
     first = try UNetLayer(
-      scope, index: 0, inputs: channels, outputs: channels, attention: level, in: unet)
-    second = try ResidualBlock(
-      scope["resnets.1"], inputs: channels, outputs: channels, timeFeatures: unet.timeFeatures,
-      groups: unet.groups, epsilon: unet.normEpsilon)
+      scope, index: 0, inputs: channels, outputs: channels, attention: attention, in: unet)
+    second =
+      attention == nil
+      ? nil
+      : try ResidualBlock(
+        scope["resnets.1"], inputs: channels, outputs: channels, timeFeatures: unet.timeFeatures,
+        groups: unet.groups, epsilon: unet.normEpsilon)
   }
 
   func callAsFunction(_ x: Tensor, time: Tensor, context: Tensor) -> Tensor {
+    guard let first else { return x }
     let h = first(x, time: time, context: context)
+    guard let second else { return h }
     return recomputed { second(h, time: time) }
   }
 }
@@ -116,9 +131,9 @@ struct UNetLayer: Sendable {
   private let residual: ResidualBlock
   private let transformer: SpatialTransformer?
 
-  /// - Parameter attention: the level whose attention to use; nil for none.
+  /// - Parameter attention: of its transformer; nil for none.
   init(
-    _ scope: ParameterScope, index: Int, inputs: Int, outputs: Int, attention: Int?,
+    _ scope: ParameterScope, index: Int, inputs: Int, outputs: Int, attention: SpatialTransformer.Form?,
     in unet: UNetConfiguration
   ) throws(ParameterError) {
     residual = try ResidualBlock(
@@ -126,7 +141,7 @@ struct UNetLayer: Sendable {
       groups: unet.groups, epsilon: unet.normEpsilon)
     if let attention {
       transformer = try SpatialTransformer(
-        scope["attentions"][index], channels: outputs, level: attention, in: unet)
+        scope["attentions"][index], channels: outputs, attention, in: unet)
     } else {
       transformer = nil
     }

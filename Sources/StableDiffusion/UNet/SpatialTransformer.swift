@@ -10,8 +10,17 @@ struct SpatialTransformer: Sendable {
   private let projectIn, projectOut: TokenProjection
   private let layers: [TransformerLayer]
 
+  /// What differs from one transformer of a UNet to another.
+  struct Form: Sendable {
+    /// Whose heads and context it has.
+    let level: Int
+    let layers: Int
+    /// The middle's first attention always sees the image.
+    var isMiddle = false
+  }
+
   init(
-    _ scope: ParameterScope, channels: Int, level: Int, in unet: UNetConfiguration
+    _ scope: ParameterScope, channels: Int, _ form: Form, in unet: UNetConfiguration
   ) throws(ParameterError) {
     norm = try GroupNormLayer(
       scope["norm"], channels: channels, groups: unet.groups, epsilon: 1e-6)
@@ -19,11 +28,11 @@ struct SpatialTransformer: Sendable {
     projectIn = try TokenProjection(
       scope["proj_in"], inputs: channels, outputs: channels, convolution: convolution)
     var layers: [TransformerLayer] = []
-    for index in 0..<unet.transformerLayers[level] {
+    for index in 0..<form.layers {
       layers.append(
         try TransformerLayer(
           scope["transformer_blocks"][index], features: channels,
-          context: unet.contextFeatures[level], heads: unet.heads[level]))
+          context: unet.contextFeatures[form.level], heads: unet.heads[form.level], seesTextAlone: unet.seesTextAlone[form.level] && !form.isMiddle))
     }
     self.layers = layers
     projectOut = try TokenProjection(
@@ -48,12 +57,15 @@ struct TransformerLayer: Sendable {
   private let norm1, norm2, norm3: LayerNormLayer
   private let selfAttention, crossAttention: AttentionLayer
   private let gate, output: LinearLayer
+  private let seesTextAlone: Bool
 
   init(
-    _ scope: ParameterScope, features: Int, context: Int, heads: Int
+    _ scope: ParameterScope, features: Int, context: Int, heads: Int, seesTextAlone: Bool
   ) throws(ParameterError) {
+    self.seesTextAlone = seesTextAlone
     norm1 = try LayerNormLayer(scope["norm1"], features: features)
-    selfAttention = try AttentionLayer(scope["attn1"], features: features, heads: heads)
+    selfAttention = try AttentionLayer(
+      scope["attn1"], features: features, context: seesTextAlone ? context : nil, heads: heads)
     norm2 = try LayerNormLayer(scope["norm2"], features: features)
     crossAttention = try AttentionLayer(
       scope["attn2"], features: features, context: context, heads: heads)
@@ -67,7 +79,7 @@ struct TransformerLayer: Sendable {
   ///   - x: `[batch, tokens, features]`
   ///   - context: `[batch, keys, context]`
   func callAsFunction(_ x: Tensor, context: Tensor) -> Tensor {
-    var h = selfAttention(norm1(x)) + x
+    var h = selfAttention(norm1(x), context: seesTextAlone ? context : nil) + x
     h = crossAttention(norm2(h), context: context) + h
     return output(gate(norm3(h)).geglu()) + h
   }

@@ -64,10 +64,7 @@ struct AutoencoderMiddle: Sendable {
     let attended = scope["attentions.0"]
     norm = try GroupNormLayer(
       attended["group_norm"], channels: channels, groups: vae.groups, epsilon: 1e-6)
-    let legacy = attended.contains("query.weight")
-    attention = try AttentionLayer(
-      attended, names: legacy ? .legacyAutoencoder : .diffusers, features: channels, heads: 1,
-      inputBias: true)
+    attention = try AttentionLayer(attended, features: channels, heads: 1, inputBias: true)
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {

@@ -1,3 +1,5 @@
+internal import StrictJSON
+
 /// `config.json` of an AutoencoderKL.
 package struct AutoencoderConfiguration: Sendable, Equatable {
   package let imageChannels: Int
@@ -20,7 +22,18 @@ package struct AutoencoderConfiguration: Sendable, Equatable {
   package var magnification: Int { 1 << (blockChannels.count - 1) }
 
   package init(folder: String) throws(ConfigurationError) {
-    let json = try JSONConfiguration(file: folder + "/config.json")
+    try self.init(JSONConfiguration(file: folder + "/config.json"))
+  }
+
+  /// One number, or height and width of a square.
+  private static func sampleSize(_ json: JSONConfiguration) throws(ConfigurationError) -> Int? {
+    guard json.has("sample_size") else { return nil }
+    guard case .array = json["sample_size"] else { return try json.integer("sample_size") }
+    let sides = try json.integers("sample_size")
+    return sides.allSatisfy { $0 == sides[0] } ? sides[0] : nil
+  }
+
+  package init(_ json: JSONConfiguration) throws(ConfigurationError) {
     try json.require("_class_name", "AutoencoderKL")
     imageChannels = try json.integer("in_channels", default: 3)
     latentChannels = try json.integer("latent_channels", default: 4)
@@ -30,7 +43,7 @@ package struct AutoencoderConfiguration: Sendable, Equatable {
     scalingFactor = try Float(json.number("scaling_factor", default: 0.18215))
     shiftFactor = json.has("shift_factor") ? try Float(json.number("shift_factor")) : 0
     needsSinglePrecision = try json.boolean("force_upcast", default: true)
-    sampleSize = json.has("sample_size") ? try json.integer("sample_size") : nil
+    sampleSize = try Self.sampleSize(json)
     guard blockChannels.allSatisfy({ $0 % groups == 0 }) else {
       throw .unsupported(
         json.file, key: "norm_num_groups", value: "\(groups)",
@@ -49,5 +62,14 @@ package struct AutoencoderConfiguration: Sendable, Equatable {
     where try !json.boolean(key, default: true) {
       throw .unsupported(json.file, key: key, value: "false", expected: "true")
     }
+    if json.has("act_fn") { try json.require("act_fn", "silu") }
+    // What latents are normalized with is folded into the weights; see ModelComponent.
+    try json.refuseKeys(except: Self.readKeys)
   }
+
+  private static let readKeys: Set<String> = [
+    "in_channels", "out_channels", "latent_channels", "block_out_channels", "layers_per_block", "norm_num_groups",
+    "scaling_factor", "shift_factor", "force_upcast", "sample_size", "down_block_types", "up_block_types",
+    "use_quant_conv", "use_post_quant_conv", "mid_block_add_attention", "act_fn", "latents_mean", "latents_std",
+  ]
 }

@@ -1,4 +1,5 @@
-package import Checkpoints
+internal import Checkpoints
+package import Files
 internal import Tensors
 
 extension LatentDataset {
@@ -7,7 +8,7 @@ extension LatentDataset {
   /// second text encoder `input_ids_2` and `empty_input_ids_2`.
   ///
   /// - Parameter limit: at most so many pictures, from the first on; 0 for all.
-  package init(path: String, split: Split, limit: Int = 0) throws(CheckpointError) {
+  package init(path: String, split: Split, limit: Int = 0) throws(FileError) {
     let file = try HDF5File(reading: path)
     let shape = try Self.shape(file, split)
     let count = limit > 0 ? min(limit, shape[0]) : shape[0]
@@ -29,7 +30,7 @@ extension LatentDataset {
 
   private static func rows(
     _ file: borrowing HDF5File, _ dataset: String, _ shape: [Int]
-  ) throws(CheckpointError) -> any LatentRows {
+  ) throws(FileError) -> any LatentRows {
     guard shape.reduce(4.0, { $0 * Double($1) }) <= Double(mostKept) else {
       return try LatentsOfFile(file.path, dataset, rowCount: shape.dropFirst().reduce(1, *))
     }
@@ -38,7 +39,7 @@ extension LatentDataset {
   }
 
   /// `[pictures, channels, height, width]` of a split.
-  private static func shape(_ file: borrowing HDF5File, _ split: Split) throws(CheckpointError) -> [Int] {
+  private static func shape(_ file: borrowing HDF5File, _ split: Split) throws(FileError) -> [Int] {
     let name = "\(split.rawValue)/latents"
     guard let shape = try file.shape(of: name) else { throw .missing(file: file.path, item: "dataset \(name)") }
     guard shape.count == 4, (1...1 << 31).contains(shape[0]), shape[1...].allSatisfy({ (1...1 << 14).contains($0) })
@@ -50,12 +51,12 @@ extension LatentDataset {
   }
 
   /// Pictures of a split.
-  static func count(path: String, _ split: Split) throws(CheckpointError) -> Int {
+  static func count(path: String, _ split: Split) throws(FileError) -> Int {
     try shape(HDF5File(reading: path), split)[0]
   }
 
   /// Height and width of the latents and tokens of a caption.
-  package static func geometry(path: String) throws(CheckpointError) -> (height: Int, width: Int, tokens: Int) {
+  package static func geometry(path: String) throws(FileError) -> (height: Int, width: Int, tokens: Int) {
     let file = try HDF5File(reading: path)
     let shape = try shape(file, .validation)
     return (shape[2], shape[3], try file.shape(of: "empty_input_ids")?.first ?? 0)
@@ -64,7 +65,7 @@ extension LatentDataset {
   /// The tokens of the first `count` captions.
   private static func text(
     _ name: String, _ file: borrowing HDF5File, _ split: Split, pictures: Int, count: Int
-  ) throws(CheckpointError) -> (numbers: [Int], empty: [Int]) {
+  ) throws(FileError) -> (numbers: [Int], empty: [Int]) {
     let item = "\(split.rawValue)/\(name)"
     let tokens = try file.integers(item)
     guard tokens.shape.count == 2, tokens.shape[0] == pictures, tokens.shape[1] > 0 else {

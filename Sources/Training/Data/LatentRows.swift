@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 package import Kernels
 internal import Tensors
 
@@ -26,7 +27,7 @@ final class LatentsOfFile: LatentRows, Sendable {
   private let dataset: String
   private let rowCount: Int
 
-  init(_ path: String, _ dataset: String, rowCount: Int) throws(CheckpointError) {
+  init(_ path: String, _ dataset: String, rowCount: Int) throws(FileError) {
     file = try HDF5File(reading: path)
     self.dataset = dataset
     self.rowCount = rowCount

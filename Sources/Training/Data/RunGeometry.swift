@@ -1,6 +1,8 @@
 internal import Checkpoints
+internal import Files
 package import Foundation
 package import Recipes
+internal import Models
 internal import StableDiffusion
 
 /// What a package of a run's UNet must know: sizes, and what the network predicts.
@@ -21,28 +23,28 @@ package struct RunGeometry: Sendable, Codable, Equatable {
   ///
   /// - Parameter folder: what the recipe's paths are relative to.
   package init(_ recipe: Recipe, folder: URL) throws {
-    let model = recipe.path(recipe.model, in: folder)
-    prediction = try NoiseSchedule(folder: model + "/scheduler").prediction.rawValue
+    let model = try recipe.modelSource(folder)
+    prediction = try model.schedule().prediction.rawValue
     let source = try DataSource(recipe.path(recipe.data, in: folder))
     if case .latents(let path) = source {
       (height, width, tokens) = try LatentDataset.geometry(path: path)
       return
     }
-    tokens = try ModelText.tokenCount(model)
-    let unet = try UNetConfiguration(folder: model + "/unet")
+    tokens = try ModelText.tokenizers(model).first?.length ?? 0
+    let unet = try model.unetConfiguration()
     switch source {
     case .cache(let path):
       let cache = try LatentCache(path)
       guard let sample = cache.samples.first(where: \.isValidation) ?? cache.samples.first else {
-        throw CheckpointError.missing(file: path, item: "samples")
+        throw FileError.missing(file: path, item: "samples")
       }
       (height, width) = (cache.sizes[sample.size].shape[1], cache.sizes[sample.size].shape[2])
     case .pictures:
-      let magnification = try AutoencoderConfiguration(folder: model + "/vae").magnification
+      let magnification = try AutoencoderConfiguration(model.configuration(of: .vae)).magnification
       let settings = try PictureSettings(
         recipe.pictures, seed: recipe.seed, unet: unet, magnification: magnification)
       (height, width) = (settings.resolution / magnification, settings.resolution / magnification)
-    case .prompts, .latents: (height, width) = (unet.sampleSize, unet.sampleSize)
+    case .prompts, .latents: (height, width) = (unet.sampleHeight, unet.sampleWidth)
     }
   }
 }

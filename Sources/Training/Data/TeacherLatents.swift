@@ -1,8 +1,11 @@
 internal import Digests
 internal import Foundation
+internal import Models
 internal import Recipes
 internal import StableDiffusion
+internal import StrictJSON
 internal import Tensors
+internal import WeightFiles
 
 /// Latents that the full-precision model makes of prompts alone, for tuning without pictures.
 struct TeacherLatents {
@@ -20,7 +23,7 @@ struct TeacherLatents {
     self.encoders = encoders
     seed = recipe.seed
     steps = recipe.training.teacherSteps
-    sampler = try SamplerConfiguration(folder: model.folder + "/scheduler", method: .ddim).sampler(steps: steps)
+    sampler = try SamplerConfiguration(model.source.requiredScheduler(), method: .ddim).sampler(steps: steps)
   }
 
   /// Pictures `0..<count`, each of its own prompt: `[count, channels, height, width]`.
@@ -61,12 +64,12 @@ struct TeacherLatents {
   /// Everything that decides what the latents are: files of the teacher's size and date count as the same.
   private func identity(_ captions: Captions, _ shape: [Int]) throws -> String {
     let files = FileManager.default
-    let folder = model.folder + "/unet"
-    let facts = try files.contentsOfDirectory(atPath: folder).sorted().map { name in
-      let attributes = try files.attributesOfItem(atPath: folder + "/" + name)
+    let unet = try model.source.component(.unet)
+    let facts = try unet.weights.files.sorted().map { path in
+      let attributes = try files.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
       let changed = (attributes[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
-      return "\(name) \(attributes[.size] ?? 0) \(changed)"
-    }
+      return "\(URL(filePath: path).lastPathComponent) \(attributes[.size] ?? 0) \(changed)"
+    } + unet.weights.notes + [unet.configuration.json.text]
     var prompts = SHA256()
     for tokens in captions.tokens((0..<captions.count).map { .caption($0) }) {
       for caption in tokens { caption.withUnsafeBytes { prompts.update($0) } }

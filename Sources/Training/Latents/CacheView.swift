@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Kernels
 package import Pictures
 package import Tensors
@@ -51,13 +52,13 @@ extension LatentCache {
 
   /// Reads every row; their checksums are compared by HDF5.
   ///
-  /// - Throws: `CheckpointError` for the first row that is damaged.
+  /// - Throws: `FileError` for the first row that is damaged.
   package func verify() throws {
     for index in sizes.indices {
       for row in 0..<sizes[index].count {
         for array in ["mean", "deviation"] {
           guard Elementwise.sumOfSquares(try self.row(array, index, row)).isFinite else {
-            throw CheckpointError.malformedItem(
+            throw FileError.malformedItem(
               file: path, item: "\(sizes[index].group)/\(array) row \(row)", expected: "finite numbers", found: "others"
             )
           }

@@ -1,4 +1,5 @@
 package import Checkpoints
+package import Files
 internal import Foundation
 internal import Kernels
 
@@ -50,11 +51,11 @@ package final class LatentCache: Sendable {
   static func group(_ shape: [Int]) -> String { "latents/\(shape[2])x\(shape[1])" }
 
   /// Whether a file is one of these, not of the old format or of another kind.
-  package static func isCache(_ path: String) throws(CheckpointError) -> Bool {
+  package static func isCache(_ path: String) throws(FileError) -> Bool {
     try HDF5File(reading: path).attributes()["latents.format"] == .string(formatName)
   }
 
-  package init(_ path: String) throws(CheckpointError) {
+  package init(_ path: String) throws(FileError) {
     self.path = path
     file = try HDF5File(reading: path)
     attributes = try file.attributes()
@@ -90,7 +91,7 @@ package final class LatentCache: Sendable {
 
   private static func samples(
     _ file: borrowing HDF5File, _ sizes: [Size], captions: Int
-  ) throws(CheckpointError) -> [Sample] {
+  ) throws(FileError) -> [Sample] {
     let names = try PackedTexts.read("samples/file", file)
     let table = try file.integers("samples/table")
     let width = 9
@@ -119,7 +120,7 @@ package final class LatentCache: Sendable {
   }
 
   /// One row of `mean` or `deviation`, `[channels, height, width]`.
-  func row(_ array: String, _ size: Int, _ row: Int) throws(CheckpointError) -> Buffer {
+  func row(_ array: String, _ size: Int, _ row: Int) throws(FileError) -> Buffer {
     try file.floatRows(
       "\(sizes[size].group)/\(array)", row..<row + 1, rowCount: sizes[size].shape.reduce(1, *))
   }
@@ -147,7 +148,7 @@ package final class LatentCache: Sendable {
   }
 
   /// Token numbers of the captions as they were prepared, `[captions, tokens]` for each text encoder.
-  func tokens() throws(CheckpointError) -> [(shape: [Int], values: [Int])] {
+  func tokens() throws(FileError) -> [(shape: [Int], values: [Int])] {
     var tokens: [(shape: [Int], values: [Int])] = []
     for name in ["captions/input_ids", "captions/input_ids_2"] where try file.shape(of: name) != nil {
       tokens.append(try file.integers(name))

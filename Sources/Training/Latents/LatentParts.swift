@@ -1,4 +1,4 @@
-internal import Checkpoints
+internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import Synchronization

@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 
 /// Many texts as two arrays of a file: their bytes one behind the other, and where each ends.
 enum PackedTexts {
@@ -15,7 +16,7 @@ enum PackedTexts {
   }
 
   /// - Throws: if the ends do not ascend to the number of bytes.
-  static func read(_ name: String, _ file: borrowing HDF5File) throws(CheckpointError) -> [String] {
+  static func read(_ name: String, _ file: borrowing HDF5File) throws(FileError) -> [String] {
     let ends = try file.integers(name + "_ends").values
     guard !ends.isEmpty else { return [] }
     let bytes = try file.bytes(name + "_bytes").values
@@ -35,7 +36,7 @@ enum PackedTexts {
 }
 
 extension HDF5RowFile.Writer {
-  func write(_ name: String, texts: [String]) throws(CheckpointError) {
+  func write(_ name: String, texts: [String]) throws(FileError) {
     let (bytes, ends) = PackedTexts.arrays(texts)
     if bytes.count > 0 { try write(name + "_bytes", bytes) }
     try write(name + "_ends", ends)

@@ -1,7 +1,9 @@
-internal import Checkpoints
+internal import StrictJSON
+internal import WeightFiles
 internal import Digests
 internal import Foundation
 internal import Kernels
+package import Models
 package import Pictures
 package import StableDiffusion
 package import Tensors
@@ -16,22 +18,33 @@ package struct PictureEncoder: Sendable {
   /// Pixels of a latent pixel's side.
   package var magnification: Int { configuration.magnification }
 
-  /// - Parameter folder: of the VAE.
-  package init(_ folder: String) throws {
-    encoder = try DiffusersFolder.autoencoder(folder).encoder
+  package init(_ model: ModelSource) throws { try self.init(model.component(.vae)) }
+
+  /// - Parameter component: a VAE.
+  package init(_ component: ModelComponent) throws {
+    encoder = try component.autoencoder().encoder
     configuration = encoder.configuration
     guard configuration.imageChannels == 3 else {
       throw TrainingError.mismatch(
-        what: "\(folder): in_channels", expected: "3, red, green and blue", found: "\(configuration.imageChannels)")
+        what: "\(component.origin): in_channels", expected: "3, red, green and blue",
+        found: "\(configuration.imageChannels)")
     }
-    identity = try Self.identity(folder)
+    identity = try Self.identity(component)
   }
 
   /// See ``identity``.
-  package static func identity(_ folder: String) throws -> String {
+  package static func identity(_ model: ModelSource) throws -> String { try identity(model.component(.vae)) }
+
+  private static func identity(_ component: ModelComponent) throws -> String {
     var hash = SHA256()
-    try hash.update(fileAt: folder + "/config.json")
-    for file in try WeightFolder(path: folder).filePaths.sorted() { try hash.update(fileAt: file) }
+    let file = component.configuration.file
+    if FileManager.default.fileExists(atPath: file) {
+      try hash.update(fileAt: file)
+    } else {
+      hash.update(Array(component.configuration.json.text.utf8))
+    }
+    for file in component.weights.files.sorted() { try hash.update(fileAt: file) }
+    for note in component.weights.notes { hash.update(Array(note.utf8)) }
     return hash.finish()
   }
 

@@ -4,6 +4,7 @@ internal import Foundation
 internal import Kernels
 internal import PictureSets
 internal import Pictures
+package import Models
 package import Recipes
 internal import StableDiffusion
 internal import Tensors
@@ -31,18 +32,17 @@ package struct PicturePreparation {
   /// Looks at every picture; nothing is encoded yet.
   ///
   /// - Parameters:
-  ///   - model: the model's folder in diffusers' layout.
   ///   - data: the set.
   ///   - cache: the file to write.
   package init(
-    _ recipe: Recipe, model: String, data: String, cache: String, isInterrupted: () -> Bool, progress: Progress
+    _ recipe: Recipe, model: ModelSource, data: String, cache: String, isInterrupted: () -> Bool, progress: Progress
   ) throws {
     self.recipe = recipe
     self.cache = cache
-    encoder = try PictureEncoder(model + "/vae")
+    encoder = try PictureEncoder(model)
     tokenizers = try ModelText.tokenizers(model)
     settings = try PictureSettings(
-      recipe.pictures, seed: recipe.seed, unet: UNetConfiguration(folder: model + "/unet"),
+      recipe.pictures, seed: recipe.seed, unet: model.unetConfiguration(),
       magnification: encoder.magnification)
     work = try WorkFolder(
       cache + ".parts", busy: "\(cache): another process prepares it: wait for it, or choose another file")

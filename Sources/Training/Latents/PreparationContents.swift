@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Digests
 internal import Foundation
 internal import Kernels
@@ -19,7 +20,7 @@ extension PicturePreparation {
     }
     guard let mean = try parts.read(key, "mean"), let deviation = try parts.read(key, "deviation"),
       let facts = try parts.read(key, "facts")
-    else { throw CheckpointError.missing(file: parts.folder, item: "latents \(key)") }
+    else { throw FileError.missing(file: parts.folder, item: "latents \(key)") }
     return (mean.buffer, deviation.buffer, facts.elements.map { Int($0) })
   }
 
@@ -38,7 +39,7 @@ extension PicturePreparation {
       return (known.sizes[place.size].shape, Array(facts.suffix(2)))
     }
     guard let mean = try parts.read(key, "mean"), let facts = try parts.read(key, "facts") else {
-      throw CheckpointError.missing(file: parts.folder, item: "latents \(key)")
+      throw FileError.missing(file: parts.folder, item: "latents \(key)")
     }
     return (mean.shape.axes, facts.elements.suffix(2).map { Int($0) })
   }

@@ -1,5 +1,6 @@
 internal import Digests
 package import Foundation
+package import Models
 package import Recipes
 
 extension LatentCache {
@@ -9,11 +10,10 @@ extension LatentCache {
   ///
   /// - Parameters:
   ///   - data: the set's path.
-  ///   - model: the model's folder.
   ///   - recipeFolder: what the recipe's paths are relative to.
   ///   - run: the run's folder.
   package static func path(
-    of data: String, _ recipe: Recipe, model: String, recipeFolder: URL, run: String
+    of data: String, _ recipe: Recipe, model: ModelSource, recipeFolder: URL, run: String
   ) throws -> String {
     guard recipe.pictures.cache.isEmpty || data != recipe.path(recipe.data, in: recipeFolder) else {
       return recipe.path(recipe.pictures.cache, in: recipeFolder)
@@ -25,7 +25,7 @@ extension LatentCache {
     (geometry.sample, geometry.cache) = (defaults.sample, defaults.cache)
     let place = URL(filePath: data).standardizedFileURL
     var hash = SHA256()
-    for part in [place.path, try PictureEncoder.identity(model + "/vae")] { hash.update(Array("\(part)\n".utf8)) }
+    for part in [place.path, try PictureEncoder.identity(model)] { hash.update(Array("\(part)\n".utf8)) }
     hash.update(try JSONEncoder.sorted.encode(geometry))
     let name = place.deletingPathExtension().lastPathComponent
     return URL(filePath: run).deletingLastPathComponent()

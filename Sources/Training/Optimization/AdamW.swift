@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 package import Kernels
 package import Recipes
 
@@ -32,10 +33,10 @@ package struct AdamW: Sendable, Equatable {
     }
 
     /// The same in a file; as they are without one.
-    func kept(in scratch: ScratchFile?) throws(CheckpointError) -> Moments {
+    func kept(in scratch: ScratchFile?) throws(FileError) -> Moments {
       guard let scratch else { return self }
       return Moments(
-        count: count, try values.mapped { (buffer) throws(CheckpointError) in try scratch.keep(buffer) })
+        count: count, try values.mapped { (buffer) throws(FileError) in try scratch.keep(buffer) })
     }
 
     /// Zeros, as at the start.

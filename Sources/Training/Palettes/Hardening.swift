@@ -13,7 +13,7 @@ extension HardWeights {
     let tensors = Parallel.map(names.count) { index -> Result<Weight, any Error> in
       let name = names[index]
       return Result {
-        guard let shape = weights.shape(of: name), let buffer = weights.buffer(name) else {
+        guard let shape = weights.shape(of: name), let buffer = try weights.halfPrecisionBuffer(name) else {
           preconditionFailure("weight \(name) without elements")
         }
         guard let palette = WeightPalette(clustering, name, shape: shape.axes) else {

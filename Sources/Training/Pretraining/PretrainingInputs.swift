@@ -1,11 +1,12 @@
 package import Foundation
 internal import Layers
+package import Models
 package import Recipes
 package import StableDiffusion
 
 /// The networks of a recipe that is trained from scratch, and its data.
 package struct PretrainingInputs: Sendable {
-  package let modelFolder: String
+  package let model: ModelSource
   package let unet: UNetConfiguration
   package let textEncoder: TextEncoderConfiguration
   package let schedule: NoiseSchedule
@@ -14,18 +15,18 @@ package struct PretrainingInputs: Sendable {
 
   /// - Parameter folder: what the recipe's paths are relative to.
   package init(_ recipe: PretrainingRecipe, folder: URL) throws {
-    modelFolder = recipe.path(recipe.model, in: folder)
+    model = try ModelSource(recipe.path(recipe.model, in: folder))
     let data = recipe.path(recipe.data, in: folder)
-    unet = try UNetConfiguration(folder: modelFolder + "/unet")
-    textEncoder = try TextEncoderConfiguration(folder: modelFolder + "/text_encoder")
-    schedule = try NoiseSchedule(folder: modelFolder + "/scheduler")
+    unet = try model.unetConfiguration()
+    textEncoder = try TextEncoderConfiguration(model.configuration(of: .textEncoder))
+    schedule = try model.schedule()
     try recipe.evaluation.check(schedule)
     switch try DataSource(data) {
     case .latents(let path):
       training = try LatentDataset(path: path, split: .train)
       validation = try LatentDataset(path: path, split: .validation, limit: recipe.evaluation.pictures)
     case .cache(let path):
-      let (cache, tokenizers) = (try LatentCache(path), try ModelText.tokenizers(modelFolder))
+      let (cache, tokenizers) = (try LatentCache(path), try ModelText.tokenizers(model))
       training = try LatentDataset(cache, .train, PictureRecipe(), tokenizers)
       validation = try LatentDataset(cache, .validation, PictureRecipe(), tokenizers)
     case .pictures, .prompts:

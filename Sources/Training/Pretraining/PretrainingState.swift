@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Foundation
 internal import Kernels
 package import Layers
@@ -73,7 +74,7 @@ package struct PretrainingState: Sendable {
     let contents = try CheckpointFile.read(from: path)
     guard case .string(let json) = contents.attributes["pretraining"],
       case .integer(let step) = contents.attributes["step"], step >= 0
-    else { throw CheckpointError.missing(file: path, item: "recipe and step of `sdtune train`") }
+    else { throw FileError.missing(file: path, item: "recipe and step of `sdtune train`") }
     let recipe = try StrictDecoding.decode(PretrainingRecipe.self, from: Data(json.utf8), file: path)
     let arrays = StateArrays(path: path, arrays: contents.arrays)
     return (recipe, try PretrainingState(recipe, step: step, arrays, file: path))
@@ -88,7 +89,7 @@ package struct PretrainingState: Sendable {
     guard averages.count == parameters.count, moments.count == parameters.count,
       parameters.allSatisfy({ averages[$0]?.shape == $1.shape && moments[$0]?.count == $1.shape.count })
     else {
-      throw CheckpointError.malformedItem(
+      throw FileError.malformedItem(
         file: path, item: "averages and moments", expected: "those of every parameter",
         found: "\(averages.count) and \(moments.count) of \(parameters.count)")
     }

@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Kernels
 internal import Recipes
 internal import Tensors
@@ -13,7 +14,7 @@ extension StateArrays {
   ///   - precision: of the moments of `parameters`; those of anything else are 32-bit floats.
   func moments(
     _ precision: TrainingRecipe.Moments, of parameters: NamedArrays
-  ) throws(CheckpointError) -> [String: AdamW.Moments] {
+  ) throws(FileError) -> [String: AdamW.Moments] {
     var moments: [String: AdamW.Moments] = [:]
     for name in names(in: "moments/mean") {
       let (mean, variance) = ("moments/mean/\(name)", "moments/variance/\(name)")

@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Clustering
 internal import Kernels
 internal import Recipes
@@ -35,7 +36,7 @@ struct PaletteArrays {
   }
 
   /// Moments of all that is trained.
-  private func check(_ state: RunState) throws(CheckpointError) {
+  private func check(_ state: RunState) throws(FileError) {
     var counts = state.parameters.mapValues { $0.shape.count }
     for (name, scale) in state.scales { counts[RunState.scaleKey(name)] = scale.count }
     for (name, frozen) in state.frozen { counts[RunState.tableKey(name)] = frozen.table.count }
@@ -55,7 +56,7 @@ struct PaletteArrays {
   }
 
   /// `[groups, entries, vector]`
-  private func table(_ name: String, _ palette: WeightPalette) throws(CheckpointError) -> Buffer {
+  private func table(_ name: String, _ palette: WeightPalette) throws(FileError) -> Buffer {
     let table = try arrays.floats(name)
     let unit = palette.layout.groups * palette.layout.vector
     guard table.count % unit == 0, (1...1 << palette.form.bits).contains(table.count / unit),
@@ -69,7 +70,7 @@ struct PaletteArrays {
     return table
   }
 
-  private func scale(_ name: String, _ palette: WeightPalette) throws(CheckpointError) -> Buffer {
+  private func scale(_ name: String, _ palette: WeightPalette) throws(FileError) -> Buffer {
     let scale = try arrays.floats(name, count: palette.layout.channels)
     guard scale.elements.allSatisfy({ $0.isFinite && $0 != 0 }) else {
       throw .malformedItem(
@@ -81,7 +82,7 @@ struct PaletteArrays {
   /// - Parameter below: numbers of the table.
   private func indices(
     _ name: String, _ palette: WeightPalette, below numbers: Int
-  ) throws(CheckpointError) -> [UInt8] {
+  ) throws(FileError) -> [UInt8] {
     let (layout, path) = (palette.layout, arrays.path)
     let indices = try arrays.bytes(name, count: layout.count / layout.vector)
     let entries = numbers / layout.groups / layout.vector
@@ -134,7 +135,7 @@ struct PaletteArrays {
     return HardWeights(shapes: parameters.mapValues { $0.shape.axes }, weights: weights)
   }
 
-  private func tensor(_ name: String, _ palette: WeightPalette) throws(CheckpointError) -> PalettizedTensor {
+  private func tensor(_ name: String, _ palette: WeightPalette) throws(FileError) -> PalettizedTensor {
     let (form, layout) = (palette.form, palette.layout)
     let numbers = layout.groups * layout.vector << form.bits
     let scale: [UInt16]? =
@@ -147,7 +148,7 @@ struct PaletteArrays {
 
   private func entries(
     _ name: String, _ palette: WeightPalette, _ numbers: Int
-  ) throws(CheckpointError) -> StoredEntries {
+  ) throws(FileError) -> StoredEntries {
     let path = "hard/tables/\(name)"
     guard palette.form.entries == .int8 else {
       return StoredEntries(codes: HalfPrecision.encode(try arrays.floats(path, count: numbers)))

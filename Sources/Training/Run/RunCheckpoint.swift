@@ -1,4 +1,5 @@
 package import Checkpoints
+package import Files
 package import Clustering
 internal import Foundation
 internal import Kernels
@@ -24,7 +25,7 @@ package enum RunCheckpoint {
     }
   }
 
-  package static func write(_ contents: Contents, to path: String) throws(CheckpointError) {
+  package static func write(_ contents: Contents, to path: String) throws(FileError) {
     let state = contents.state
     var arrays = arrays(of: state)
     arrays.add(state.losses)
@@ -68,7 +69,7 @@ package enum RunCheckpoint {
     guard case .string(let json) = contents.attributes["recipe"],
       case .integer(let step) = contents.attributes["step"], step >= 0
     else {
-      throw CheckpointError.missing(file: path, item: "recipe and step of an sdtune run")
+      throw FileError.missing(file: path, item: "recipe and step of an sdtune run")
     }
     let recipe = try StrictDecoding.decode(Recipe.self, from: Data(json.utf8), file: path)
     try recipe.validate()

@@ -43,13 +43,13 @@ package struct RunData: Sendable {
 
   /// Data of any kind; pictures are encoded where they are not yet.
   package init(_ recipe: Recipe, _ model: TuningModel, folder: URL, _ work: Work) throws {
-    let encoders = recipe.training.latents == .teacher ? try ModelText.encoders(model.folder) : nil
+    let encoders = recipe.training.latents == .teacher ? try ModelText.encoders(model.source) : nil
     let source = try DataSource(recipe.path(recipe.data, in: folder))
     var (training, validation, shares) = try Self.splits(source, recipe, model, work)
     if recipe.training.latents == .teacher, let encoders {
       let teacher = try TeacherLatents(recipe, model, encoders)
       let unet = model.unet.configuration
-      var shape = [unet.inputChannels, unet.sampleSize, unet.sampleSize]
+      var shape = [unet.inputChannels, unet.sampleHeight, unet.sampleWidth]
       if case .prompts = source {} else { shape = validation?.shapes[0] ?? training.shapes[0] }
       let latents = try teacher(
         training.captions, "training", count: min(training.captions.count, recipe.training.teacherPictures),
@@ -106,15 +106,15 @@ package struct RunData: Sendable {
       return (training, validation, false)
     case .cache(let path):
       let cache = try LatentCache(path)
-      try cache.check(vae: PictureEncoder.identity(model.folder + "/vae"))
-      return try splits(cache, recipe, ModelText.tokenizers(model.folder))
+      try cache.check(vae: PictureEncoder.identity(model.source))
+      return try splits(cache, recipe, ModelText.tokenizers(model.source))
     case .pictures(let path):
       let cache = try work.cache(path)
       guard work.prepares else {
-        return try splits(LatentCache(cache), recipe, ModelText.tokenizers(model.folder))
+        return try splits(LatentCache(cache), recipe, ModelText.tokenizers(model.source))
       }
       var preparation = try PicturePreparation(
-        recipe, model: model.folder, data: path, cache: cache, isInterrupted: work.isInterrupted,
+        recipe, model: model.source, data: path, cache: cache, isInterrupted: work.isInterrupted,
         progress: work.progress)
       try work.surveyed(preparation)
       try preparation(isInterrupted: work.isInterrupted, progress: work.progress)
@@ -126,7 +126,7 @@ package struct RunData: Sendable {
       }
       let prompts = try DataSource.prompts(of: path)
       let count = max(1, min(prompts.count - 1, Int(recipe.pictures.validation * Double(prompts.count))))
-      let tokenizers = try ModelText.tokenizers(model.folder)
+      let tokenizers = try ModelText.tokenizers(model.source)
       func dataset(_ prompts: [String]) -> LatentDataset {
         let framed = prompts.map { recipe.pictures.captions.framed($0) }
         return LatentDataset(prompts: Captions(framed, recipe.pictures.captions, tokenizers), name: path)

@@ -1,20 +1,20 @@
 package import Foundation
 package import Layers
+package import Models
 package import Recipes
 package import StableDiffusion
 
 /// The full-precision model that is tuned.
 package struct TuningModel: Sendable {
-  /// In diffusers' layout.
-  package let folder: String
+  package let source: ModelSource
   package let unet: UNet
   package let weights: ParameterStore
   package let schedule: NoiseSchedule
 
-  package init(_ folder: String) throws {
-    self.folder = folder
-    (unet, weights) = try DiffusersFolder.unet(folder + "/unet")
-    schedule = try NoiseSchedule(folder: folder + "/scheduler")
+  package init(_ source: ModelSource) throws {
+    self.source = source
+    schedule = try source.schedule()
+    (unet, weights) = try source.component(.unet).unet()
   }
 }
 
@@ -43,7 +43,7 @@ package struct RunInputs: Sendable {
   package init(_ recipe: Recipe, _ model: TuningModel, _ data: RunData) throws {
     try recipe.evaluation.check(model.schedule)
     self.model = model
-    let encoders = try data.encoders ?? ModelText.encoders(model.folder)
+    let encoders = try data.encoders ?? ModelText.encoders(model.source)
     let unet = model.unet.configuration
     for dataset in [data.training, data.validation, data.prior].compactMap({ $0 }) {
       try dataset.check(unet, encoders.map(\.configuration), file: dataset.name)
@@ -65,7 +65,7 @@ package struct RunInputs: Sendable {
   ///
   /// - Parameter folder: what the recipe's paths are relative to.
   package init(_ recipe: Recipe, folder: URL) throws {
-    let model = try TuningModel(recipe.path(recipe.model, in: folder))
+    let model = try TuningModel(recipe.modelSource(folder))
     try self.init(recipe, model, RunData(prepared: recipe, model: model, folder: folder))
   }
 }

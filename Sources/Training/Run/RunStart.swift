@@ -50,7 +50,8 @@ extension RunState {
     init(
       _ name: String, _ store: ParameterStore, _ recipe: Recipe, _ sensitivities: Buffer?, _ scratch: ScratchFile?
     ) throws {
-      guard let shape = store.shape(of: name), let original = store.buffer(name) else {
+      // What no package can hold should be known before the training, not after it.
+      guard let shape = store.shape(of: name), let original = try store.halfPrecisionBuffer(name) else {
         preconditionFailure("weight \(name) without elements")
       }
       self.shape = shape

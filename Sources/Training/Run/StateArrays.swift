@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 internal import Kernels
 internal import Tensors
 
@@ -13,7 +14,7 @@ struct StateArrays {
     arrays.keys.filter { $0.hasPrefix(group + "/") }.map { String($0.dropFirst(group.count + 1)) }.sorted()
   }
 
-  func floats(_ name: String, count: Int? = nil) throws(CheckpointError) -> Buffer {
+  func floats(_ name: String, count: Int? = nil) throws(FileError) -> Buffer {
     guard let buffer = arrays[name]?.floats else {
       throw .missing(file: path, item: "array of floats '\(name)'")
     }
@@ -24,7 +25,7 @@ struct StateArrays {
     return buffer
   }
 
-  func bytes(_ name: String, count: Int) throws(CheckpointError) -> [UInt8] {
+  func bytes(_ name: String, count: Int) throws(FileError) -> [UInt8] {
     guard let bytes = arrays[name]?.bytes, bytes.count == count else {
       throw malformed(name, bytes: count)
     }
@@ -32,20 +33,20 @@ struct StateArrays {
   }
 
   /// Bytes for kernels.
-  func packed(_ name: String, count: Int) throws(CheckpointError) -> PackedBytes {
+  func packed(_ name: String, count: Int) throws(FileError) -> PackedBytes {
     guard let bytes = arrays[name]?.packed, bytes.count == count else {
       throw malformed(name, bytes: count)
     }
     return bytes
   }
 
-  private func malformed(_ name: String, bytes: Int) -> CheckpointError {
+  private func malformed(_ name: String, bytes: Int) -> FileError {
     .malformedItem(
       file: path, item: name, expected: "\(bytes) bytes",
       found: arrays[name].map { "\($0.count) values" } ?? "nothing")
   }
 
-  func parameters(_ group: String) throws(CheckpointError) -> NamedArrays {
+  func parameters(_ group: String) throws(FileError) -> NamedArrays {
     var parameters: NamedArrays = [:]
     for name in names(in: group) {
       let key = "\(group)/\(name)"
@@ -54,7 +55,7 @@ struct StateArrays {
     return parameters
   }
 
-  func losses(steps: Int) throws(CheckpointError) -> [RunState.StepLoss] {
+  func losses(steps: Int) throws(FileError) -> [RunState.StepLoss] {
     guard let loss = arrays["losses/loss"]?.doubles,
       let norm = arrays["losses/gradient_norm"]?.doubles, loss.count == steps, norm.count == steps
     else {

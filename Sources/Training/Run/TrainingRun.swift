@@ -1,4 +1,5 @@
 internal import Checkpoints
+internal import Files
 package import Clustering
 package import Distribution
 internal import Kernels
@@ -101,7 +102,7 @@ package struct TrainingRun: Sendable {
     }
   }
 
-  private func write(_ state: RunState, hard: HardWeights?) throws(CheckpointError) {
+  private func write(_ state: RunState, hard: HardWeights?) throws(FileError) {
     try RunCheckpoint.write(
       .init(recipe: recipe, state: state, hard: hard, geometry: inputs.geometry), to: folder.checkpoint)
   }

@@ -13,8 +13,10 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
       is kept.
       """)
 
-  @Option(help: "A Stable Diffusion model in diffusers' folder layout.", completion: .directory)
+  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
   var model: String
+
+  @OptionGroup var additions: ModelAdditionOptions
 
   @Option(help: "Latents and token numbers (default: MODEL/latents.h5).")
   var data: String?
@@ -84,8 +86,9 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
 
   func run() throws {
     if let appleOutput { try OutputPlace.check(appleOutput) }
-    let base = try AnalyzeRecipe(
+    var base = try AnalyzeRecipe(
       model: model, data: data, recipe: recipe, settings: settings.assignments, output: output)
+    try additions.apply(to: &base.recipe)
     if let appleInput {
       let assigned = try AppleMixedBitRecipe.bits(appleRecipe, file: appleInput)
       let result = try base.assigning(assigned)

@@ -3,18 +3,21 @@ internal import CoreMLExport
 internal import Foundation
 internal import Jobs
 internal import MIL
+internal import Models
 
-/// `sdtune convert`: a diffusers folder as Core ML packages.
+/// `sdtune convert`: a model as Core ML packages.
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Convert a Stable Diffusion model from diffusers' layout to Core ML packages.",
+    abstract: "Convert a Stable Diffusion model in any form to Core ML packages.",
     discussion: """
       Features, shapes, types and file names are those of Apple's python_coreml_stable_diffusion. What an application \
       loads is made of each package on a Mac: xcrun coremlcompiler compile PACKAGE FOLDER.
       """)
 
-  @Option(help: "The model in diffusers' folder layout.", completion: .directory)
+  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
   var model: String
+
+  @OptionGroup var additions: ModelAdditionOptions
 
   @Option(
     help: """
@@ -135,6 +138,15 @@ struct Convert: ParsableCommand {
       for: [("--custom-vae", customVae != nil)])
   }
 
+  /// `--custom-vae` is Apple's name of `--vae`.
+  private func allAdditions() throws -> ModelAdditions {
+    var additions = additions.additions
+    guard let customVae else { return additions }
+    guard additions.vae == nil else { throw ValidationError("--custom-vae: expected it or --vae, found both") }
+    additions.vae = customVae
+    return additions
+  }
+
   func run() throws {
     var wishes = ConvertOptions()
     wishes.components = components.list
@@ -154,12 +166,11 @@ struct Convert: ParsableCommand {
     wishes.latentHeight = latentH
     wishes.latentWidth = latentW
     wishes.batch = unetBatchOne ? 1 : 2
-    wishes.customVAE = customVae
     wishes.name = modelVersion
     wishes.checksOutputs = checkOutputCorrectness
     wishes.bundlesResources = bundleResourcesForSwiftCli
     wishes.usesHubLayout = hubLayout
-    let job = try ConvertJob(model: model, options: wishes, output: output)
+    let job = try ConvertJob(model: ModelSource(model, try allAdditions()), options: wishes, output: output)
     let result = try job { Terminal.note($0) }
     try options.show(result, text: result.text)
   }

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import Generation
 internal import Jobs
+internal import Models
 internal import StableDiffusion
 
 /// `sdtune evaluate`: what packages are worth beside their reference.
@@ -9,8 +10,10 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure UNet packages against a reference over prompts and seeds; write JSON and a page.")
 
-  @Option(help: "The reference, a diffusers folder.", completion: .directory)
+  @Option(help: "The reference: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
   var reference: String
+
+  @OptionGroup var additions: ModelAdditionOptions
 
   @Option(name: .customLong("package"), help: "A UNet package; repeatable.")
   var packages: [String] = []
@@ -46,6 +49,12 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
 
   @OptionGroup var options: OutputOptions
 
+  private func models() throws -> ModelSet {
+    var wishes = additions.additions
+    wishes.guidance = guidance
+    return try ModelSet(reference, additions: wishes)
+  }
+
   func run() throws {
     var texts = prompts
     if let file = promptsFile {
@@ -64,7 +73,7 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
       prompts: texts.isEmpty ? Self.usualPrompts : texts, seeds: (0..<seeds).map { UInt64($0) }, steps: steps,
       guidance: guidance, scheduler: "")
     let job = try EvaluateJob(
-      try ModelSet(reference), packages: packages, settings: settings,
+      try models(), packages: packages, settings: settings,
       method: try choice("--scheduler", scheduler), precision: try choice("--precision", precision),
       data: data)
     try EvaluateJob.prepare(output)

@@ -4,7 +4,7 @@ internal import Jobs
 /// `sdtune export`: a checkpoint as a package or as a UNet's folder in diffusers' layout.
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write a checkpoint's weights as a Core ML package or as a UNet in diffusers' layout.")
+    abstract: "Write a checkpoint's weights as a Core ML package, as a model in another form, or as palettes.")
 
   @Option(help: "A checkpoint, state.h5.", completion: .file(extensions: ["h5"]))
   var checkpoint: String
@@ -12,10 +12,14 @@ struct Export: ParsableCommand {
   @Option(help: "The package or folder to write.")
   var output: String
 
-  @Option(help: "mlpackage; or diffusers: config.json and palettized weights, as a model's folder unet holds them.")
+  @Option(
+    help: """
+      mlpackage; diffusers: the whole model's folder; single-file: the file that the model came in; both with the palettized \
+      values written out; or safetensors-palettes: tables and packed indices of the UNet.
+      """)
   var format: ExportJob.Format = .mlpackage
 
-  @Option(help: "The model the run started from (default: the recipe's, from recipes/ or from here).")
+  @Option(help: "The model the run started from (default: the recipe's, from recipes/ or from here).", completion: .file())
   var model: String?
 
   @Option(help: "The run's latents (default: the recipe's, likewise); a package needs their size.")

@@ -1,45 +1,53 @@
 internal import ArgumentParser
 internal import Generation
 internal import Jobs
+internal import Models
 internal import Pictures
 internal import StableDiffusion
 internal import Tensors
 
 /// Where a model's parts are.
 struct ModelOptions: ParsableArguments {
-  @Option(help: "A diffusers folder, or a folder of packages with a tokenizer.", completion: .directory)
+  @Option(
+    help: "A diffusers folder, a Hugging Face cache folder, a single file, or a folder of packages with a tokenizer.",
+    completion: .file())
   var models: String
 
-  @Option(help: "A UNet package or folder instead of the model's.")
+  @OptionGroup var additions: ModelAdditionOptions
+
+  @Option(help: "A UNet package, folder or single file instead of the model's.")
   var unet: String?
 
-  @Option(help: "A text encoder package or folder instead of the model's.")
+  @Option(help: "A text encoder package, folder or single file instead of the model's.")
   var textEncoder: String?
 
   @Option(name: .customLong("text-encoder-2"), help: "The same for SDXL's second text encoder.")
   var textEncoder2: String?
 
-  @Option(help: "A VAE decoder package or VAE folder instead of the model's.")
+  @Option(help: "A VAE decoder package, VAE folder or single file instead of the model's.")
   var vaeDecoder: String?
 
-  @Option(help: "A VAE encoder package or VAE folder instead of the model's.")
+  @Option(help: "A VAE encoder package, VAE folder or single file instead of the model's.")
   var vaeEncoder: String?
 
-  func set() throws -> ModelSet {
+  /// - Parameter guidance: what a UNet that takes it is told.
+  func set(guidance: Double, checksSafety: Bool) throws -> ModelSet {
     var packages = ModelSet.Replacements()
     packages.unet = unet
     packages.textEncoder = textEncoder
     packages.textEncoder2 = textEncoder2
     packages.decoder = vaeDecoder
     packages.encoder = vaeEncoder
-    return try ModelSet(models, replacing: packages)
+    var wishes = additions.additions
+    wishes.guidance = guidance
+    return try ModelSet(models, replacing: packages, additions: wishes, checksSafety: checksSafety)
   }
 }
 
 /// `sdtune generate`: prompt to picture.
 struct Generate: ParsableCommand, InterruptibleCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Generate pictures from a prompt, with packages or a diffusers folder.",
+    abstract: "Generate pictures from a prompt, with a model in any form or with packages.",
     discussion: """
       Starts from a picture with --image; repaints parts of it with --mask. The PNG says how it was made, under \
       "parameters".
@@ -147,7 +155,7 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   }
 
   func run() throws {
-    let job = try GenerateJob(try model.set(), try request(), output: output)
+    let job = try GenerateJob(try model.set(guidance: guidance, checksSafety: !disableSafety), try request(), output: output)
     let summary = try job(
       previewEvery: previewEvery, isInterrupted: { Interruption.isRequested }
     ) { event in
@@ -159,6 +167,11 @@ struct Generate: ParsableCommand, InterruptibleCommand {
       }
     }
     try options.show(summary, text: summary.images.map(\.path).joined(separator: "\n"))
+  }
+
+  private func controlNet(_ path: String) throws -> ModelPlace {
+    path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/")
+      ? .package(path) : .component(try ModelComponent(controlNet: path))
   }
 
   private func request() throws -> GenerationRequest {
@@ -183,11 +196,11 @@ struct Generate: ParsableCommand, InterruptibleCommand {
       )
     }
     if let refiner {
-      request.refiner = GenerationRequest.Refiner(unet: ModelSet.Place(path: refiner), start: refinerStart ?? 0.8)
+      request.refiner = GenerationRequest.Refiner(unet: try ModelPlace(path: refiner, .unet), start: refinerStart ?? 0.8)
     }
     if let controlnet, let controlImage {
       request.control = GenerationRequest.ControlPicture(
-        place: ModelSet.Place(path: controlnet), picture: try PictureFile.read(controlImage), scale: controlScale ?? 1)
+        place: try controlNet(controlnet), picture: try PictureFile.read(controlImage), scale: controlScale ?? 1)
     }
     return request
   }

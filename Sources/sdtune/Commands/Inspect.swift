@@ -4,7 +4,7 @@ internal import Jobs
 /// `sdtune inspect FILE`: what is in it.
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what is in a recipe, checkpoint, package or safetensors file.")
+    abstract: "Show what is in a recipe, checkpoint, package, model or file of weights.")
 
   @Argument(help: "The file or package.", completion: .file())
   var file: String
@@ -26,7 +26,7 @@ struct Inspect: ParsableCommand {
 /// `sdtune verify FILE`: whether it is sound.
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check a recipe, checkpoint, package or safetensors file; exit 0 if it is sound.")
+    abstract: "Check a recipe, checkpoint, package, model or file of weights; exit 0 if it is sound.")
 
   @Argument(help: "The file or package.", completion: .file())
   var file: String

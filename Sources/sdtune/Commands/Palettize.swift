@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import Jobs
+internal import Models
 internal import Recipes
 
 /// `sdtune palettize`: post-training palettes.
@@ -12,8 +13,10 @@ struct Palettize: ParsableCommand {
       the mixed bits that sdtune analyze wrote.
       """)
 
-  @Option(help: "A Stable Diffusion model in diffusers' folder layout.", completion: .directory)
+  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
   var model: String
+
+  @OptionGroup var additions: ModelAdditionOptions
 
   @Option(help: "Bits a weight: 1, 2, 3, 4, 6 or 8.")
   var bits: Int?
@@ -59,7 +62,8 @@ struct Palettize: ParsableCommand {
         name: "clustering.start", expected: "optimal: palettize sees no data to weigh weights by",
         found: recipe.clustering.start.rawValue)
     }
-    let job = PalettizeJob(model: model, clustering: recipe.clustering, export: recipe.export)
+    let job = PalettizeJob(
+      model: try ModelSource(model, additions.additions), clustering: recipe.clustering, export: recipe.export)
     let average = try job(output: output, tokens: tokens) { Terminal.note("warning: \($0)") }
     try options.show(
       Summary(package: output, bitsPerWeight: average),

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import Jobs
+internal import Models
 internal import Recipes
 internal import Training
 
@@ -18,8 +19,10 @@ struct Prepare: ParsableCommand, InterruptibleCommand {
   @Argument(help: "The pictures: a folder, a .tar or a .zip.", completion: .file())
   var pictures: String
 
-  @Option(help: "A Stable Diffusion model in diffusers' folder layout.", completion: .directory)
+  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
   var model: String
+
+  @OptionGroup var additions: ModelAdditionOptions
 
   @Option(help: "The file to write.", completion: .file(extensions: ["h5"]))
   var output: String
@@ -51,7 +54,8 @@ struct Prepare: ParsableCommand, InterruptibleCommand {
         try RecipeFile.standard(
           name: "prepare", model: model, data: pictures, steps: 1, settings: settings.assignments)
       }
-    let summary = try PrepareJob(recipe, model: model, data: pictures, output: output)(
+    let summary = try PrepareJob(
+      recipe, model: try ModelSource(model, additions.additions), data: pictures, output: output)(
       dryRun: dryRun, sheetEvery: sheetEvery, isInterrupted: { Interruption.isRequested }
     ) { Terminal.note($0) }
     try options.show(summary, text: summary.text)

@@ -7,7 +7,7 @@ struct Run: ParsableCommand {
     abstract: "Run a package or a diffusers component folder on tensors from a file.")
 
   @Argument(
-    help: "An .mlpackage, or a component's folder: MODEL/unet, MODEL/vae#decoder, MODEL/safety_checker, a ControlNet …")
+    help: "An .mlpackage; a component's folder (MODEL/unet, MODEL/vae#decoder, a ControlNet); or a model in any form with #unet, #text_encoder, #vae_decoder …")
   var target: String
 
   @Option(help: "Named inputs.", completion: .file(extensions: ["safetensors"]))
@@ -19,7 +19,8 @@ struct Run: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let results = try RunTarget(target)(inputs: inputs, outputs: outputs)
+    let results = try RunTarget(target)(
+      inputs: inputs, outputs: outputs)
     let shapes = Dictionary(uniqueKeysWithValues: results.map { ($0.name, $0.shape) })
     try options.show(
       shapes, text: results.map { "\($0.name) \($0.shape)" }.joined(separator: "\n"))

@@ -14,8 +14,10 @@ struct Tune: ParsableCommand, InterruptibleCommand {
   @Flag(help: "Only say what the run would need: memory, operations, time per step.")
   var dryRun = false
 
-  @Option(help: "The model, instead of the recipe's.", completion: .directory)
+  @Option(help: "The model, instead of the recipe's.", completion: .file())
   var model: String?
+
+  @OptionGroup var additions: ModelAdditionOptions
 
   @Option(help: "The data, instead of the recipe's: pictures with captions, or latents.", completion: .file())
   var data: String?
@@ -25,6 +27,7 @@ struct Tune: ParsableCommand, InterruptibleCommand {
   func run() throws {
     var recipe: Recipe = try runOptions.document()
     if let model { recipe.model = URL(filePath: model).path }
+    try additions.apply(to: &recipe)
     if let data { recipe.data = URL(filePath: data).path }
     for (option, path) in [("--model", recipe.model), ("--data", recipe.data)] where path.isEmpty {
       throw ValidationError("\(option): expected a path with it: \(runOptions.recipe) leaves that open")

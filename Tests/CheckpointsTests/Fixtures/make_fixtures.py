@@ -1,4 +1,4 @@
-"""Writes the fixtures beside this script with the reference implementations.
+"""Writes the fixtures beside this script and in WeightFilesTests/Fixtures with the reference implementations.
 
     /opt/venv/bin/python Tests/CheckpointsTests/Fixtures/make_fixtures.py
 
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 HERE = pathlib.Path(__file__).parent
+WEIGHTS = HERE.parent.parent / "WeightFilesTests/Fixtures"
 DIFFUSERS = "diffusion_pytorch_model"
 
 
@@ -34,7 +35,7 @@ def weights(dtype):
 
 
 def folder(name):
-    path = HERE / name
+    path = WEIGHTS / name
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     return path
@@ -57,7 +58,7 @@ def shards(path, dtype, variant):
         json.dumps({"metadata": {"total_size": 1}, "weight_map": places}, indent=2) + "\n")
 
 
-save(HERE / "types.safetensors", {
+save(WEIGHTS / "types.safetensors", {
     "F64": ramp(2, 3, dtype=torch.float64),
     "F32": ramp(2, 3),
     "F16": ramp(2, 3, dtype=torch.float16),

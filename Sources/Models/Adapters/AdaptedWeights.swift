@@ -1,0 +1,135 @@
+internal import Files
+internal import Kernels
+internal import Synchronization
+internal import WeightFiles
+
+/// Weights with adapters merged where they are read, in single precision: `W′ = W + strength · change(W)`.
+///
+/// Nothing is held but the factors of the weights in use, so that memory does not grow by a second model.
+struct AdaptedWeights: WeightSource {
+  /// A change and how strongly it counts.
+  typealias Step = (change: AdapterChange, strength: Double)
+
+  private let base: any WeightSource
+  private let steps: [String: [Step]]
+  private let lengths = Lengths()
+  private let ownFiles, ownNotes: [String]
+
+  /// - Parameters:
+  ///   - steps: for each weight, in order.
+  ///   - files: the adapters'.
+  ///   - notes: adapters and strengths in words.
+  init(_ base: any WeightSource, _ steps: [String: [Step]], files: [String], notes: [String]) {
+    self.base = base
+    self.steps = steps
+    (ownFiles, ownNotes) = (files, notes)
+  }
+
+  var origin: String { base.origin }
+  var files: [String] { base.files + ownFiles }
+  var notes: [String] { base.notes + ownNotes }
+  var names: [String] { base.names }
+  func spelling(of name: String) -> String { base.spelling(of: name) }
+  func shape(of name: String) -> [Int]? { base.shape(of: name) }
+  func typeName(of name: String) -> String? { base.typeName(of: name) }
+  func holdsFloats(_ name: String) -> Bool { base.holdsFloats(name) }
+
+  func elements(_ name: String) throws(FileError) -> WeightElements {
+    var elements = try base.elements(name)
+    guard let steps = steps[name], let shape = base.shape(of: name) else { return elements }
+    let rows = shape.first ?? 1
+    for (index, step) in steps.enumerated() {
+      do {
+        let change = try step.change.prepared(rows: rows)
+        elements = try changed(elements, by: change, Float(step.strength), rows: rows, key: "\(name) \(index)")
+      } catch {
+        throw error as? FileError ?? .malformedItem(file: origin, item: name, expected: "an adapter's factors", found: "\(error)")
+      }
+    }
+    return elements
+  }
+
+  private func changed(
+    _ elements: WeightElements, by change: AdapterChange.Prepared, _ strength: Float, rows: Int, key: String
+  ) throws -> WeightElements {
+    let width = max(1, elements.count / max(1, rows))
+    guard let magnitude = change.magnitude else {
+      return WeightElements(count: elements.count) { part, y, offset in
+        elements.copy(part, into: y, at: offset)
+        part.forEachRow { range, row in
+          Self.forEachPiece(of: range, width: width) { row1, columns, place in
+            let at = offset + row + place
+            let weight = Self.copy(y, at: at, columns.count)
+            change.add(row: row1, columns, weight: weight, to: y, at: at, strength: strength)
+          }
+        }
+      }
+    }
+    // DoRA: V = W + change, W′ = V / ‖V‖ · m, and of that as much as the strength says.
+    let norms = lengths.of(key) { Self.norms(elements, change, rows: rows, width: width, ofRows: magnitude.isOfRows) }
+    let kernel = magnitude.isOfRows ? 1 : max(1, width / max(1, magnitude.lengths.count))
+    return WeightElements(count: elements.count) { part, y, offset in
+      elements.copy(part, into: y, at: offset)
+      part.forEachRow { range, row in
+        Self.forEachPiece(of: range, width: width) { row1, columns, place in
+          let at = offset + row + place
+          let weight = Self.copy(y, at: at, columns.count)
+          change.add(row: row1, columns, weight: weight, to: y, at: at, strength: 1)
+          y.withMutableSpan(at..<at + columns.count) { y in
+            for index in 0..<columns.count {
+              let which = magnitude.isOfRows ? row1 : (columns.lowerBound + index) / kernel
+              let whole = y[index] / norms[which] * magnitude.lengths[which]
+              y[index] = strength == 1 ? whole : weight[index] + strength * (whole - weight[index])
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Lengths of the rows of `W + change`, or of its columns with their kernels.
+  private static func norms(
+    _ elements: WeightElements, _ change: AdapterChange.Prepared, rows: Int, width: Int, ofRows: Bool
+  ) -> [Float] {
+    let count = ofRows ? rows : change.magnitude?.lengths.count ?? 1
+    let kernel = ofRows ? width : max(1, width / max(1, count))
+    var sums = [Double](repeating: 0, count: count)
+    let line = Buffer(uninitialized: width)
+    for row in 0..<rows {
+      elements.copy(.init(first: row * width, columns: width), into: line)
+      let weight = copy(line, at: 0, width)
+      change.add(row: row, 0..<width, weight: weight, to: line, at: 0, strength: 1)
+      for column in 0..<width { sums[ofRows ? row : column / kernel] += Double(line[column]) * Double(line[column]) }
+    }
+    return sums.map { Float($0.squareRoot()) }
+  }
+
+  private static func copy(_ y: Buffer, at offset: Int, _ count: Int) -> Buffer {
+    let copy = Buffer(uninitialized: count)
+    copy.copy(from: y, offset..<offset + count, at: 0)
+    return copy
+  }
+
+  /// Calls `body` with the rows that some consecutive elements lie in, their columns, and where the piece begins.
+  private static func forEachPiece(of range: Range<Int>, width: Int, _ body: (Int, Range<Int>, Int) -> Void) {
+    var start = range.lowerBound
+    while start < range.upperBound {
+      let (row, column) = start.quotientAndRemainder(dividingBy: width)
+      let end = min(range.upperBound, (row + 1) * width)
+      body(row, column..<column + end - start, start - range.lowerBound)
+      start = end
+    }
+  }
+
+  /// Lengths that were computed before: they need the whole weight.
+  private final class Lengths: Sendable {
+    private let known = Mutex<[String: [Float]]>([:])
+
+    func of(_ key: String, _ make: () -> [Float]) -> [Float] {
+      if let found = known.withLock({ $0[key] }) { return found }
+      let made = make()
+      known.withLock { $0[key] = made }
+      return made
+    }
+  }
+}

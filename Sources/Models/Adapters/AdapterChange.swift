@@ -1,0 +1,173 @@
+internal import Kernels
+internal import WeightFiles
+
+/// How an adapter changes one weight; factors are read when the weight is.
+struct AdapterChange: Sendable {
+  /// A sum over ranks, `left · right`: `[outputs, rank]` by `[rank, inputs · kernel]`.
+  struct Product: Sendable {
+    let left, right: String
+    /// Tucker's core `[rank, rank, k, k]`; the right factor is then `[rank, inputs]`.
+    var core: String?
+    let rank: Int
+    /// Whether the left factor is stored with the ranks first.
+    var isLeftTurned = false
+  }
+
+  enum Form: Sendable {
+    /// LoRA, LoCon: one product; LoHa: two, multiplied element by element.
+    case products([Product])
+    /// LoKr: `kron(first, second)`.
+    case kronecker(first: Factor, second: Factor, extents: KroneckerExtents)
+    /// (IA)³: the weight itself times `1 + factors` along its rows or columns.
+    case factors(String, onInput: Bool)
+    case difference(String)
+  }
+
+  /// A matrix: whole, or the product of two.
+  enum Factor: Sendable {
+    case whole(String)
+    case product(Product)
+  }
+
+  struct KroneckerExtents: Sendable {
+    /// Rows and columns of the first factor and of the second, and elements of a kernel.
+    let rows1, columns1, rows2, columns2, kernel: Int
+  }
+
+  let source: any WeightSource
+  let form: Form
+  /// What the change is multiplied by: `alpha / rank`.
+  let scale: Double
+  /// DoRA's lengths of rows, or of columns.
+  var magnitude: (name: String, isOfRows: Bool)?
+  /// Columns of the change; a change of fewer than the weight has leaves the others as they are.
+  let columns: Int
+
+  /// The factors in memory.
+  ///
+  /// - Parameter rows: of the weight, its first extent.
+  func prepared(rows: Int) throws -> Prepared {
+    let delta: Prepared.Delta =
+      switch form {
+      case .products(let products): .products(try products.map(matrices))
+      case .kronecker(let first, let second, let extents):
+        .kronecker(try elements(first), try elements(second), extents)
+      case .factors(let name, let onInput): .factors(try source.elements(name).buffer, onInput: onInput)
+      case .difference(let name): .difference(try source.elements(name).buffer)
+      }
+    return Prepared(
+      delta: delta, scale: Float(scale), columns: columns,
+      magnitude: try magnitude.map { (try source.elements($0.name).buffer, $0.isOfRows) })
+  }
+
+  private func elements(_ factor: Factor) throws -> Buffer {
+    switch factor {
+    case .whole(let name): return try source.elements(name).buffer
+    case .product(let product):
+      let (left, right) = try matrices(product)
+      let rows = left.count / product.rank
+      let width = right.count / product.rank
+      let y = Buffer(repeating: 0, count: rows * width)
+      for row in 0..<rows {
+        LowRank.add(
+          left, row: row, rank: product.rank, right, width: width, columns: 0..<width, scale: 1, into: y, at: row * width)
+      }
+      return y
+    }
+  }
+
+  /// Left `[outputs, rank]` and right `[rank, inputs · kernel]` of a product, with Tucker's core multiplied in.
+  private func matrices(_ product: Product) throws -> (left: Buffer, right: Buffer) {
+    var left = try source.elements(product.left).buffer
+    var right = try source.elements(product.right).buffer
+    let rank = product.rank
+    if product.isLeftTurned { left = Self.turned(left, rows: rank) }
+    if let name = product.core {
+      let core = try source.elements(name).buffer
+      let (inputs, kernel) = (right.count / rank, core.count / (rank * rank))
+      let whole = Buffer(repeating: 0, count: rank * inputs * kernel)
+      whole.withMutableSpan(0..<whole.count) { y in
+        for i in 0..<rank {
+          for j in 0..<rank {
+            for input in 0..<inputs {
+              let factor = right[j * inputs + input]
+              for k in 0..<kernel { y[(i * inputs + input) * kernel + k] += core[(i * rank + j) * kernel + k] * factor }
+            }
+          }
+        }
+      }
+      right = whole
+    }
+    return (left, right)
+  }
+
+  private static func turned(_ x: Buffer, rows: Int) -> Buffer {
+    let columns = x.count / rows
+    return Buffer((0..<columns).flatMap { column in (0..<rows).map { x[$0 * columns + column] } })
+  }
+
+  /// A change ready to be applied to any part of its weight.
+  struct Prepared: Sendable {
+    enum Delta: Sendable {
+      case products([(left: Buffer, right: Buffer)])
+      case kronecker(Buffer, Buffer, KroneckerExtents)
+      case factors(Buffer, onInput: Bool)
+      case difference(Buffer)
+    }
+
+    let delta: Delta
+    let scale: Float
+    let columns: Int
+    let magnitude: (lengths: Buffer, isOfRows: Bool)?
+
+    /// Adds the change of some columns of a row to `y`.
+    ///
+    /// - Parameters:
+    ///   - weight: the same elements before the change, which (IA)³ multiplies.
+    func add(row: Int, _ range: Range<Int>, weight: Buffer, to y: Buffer, at offset: Int, strength: Float) {
+      let range = range.clamped(to: 0..<columns)
+      guard !range.isEmpty else { return }
+      let scale = scale * strength
+      switch delta {
+      case .products(let products) where products.count == 1:
+        let (left, right) = products[0]
+        LowRank.add(
+          left, row: row, rank: right.count / columns, right, width: columns, columns: range, scale: scale, into: y,
+          at: offset)
+      case .products(let products):
+        let parts = products.map { left, right in
+          let part = Buffer(repeating: 0, count: range.count)
+          LowRank.add(
+            left, row: row, rank: right.count / columns, right, width: columns, columns: range, scale: 1, into: part, at: 0)
+          return part
+        }
+        y.withMutableSpan(offset..<offset + range.count) { y in
+          for index in 0..<range.count { y[index] += parts.reduce(scale) { $0 * $1[index] } }
+        }
+      case .kronecker(let first, let second, let extents):
+        y.withMutableSpan(offset..<offset + range.count) { y in
+          let (row1, row2) = row.quotientAndRemainder(dividingBy: extents.rows2)
+          for column in range {
+            let (input, k) = column.quotientAndRemainder(dividingBy: extents.kernel)
+            let (column1, column2) = input.quotientAndRemainder(dividingBy: extents.columns2)
+            y[column - range.lowerBound] +=
+              scale * first[row1 * extents.columns1 + column1]
+              * second[(row2 * extents.columns2 + column2) * extents.kernel + k]
+          }
+        }
+      case .factors(let factors, let onInput):
+        y.withMutableSpan(offset..<offset + range.count) { y in
+          let kernel = onInput ? columns / factors.count : 1
+          for column in range {
+            let factor = factors[onInput ? column / kernel : row]
+            y[column - range.lowerBound] += scale * factor * weight[column - range.lowerBound]
+          }
+        }
+      case .difference(let difference):
+        y.withMutableSpan(offset..<offset + range.count) { y in
+          for column in range { y[column - range.lowerBound] += scale * difference[row * columns + column] }
+        }
+      }
+    }
+  }
+}
