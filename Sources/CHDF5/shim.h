@@ -22,17 +22,29 @@ static inline void sd_h5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); 
 
 // Whether a link leads into another file.
 static inline int sd_h5_is_external(hid_t file, const char *path) {
-  H5L_info_t link;
-  return H5Lget_info(file, path, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_EXTERNAL;
+  char prefix[1024] = {0};
+  const size_t count = strlen(path);
+  if (count >= sizeof(prefix)) return 0;
+  // Groups on the way can be links too.
+  for (size_t i = 1; i <= count; i++) {
+    if (path[i] != '/' && path[i] != 0) continue;
+    memcpy(prefix, path, i);
+    H5L_info_t link;
+    if (H5Lget_info(file, prefix, &link, H5P_DEFAULT) < 0) return 0;
+    if (link.type == H5L_TYPE_EXTERNAL) return 1;
+  }
+  return 0;
 }
 
 static inline herr_t sd_h5_note(unsigned depth, const H5E_error2_t *error, void *text) {
   (void)depth;
-  if (error->desc && !((char *)text)[0]) strncpy((char *)text, error->desc, 255);
+  if (!error->desc) return 0;
+  // A filter that is not there is what one can do something about.
+  if (!((char *)text)[0] || strstr(error->desc, "required filter")) strncpy((char *)text, error->desc, 255);
   return 0;
 }
 
-// What the library says of its last failure: the innermost description; empty if there was none.
+// What the library says of its last failure: the filter that it lacks, or the innermost description; empty if there was none.
 static inline void sd_h5_reason(char text[256]) {
   memset(text, 0, 256);
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sd_h5_note, text);

@@ -10,6 +10,7 @@ extension StrictJSON {
     if [.gitLFSPointer, .webPage, .empty].contains(FileContent(file)) {
       throw .malformed(file: path, expected: "JSON text", found: FileContent(file).inWords)
     }
+    try file.checkText()
     do {
       return try parse(file.withBytes(0..<file.count) { $0.elements(as: UInt8.self) }, dialect: dialect)
     } catch {

@@ -1,4 +1,6 @@
+internal import Files
 internal import Foundation
+internal import Kernels
 internal import StableDiffusion
 
 /// A Stable Diffusion model in diffusers' folder layout, or as much of one as there is.
@@ -18,7 +20,7 @@ struct DiffusersFolder: ModelLayout {
   }
 
   func configuration(of part: ModelPart) throws -> JSONConfiguration {
-    try JSONConfiguration(file: "\(path)/\(part.rawValue)/config.json")
+    try ModelComponent.configuration(folder: "\(path)/\(part.rawValue)")
   }
 
   func component(_ part: ModelPart) throws -> ModelComponent {
@@ -44,10 +46,10 @@ enum ModelPath {
     let files = FileManager.default
     let main = path + "/refs/main"
     guard files.fileExists(atPath: path + "/snapshots"), files.fileExists(atPath: main) else { return path }
-    let commit = files.contents(atPath: main).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    let commit = (try? MappedFile.text(main)) ?? ""
     let name = commit.trimmingCharacters(in: .whitespacesAndNewlines)
     let snapshot = "\(path)/snapshots/\(name)"
-    guard !name.isEmpty, !name.contains("/"), files.fileExists(atPath: snapshot) else {
+    guard !name.isEmpty, !name.hasPrefix("."), !name.contains("/"), files.fileExists(atPath: snapshot) else {
       throw .notAModel(path: path, expected: "the snapshot that refs/main names", found: "none of '\(name.prefix(60))'")
     }
     return snapshot

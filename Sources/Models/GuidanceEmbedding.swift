@@ -1,6 +1,6 @@
 internal import Foundation
 internal import Kernels
-internal import StableDiffusion
+package import StableDiffusion
 internal import StrictJSON
 internal import Tensors
 internal import WeightFiles
@@ -10,19 +10,25 @@ internal import WeightFiles
 /// diffusers adds a projection of the guidance's sines to the timestep's before the first linear layer. For one guidance
 /// that is a constant, and goes into the layer's bias: `W (t + P e) + b = W t + (W P e + b)`. The rest of the world then sees
 /// a plain UNet.
-struct GuidanceEmbedding {
+package struct GuidanceEmbedding {
   private let component: ModelComponent
 
-  init(_ component: ModelComponent) { self.component = component }
+  package init(_ component: ModelComponent) { self.component = component }
 
-  private static let (key, projection) = ("time_cond_proj_dim", "time_embedding.cond_proj.weight")
+  /// Whether the network asks for its guidance.
+  package var isNeeded: Bool { component.configuration.has(Self.key) }
+
+  private static let key = "time_cond_proj_dim"
+  /// What takes the guidance's sines.
+  package static let projection = "time_embedding.cond_proj.weight"
   private static let (weight, bias) = ("time_embedding.linear_1.weight", "time_embedding.linear_1.bias")
 
-  func folded(_ guidance: Double) throws -> ModelComponent {
+  /// A plain UNet for one guidance.
+  package func folded(_ guidance: Double) throws -> ModelComponent {
     let (json, weights) = (component.configuration, component.weights)
     guard json.has(Self.key) else { return component }
     let features = try json.integer(Self.key)
-    guard let shape = weights.shape(of: Self.projection), shape.count == 2, shape[1] == features,
+    guard let shape = weights.shape(of: Self.projection), shape.count == 2, shape[0] > 0, shape[1] == features,
       let matrix = weights.shape(of: Self.weight), matrix.count == 2, matrix[1] == shape[0],
       weights.shape(of: Self.bias) == [matrix[0]]
     else {

@@ -10,7 +10,7 @@ package enum ModelPart: String, Sendable, CaseIterable {
   package static let textEncoders = [ModelPart.textEncoder, .textEncoder2]
 
   /// The folder of a text encoder's tokenizer.
-  var tokenizerFolder: String? {
+  package var tokenizerFolder: String? {
     switch self {
     case .textEncoder: "tokenizer"
     case .textEncoder2: "tokenizer_2"

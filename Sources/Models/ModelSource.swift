@@ -45,12 +45,11 @@ package struct ModelSource: Sendable {
   }
 
   private static func layout(_ path: String, _ additions: ModelAdditions) throws -> any ModelLayout {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+    guard FileManager.default.fileExists(atPath: path) else {
       throw ModelError.notAModel(
         path: path, expected: "a Stable Diffusion model, a diffusers folder or a single file", found: "no such file or folder")
     }
-    guard isFolder.boolValue else {
+    guard isFolder(path) else {
       return try SingleFile(path, configuration: additions.configuration, prediction: additions.prediction)
     }
     let folder = try DiffusersFolder(path)
@@ -64,11 +63,17 @@ package struct ModelSource: Sendable {
   /// The folder or file that a path means: of a repository of the Hugging Face cache, its snapshot.
   package static func folder(_ path: String) throws -> String { try ModelPath.resolved(path) }
 
+  package static func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+  }
+
   /// What a folder that is no model holds.
   package static func inWords(_ folder: String) -> String {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
     let files = names.filter { [".safetensors", ".ckpt", ".gguf", ".pt"].contains(where: $0.hasSuffix) }
     if let file = files.first { return "\(files.count) single files: give one itself, such as \(folder)/\(file)" }
+    if names.contains("coremldata.bin") { return "a compiled Core ML model, which is not read: packages (.mlpackage) are" }
     if let compiled = names.first(where: { $0.hasSuffix(".mlmodelc") }) {
       return "compiled Core ML models such as \(compiled), which are not read: packages (.mlpackage) are"
     }
@@ -132,8 +137,8 @@ package struct ModelSource: Sendable {
       let component = try (vae ?? layout).component(.vae)
       return try ModelComponent(component.configuration.replacing(scalingChange()), component.weights)
     case .unet:
-      let component = try GuidanceEmbedding(layout.component(.unet)).folded(additions.guidance ?? Self.usualGuidance)
-      return try adapters.merged(component, .unet)
+      let component = try adapters.merged(layout.component(.unet), .unet)
+      return try GuidanceEmbedding(component).folded(additions.guidance ?? Self.usualGuidance)
     case .textEncoder, .textEncoder2:
       return try embeddings.added(to: adapters.merged(layout.component(part), part), part)
     case .safetyChecker: return try layout.component(part)
@@ -142,6 +147,9 @@ package struct ModelSource: Sendable {
 
   /// What a distilled UNet is told where nobody says otherwise; our default guidance.
   package static let usualGuidance = 7.5
+
+  /// What packages of such UNets note the guidance under that they were told.
+  package static let embeddedGuidanceNote = "sdtune.embedded_guidance"
 
   /// Whether the UNet is told its guidance instead of being asked twice.
   package var embedsGuidance: Bool {
@@ -246,7 +254,7 @@ private struct ComponentFolder: ModelLayout {
   let warnings: [String] = []
   var index: JSONConfiguration { JSONConfiguration(file: path, values: [:]) }
 
-  func configuration(of part: ModelPart) throws -> JSONConfiguration { try JSONConfiguration(file: path + "/config.json") }
+  func configuration(of part: ModelPart) throws -> JSONConfiguration { try ModelComponent.configuration(folder: path) }
   func component(_ part: ModelPart) throws -> ModelComponent { try ModelComponent(folder: path) }
   func tokenizer(of part: ModelPart) throws -> TokenizerFiles? { nil }
   func scheduler() throws -> JSONConfiguration? { nil }

@@ -1,5 +1,6 @@
 internal import Files
 internal import Foundation
+internal import Kernels
 package import StrictJSON
 
 /// A `config.json` whose model the engine cannot build.
@@ -29,14 +30,20 @@ package struct JSONConfiguration: Sendable, Equatable {
     guard FileManager.default.fileExists(atPath: file) else {
       throw .unreadable(file, reason: "no such file: is this a diffusers component folder?")
     }
-    let json: StrictJSON
-    do {
-      json = try StrictJSON.read(file, dialect: .python)
-    } catch {
-      throw .unreadable(file, reason: error.reason)
-    }
+    let json = try Self.readable(file) { () throws(FileError) in try StrictJSON.read(file, dialect: .python) }
     guard case .object = json else { throw .unreadable(file, reason: "expected a JSON object, found \(json.kind)") }
     self.init(file: file, json)
+  }
+
+  /// The text of a file beside configurations.
+  static func text(_ file: String) throws(ConfigurationError) -> String {
+    try readable(file) { () throws(FileError) in try MappedFile.text(file) }
+  }
+
+  private static func readable<Value>(
+    _ file: String, _ read: () throws(FileError) -> Value
+  ) throws(ConfigurationError) -> Value {
+    do { return try read() } catch { throw .unreadable(file, reason: error.reason) }
   }
 
   /// - Parameters:
@@ -95,8 +102,13 @@ package struct JSONConfiguration: Sendable, Equatable {
     return value
   }
 
-  func number(_ key: String, default fallback: Double? = nil) throws(ConfigurationError) -> Double {
-    try value(key, fallback, "a number") { $0.double }
+  /// - Parameter canBeInfinite: whether an infinity says "no limit".
+  func number(
+    _ key: String, default fallback: Double? = nil, canBeInfinite: Bool = false
+  ) throws(ConfigurationError) -> Double {
+    try value(key, fallback, canBeInfinite ? "a number" : "a finite number") { raw in
+      raw.double.flatMap { $0.isFinite || (canBeInfinite && !$0.isNaN) ? $0 : nil }
+    }
   }
 
   /// A whole number from 1 to a million: sizes of networks.
@@ -109,7 +121,7 @@ package struct JSONConfiguration: Sendable, Equatable {
   }
 
   func numbers(_ key: String) throws(ConfigurationError) -> [Double] {
-    try value(key, nil, "a list of numbers") { $0.list(\.double) }
+    try value(key, nil, "a list of finite numbers") { $0.list { $0.double.flatMap { $0.isFinite ? $0 : nil } } }
   }
 
   /// A list with one entry a level, or one number for all levels.
@@ -170,8 +182,10 @@ package struct JSONConfiguration: Sendable, Equatable {
     }
   }
 
+  /// `null` is Python's `None`, which is not true, whatever the default.
   package func boolean(_ key: String, default fallback: Bool) throws(ConfigurationError) -> Bool {
-    try value(key, fallback, "true or false") { if case .boolean(let truth) = $0 { truth } else { nil } }
+    if isNull(key) { return false }
+    return try value(key, fallback, "true or false") { if case .boolean(let truth) = $0 { truth } else { nil } }
   }
 
   /// Truth values, one a block or one for all.

@@ -3,6 +3,7 @@ internal import Foundation
 internal import Kernels
 package import Layers
 internal import StrictJSON
+internal import StrictJSON
 internal import Tensors
 package import WeightFiles
 
@@ -20,7 +21,20 @@ package struct ModelComponent: Sendable {
 
   /// - Parameter folder: holds `config.json` and the weights, as diffusers and transformers write them.
   package init(folder: String) throws {
-    try self.init(JSONConfiguration(file: folder + "/config.json"), WeightFolder(path: folder))
+    try self.init(Self.configuration(folder: folder), WeightFolder(path: folder))
+  }
+
+  /// `config.json` of a folder.
+  ///
+  /// transformers can leave out which class wrote it; then it is a text encoder, of SDXL's second kind if its folder's name
+  /// says so.
+  package static func configuration(folder: String) throws -> JSONConfiguration {
+    let json = try JSONConfiguration(file: folder + "/config.json")
+    guard !json.has("_class_name"), !json.has("architectures"), json.has("hidden_act") || json.has("text_config") else {
+      return json
+    }
+    let name = folder.hasSuffix("_2") ? "CLIPTextModelWithProjection" : "CLIPTextModel"
+    return json.replacing(["architectures": .array([.string(name)])])
   }
 
   /// The same with other weights.

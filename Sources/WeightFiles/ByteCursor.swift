@@ -9,6 +9,8 @@ struct ByteCursor {
   /// What the file is, for messages.
   private let kind: String
 
+  private static let longestNote = 1 << 26
+
   init(_ file: MappedFile, _ range: Range<Int>, kind: String) {
     self.file = file
     offset = range.lowerBound
@@ -45,7 +47,12 @@ struct ByteCursor {
     return Int(value)
   }
 
+  /// Bytes in memory: names and notes, never weights.
   mutating func bytes(_ count: Int) throws(FileError) -> [UInt8] {
+    guard count <= Self.longestNote else {
+      throw .malformed(
+        file: file.path, expected: "\(kind) with notes of at most \(Self.longestNote) bytes", found: "\(count) bytes")
+    }
     let range = try take(count)
     return file.withBytes(range) { $0.elements(as: UInt8.self) }
   }

@@ -38,6 +38,7 @@ package struct RenamedWeights: WeightSource {
 
   package var origin: String { base.origin }
   package var files: [String] { base.files }
+  package var metadata: [String: String] { base.metadata }
   package var notes: [String] { base.notes }
   package var names: [String] { views.keys.sorted() }
 
@@ -107,6 +108,7 @@ package struct ReplacedWeights: WeightSource {
 
   package var origin: String { base.origin }
   package var files: [String] { base.files }
+  package var metadata: [String: String] { base.metadata }
   package var notes: [String] { base.notes + [note] }
   package var names: [String] { base.names.filter { !removed.contains($0) } }
   package func spelling(of name: String) -> String { base.spelling(of: name) }

@@ -7,7 +7,8 @@ internal import StrictJSON
 ///
 /// A folder such as `unet` or `text_encoder` holds `diffusion_pytorch_model.safetensors` or
 /// `model.safetensors`, either whole or in shards with an index, and each of those perhaps as an
-/// `.fp16` variant. Full precision wins where both exist, and safetensors win over torch's own `.bin` files.
+/// `.fp16` variant. Full precision wins where both exist, weights averaged over training win over `.non_ema` ones,
+/// and safetensors win over torch's own `.bin` files.
 package struct WeightFolder: WeightSource {
   package let path: String
   private let parts: [any WeightSource]
@@ -15,16 +16,14 @@ package struct WeightFolder: WeightSource {
   private let home: [String: Int]
 
   /// Names by preference; the variants are spelled as diffusers and transformers spell them.
-  private static let candidates: [String] = [
-    "diffusion_pytorch_model.safetensors", "model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json", "model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors",
-    "diffusion_pytorch_model.safetensors.index.fp16.json", "model.safetensors.index.fp16.json",
-    "diffusion_pytorch_model.fp16.safetensors.index.json", "model.fp16.safetensors.index.json",
-    "diffusion_pytorch_model.bin", "pytorch_model.bin",
-    "diffusion_pytorch_model.bin.index.json", "pytorch_model.bin.index.json",
-    "diffusion_pytorch_model.fp16.bin", "pytorch_model.fp16.bin",
-  ]
+  private static let candidates: [String] = ["safetensors", "bin"].flatMap { format in
+    ["", ".fp32", ".bf16", ".fp16", ".non_ema"].flatMap { variant -> [String] in
+      let stems = ["diffusion_pytorch_model", format == "bin" ? "pytorch_model" : "model"]
+      let whole = stems.map { "\($0)\(variant).\(format)" }
+      let indices = stems.flatMap { ["\($0).\(format).index\(variant).json", "\($0)\(variant).\(format).index.json"] }
+      return whole + (variant.isEmpty ? stems.map { "\($0).\(format).index.json" } : indices)
+    }
+  }
 
   package init(path: String) throws(FileError) {
     self.path = path

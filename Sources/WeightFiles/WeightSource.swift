@@ -11,6 +11,8 @@ package protocol WeightSource: Sendable {
   var files: [String] { get }
   /// What beside the files decides the weights, such as the strength of an adapter: a line each.
   var notes: [String] { get }
+  /// The file's own notes beside its tensors, such as `modelspec.prediction_type`.
+  var metadata: [String: String] { get }
   /// Names of all tensors, sorted.
   var names: [String] { get }
   /// The tensor's extents, or nil if there is none of that name.
@@ -26,6 +28,7 @@ package protocol WeightSource: Sendable {
 
 extension WeightSource {
   package var notes: [String] { [] }
+  package var metadata: [String: String] { [:] }
 
   package func spelling(of name: String) -> String { name }
 

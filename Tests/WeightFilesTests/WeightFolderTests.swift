@@ -34,10 +34,10 @@ import Testing
       "no weights: expected diffusion_pytorch_model.safetensors or model.safetensors, a shard index, an .fp16 variant or .bin"
     #expect(
       message { _ = try WeightFolder(path: scratch.path) } == "\(scratch.path): \(expected); found nothing there")
-    try scratch.write("model.non_ema.safetensors", Data())
+    try scratch.write("model.pruned.safetensors", Data())
     #expect(
       message { _ = try WeightFolder(path: scratch.path) }
-        == "\(scratch.path): \(expected); found model.non_ema.safetensors")
+        == "\(scratch.path): \(expected); found model.pruned.safetensors")
   }
 
   /// What an index with this map is refused with; the folder holds `s.safetensors` with `x`.

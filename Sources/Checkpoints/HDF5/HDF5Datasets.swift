@@ -33,11 +33,15 @@ extension HDF5 {
     let storedBytes: Int
   }
 
+  private static func refuseLinks(_ path: String, in file: hid_t) throws(Failure) {
+    guard sd_h5_is_external(file, path) == 0 else {
+      throw Failure(plainly: "a link into another file, which is not followed: h5copy makes one file")
+    }
+  }
+
   /// - Throws: if there is no such dataset, or if its numbers lie in another file.
   static func dataset(_ path: String, in file: hid_t) throws(Failure) -> Handle {
-    if sd_h5_is_external(file, path) != 0 {
-      throw Failure(plainly: "a link into another file, which is not followed: h5repack or h5copy makes one file")
-    }
+    try refuseLinks(path, in: file)
     let dataset = try Handle(H5Dopen2(file, path, hid_t(H5P_DEFAULT)), "cannot be opened")
     let properties = try Handle(H5Dget_create_plist(dataset.id), "the layout cannot be read")
     guard H5Pget_layout(properties.id) != H5D_VIRTUAL, H5Pget_external_count(properties.id) == 0 else {
@@ -50,6 +54,7 @@ extension HDF5 {
   static func extent(of path: String, in file: borrowing Handle) throws(Failure) -> Extent? {
     let id = file.id
     return try locked { () throws(Failure) -> Extent? in
+      try refuseLinks(path, in: id)
       guard H5Lexists(id, path, hid_t(H5P_DEFAULT)) > 0 || path == "/" else { return nil }
       let dataset = try dataset(path, in: id)
       let space = try Handle(H5Dget_space(dataset.id), "the extents cannot be read")

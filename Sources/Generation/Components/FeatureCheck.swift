@@ -28,6 +28,11 @@ extension PackageModel {
     return name
   }
 
+  /// What a VAE decoder's latents are called: coreml-diffusion has its own name.
+  var latentInput: String {
+    get throws(GenerationError) { try input(["z", "latent"]) }
+  }
+
   /// The axes of an input, one of several ranks.
   func shape(of input: String, ranks: ClosedRange<Int>) throws(GenerationError) -> [Int] {
     let rank = inputs.first { $0.name == input }?.shape.count ?? ranks.lowerBound

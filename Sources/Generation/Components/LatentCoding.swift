@@ -7,7 +7,7 @@ package import Tensors
 package struct LatentDecoding: Sendable {
   private enum Engine: Sendable {
     case native(AutoencoderDecoder)
-    case package(PackageModel, size: (height: Int, width: Int))
+    case package(PackageModel, input: String, size: (height: Int, width: Int))
   }
 
   private let engine: Engine
@@ -27,8 +27,9 @@ package struct LatentDecoding: Sendable {
     case .component(let component): engine = .native(try component.autoencoder().decoder)
     case .package(let path):
       let model = try PackageModel(path: path)
-      let shape = try model.shape(of: "z", rank: 4)
-      engine = .package(model, size: (shape[2], shape[3]))
+      let input = try model.latentInput
+      let shape = try model.shape(of: input, rank: 4)
+      engine = .package(model, input: input, size: (shape[2], shape[3]))
     }
   }
 
@@ -38,7 +39,7 @@ package struct LatentDecoding: Sendable {
   package func callAsFunction(_ latents: Tensor) throws -> Tensor {
     let z = Tensor.combination((1 / geometry.scalingFactor, latents))
     var tile = self.tile
-    if case .package(_, let size) = engine, z.shape[2] != size.height || z.shape[3] != size.width {
+    if case .package(_, _, let size) = engine, z.shape[2] != size.height || z.shape[3] != size.width {
       guard size.height == size.width, min(z.shape[2], z.shape[3]) >= size.height else {
         throw GenerationError.mismatch(
           what: "VAE decoder package", expected: "latents of \(size.height)×\(size.width)",
@@ -63,8 +64,8 @@ package struct LatentDecoding: Sendable {
       return Execution.withoutGradients {
         Execution.inHalfPrecision(precision == .half) { decoder(z.channelsLast()).channelsFirst() }
       }
-    case .package(let model, _):
-      let picture = try model.result("image", inputs: ["z": z])
+    case .package(let model, let input, _):
+      let picture = try model.result("image", inputs: [input: z])
       let wanted: Shape = [
         1, 3, z.shape[2] * geometry.magnification, z.shape[3] * geometry.magnification,
       ]
@@ -93,8 +94,8 @@ struct LatentEncoding: Sendable {
     case .component(let component): engine = .native(try component.autoencoder().encoder)
     case .package(let path):
       let model = try PackageModel(path: path)
-      // Converters of spring 2023 call it z.
-      let input = try model.input(["x", "z"])
+      // Converters of spring 2023 call it z, coreml-diffusion image.
+      let input = try model.input(["x", "z", "image"])
       _ = try model.shape(of: input, rank: 4)
       engine = .package(model, input: input)
     case nil:

@@ -24,7 +24,7 @@ package struct LatentGeometry: Sendable {
       magnification = configuration.magnification
     case .package(let path):
       let model = try PackageModel(path: path)
-      let shape = try model.shape(of: "z", rank: 4)
+      let shape = try model.shape(of: model.latentInput, rank: 4)
       let noted = model.note("sdtune.scaling_factor").flatMap(Double.init)
       let usual = models.textEncoders.count == 2 ? 0.13025 : 0.18215
       scalingFactor = try own.map { Double(try AutoencoderConfiguration($0).scalingFactor) } ?? noted ?? usual

@@ -34,6 +34,8 @@ package struct ModelSet: Sendable {
   package let scheduler: JSONConfiguration?
   /// SDXL: whether the negative prompt that nobody gave is all zeros instead of the empty prompt.
   package let zeroesEmptyPrompt: Bool
+  /// Whether the UNet is told its guidance instead of being asked twice.
+  let embedsGuidance: Bool
   /// What the user says that the UNet predicts.
   package let prediction: String?
   /// What a person should hear before work begins.
@@ -51,24 +53,30 @@ package struct ModelSet: Sendable {
       throw GenerationError.missing(
         component: "model", place: path, hint: "give a diffusers folder, a single file or a folder of packages")
     }
-    let folder = PackageFolder(path)
-    let hasPackages = folder.package(["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"]) != nil
+    let place = try ModelSource.folder(path)
+    let folder = PackageFolder(place)
     let source: ModelSource?
     do {
       source = try ModelSource(path, additions)
     } catch let error as ModelError {
-      // A folder of packages is no model of ours, but then there must be packages.
-      guard case .notAModel(path, _, _) = error, hasPackages || packages.unet != nil else { throw error }
+      // A folder of packages is no model of ours; what is missing of it is named below.
+      guard case .notAModel(place, _, _) = error, ModelSource.isFolder(place) else { throw error }
       guard additions.leavesWeights else {
         throw GenerationError.option(
           name: "--lora, --embedding, --vae, --model-config", expected: "a model that is no package", found: path)
       }
       source = nil
     }
+    let replaced = [packages.unet, packages.textEncoder, packages.textEncoder2].compactMap { $0 }
+    if let other = replaced.first, !additions.adapters.isEmpty {
+      throw GenerationError.option(
+        name: "--lora", expected: "the model's own UNet and text encoders, which it changes", found: other)
+    }
     let search = Search(path: path, folder: folder, source: source)
     self.path = path
     self.source = source
-    unet = try search.place(.unet, ["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"], packages.unet)
+    let unet = try search.place(.unet, ["Unet", "UnetChunk1"], ["_unet", "_unet_chunk1"], packages.unet)
+    (self.unet, embedsGuidance) = try search.toldGuidance(unet, replaced: packages.unet, additions.guidance)
     let first = try search.optional(.textEncoder, ["TextEncoder"], ["_text_encoder"], packages.textEncoder)
     let second = try search.optional(.textEncoder2, ["TextEncoder2"], ["_text_encoder_2"], packages.textEncoder2)
     guard first != nil || second != nil else { throw try search.missing(.textEncoder, ["TextEncoder"]) }
@@ -88,12 +96,6 @@ package struct ModelSet: Sendable {
     zeroesEmptyPrompt = try source?.zeroesEmptyPrompt() ?? (textEncoders.count == 2)
     prediction = additions.prediction
     warnings = source?.warnings ?? []
-  }
-
-  /// Whether the UNet is told its guidance instead of being asked twice.
-  var embedsGuidance: Bool {
-    guard case .component = unet else { return false }
-    return source?.embedsGuidance ?? false
   }
 
   /// What the UNet predicts, as diffusers names it; nil where nothing tells.
@@ -121,6 +123,19 @@ private struct Search {
     }
     if let source, source.has(part) { return .component(try source.component(part)) }
     return folder.package(names, suffixes).map { .package($0) }
+  }
+
+  /// A UNet that is told its guidance once for all, and whether it is one of those that are.
+  func toldGuidance(_ unet: ModelPlace, replaced: String?, _ guidance: Double?) throws -> (ModelPlace, Bool) {
+    switch unet {
+    case .component(let component):
+      let embedding = GuidanceEmbedding(component)
+      // The model's own is told already.
+      guard embedding.isNeeded else { return (unet, replaced == nil && source?.embedsGuidance ?? false) }
+      return (.component(try embedding.folded(guidance ?? ModelSource.usualGuidance)), true)
+    case .package(let path):
+      return (unet, try PackageModel(path: path).note(ModelSource.embeddedGuidanceNote) != nil)
+    }
   }
 
   func place(

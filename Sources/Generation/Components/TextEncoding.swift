@@ -63,13 +63,14 @@ struct TextEncoding: Sendable {
       }
       let input = Tensor([1, tokens], identifiers.map { Float($0) })
       let outputs = try model.results(inputs: ["input_ids": input])
+      // coreml-diffusion has the states that the model's UNet takes under one name for all models.
       let name = layer == .last ? "last_hidden_state" : "hidden_embeds"
-      guard let states = outputs[name], states.shape.rank == 3, states.shape[0] == 1 else {
+      guard let states = outputs[name] ?? outputs["hidden_states"], states.shape.rank == 3, states.shape[0] == 1 else {
         throw GenerationError.package(
           path: model.path, expected: "an output '\(name)' [1, tokens, features]",
           found: outputs.keys.sorted().joined(separator: ", "))
       }
-      return Conditioning(states: states, pooled: outputs["pooled_outputs"])
+      return Conditioning(states: states, pooled: outputs["pooled_outputs"] ?? outputs["pooled_embeds"])
     }
   }
 }

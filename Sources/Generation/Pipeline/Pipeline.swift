@@ -113,6 +113,7 @@ package struct Pipeline: Sendable {
       }
     }
     try notify(.stage("loading the UNet"))
+    try checkLaterParts()
     var runs = try baseRuns(conditioning, sampler, begin: { clock.restart() }, watch)
     release()
     if let refiner = request.refiner, let refinerConditioning {
@@ -127,14 +128,25 @@ package struct Pipeline: Sendable {
     }
   }
 
+  /// Builds what is needed after the steps and lets go of it: a fault there must not cost the steps.
+  private func checkLaterParts() throws {
+    _ = try decoder()
+    _ = try safetyChecking()
+    if let refiner = request.refiner { _ = try refiner.unet.denoiser(request.precision) }
+    release()
+  }
+
+  private func safetyChecking() throws -> SafetyChecking? {
+    guard let place = models.safetyChecker, !request.skipsSafetyChecker else { return nil }
+    return try SafetyChecking(place, request.compatibility)
+  }
+
   private func decoded(
     _ latents: [Tensor], _ loaded: LatentDecoding?, _ notify: (Event) throws -> Void
   ) throws -> [Result] {
     try notify(.stage("decoding"))
     let decoder = try loaded ?? self.decoder()
-    let checker = try models.safetyChecker.flatMap { place in
-      request.skipsSafetyChecker ? nil : try SafetyChecking(place, request.compatibility)
-    }
+    let checker = try safetyChecking()
     return try latents.enumerated().map { index, latents in
       let picture = Picture(values: try decoder(latents))
       let isFlagged = try checker?.isFlagged(picture) ?? false

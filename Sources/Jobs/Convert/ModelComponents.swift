@@ -71,24 +71,24 @@ struct ModelComponents {
       controlled: options.supportsControlNet, source: shapes)
     try shapes.checkAllUsed()
     let name = family == .refiner ? "refiner" : options.supportsControlNet ? "control-unet" : "unet"
-    return part(
-      name, component, .init(component), network,
-      described: [
-        "com.github.apple.ml-stable-diffusion.version": "1.1.0",
-        "sdtune.attention": options.attention.rawValue,
-        "sdtune.prediction_type": try model.prediction(), "sdtune.latent_height": "\(height)",
-        "sdtune.latent_width": "\(width)",
-      ])
+    var notes = [
+      "com.github.apple.ml-stable-diffusion.version": "1.1.0",
+      "sdtune.attention": options.attention.rawValue,
+      "sdtune.prediction_type": try model.prediction(), "sdtune.latent_height": "\(height)",
+      "sdtune.latent_width": "\(width)",
+    ]
+    if model.embedsGuidance {
+      notes[ModelSource.embeddedGuidanceNote] = "\(model.additions.guidance ?? ModelSource.usualGuidance)"
+    }
+    return part(name, component, .init(component), network, described: notes)
   }
 
   private func autoencoder(_ name: String) throws -> ComponentPart {
     let component = try model.component(.vae)
     let configuration = try AutoencoderConfiguration(component.configuration)
     let (height, width, factor) = try pictureSize(configuration)
-    // SDXL's own VAE overflows half precision; one that was made to fit replaces it.
-    let precision: ExportOptions.Precision =
-      family != .base && model.additions.vae == nil && configuration.needsSinglePrecision
-      ? .single : .half
+    // SDXL's own VAE overflows half precision; the configuration of one that was made to fit says so.
+    let precision: ExportOptions.Precision = family != .base && configuration.needsSinglePrecision ? .single : .half
     let shapes = component.shapes()
     let decoder = try TracedNetwork.decoder(
       configuration, height: height / factor, width: width / factor, precision: precision,

@@ -14,9 +14,14 @@ enum ModelInspection {
 
   /// A file of tensors: what model it is, if it is one, and every tensor.
   static func file(_ path: String) throws -> Inspection {
+    let content = FileContent(try MappedFile.open(path))
+    guard content != .unknown else {
+      throw JobError.notATarget(
+        path: path, expected: "an .mlpackage, a model, a checkpoint, latents, or weights as safetensors, GGUF or torch's file")
+    }
     let source = try WeightFile.open(path)
     let kind =
-      switch FileContent(try MappedFile.open(path)) {
+      switch content {
       case .gguf: "GGUF"
       case .zip, .pickle: "torch"
       default: "safetensors"

@@ -25,6 +25,9 @@ package struct RunTarget {
       kind = .package
       return
     }
+    guard !FileManager.default.fileExists(atPath: path + "/coremldata.bin") else {
+      throw JobError.notATarget(path: path, expected: "an .mlpackage, found \(ModelSource.inWords(path))")
+    }
     let parts = path.split(separator: "#", maxSplits: 1).map(String.init)
     let (place, which) = (parts.first ?? path, parts.count > 1 ? parts[1] : "")
     if FileManager.default.fileExists(atPath: place + "/config.json") {

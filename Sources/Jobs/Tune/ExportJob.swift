@@ -36,7 +36,7 @@ package struct ExportJob: Sendable {
     let hard = try contents.hard ?? HardWeights(contents.state, contents.recipe.clustering)
     var recipe = contents.recipe
     recipe.model = try located(recipe, \.model, modelFolder, "--model")
-    let model = try recipe.modelSource(URL(filePath: recipe.model).deletingLastPathComponent())
+    let model = try recipe.modelSource(additionsFolder(recipe))
     switch format {
     case .mlpackage:
       try PackageExport(recipe, model, try geometry(contents, &recipe)).write(hard, to: output)
@@ -53,13 +53,23 @@ package struct ExportJob: Sendable {
     return try RunGeometry(recipe, folder: URL(filePath: "/"))
   }
 
+  /// What the paths of adapters and the like are relative to: where the recipe was, or here.
+  private func additionsFolder(_ recipe: Recipe) -> URL {
+    let paths = recipe.lora.map { ModelAdditions.Adapter($0).path } + recipe.embeddings + [recipe.vae, recipe.modelConfig]
+    return Self.recipeFolders.first { folder in
+      paths.allSatisfy { $0.isEmpty || FileManager.default.fileExists(atPath: recipe.path($0, in: folder)) }
+    } ?? Self.recipeFolders[0]
+  }
+
+  private static let recipeFolders = [URL(filePath: "recipes/"), URL(filePath: "./")]
+
   /// A recipe's paths are relative to where it lies: in `recipes/` of the project or here, if no option says otherwise.
   private func located(
     _ recipe: Recipe, _ path: KeyPath<Recipe, String>, _ given: String?, _ option: String
   ) throws(JobError) -> String {
     if let given { return URL(filePath: given).path }
     let path = recipe[keyPath: path]
-    let places = ["recipes/", "./"].map { recipe.path(path, in: URL(filePath: $0)) }
+    let places = Self.recipeFolders.map { recipe.path(path, in: $0) }
     guard let place = places.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
       throw .option(
         name: option, expected: "where '\(path)' of the checkpoint's recipe is", found: "none at \(places[0])")

@@ -40,6 +40,7 @@ struct ModelExport {
     for part in ModelPart.allCases where part != .unet && model.has(part) {
       try writePart(part, to: "\(output)/\(part.rawValue)")
     }
+    for folder in try companions() { try placeFolder(folder, in: output) }
     for part in model.textEncoders {
       try writeTokenizer(part, to: "\(output)/\(part == .textEncoder ? "tokenizer" : "tokenizer_2")")
     }
@@ -55,7 +56,7 @@ struct ModelExport {
     // Files of the folder that the part came from, unless something was put on top of it.
     let own = "\(try ModelSource.folder(model.path))/\(part.rawValue)"
     if model.additions.leavesWeights || part == .safetyChecker, FileManager.default.fileExists(atPath: own + "/config.json") {
-      for name in try FileManager.default.contentsOfDirectory(atPath: own) { try place("\(own)/\(name)", at: "\(folder)/\(name)") }
+      try placeFolder(own, in: URL(filePath: folder).deletingLastPathComponent().path)
       return
     }
     let component = try model.component(part)
@@ -71,7 +72,28 @@ struct ModelExport {
       to: folder + (isText ? "/model.safetensors" : "/diffusion_pytorch_model.safetensors"))
   }
 
+  /// Folders of the model that its index names and that hold no network of ours, such as `feature_extractor`.
+  private func companions() throws -> [String] {
+    let own = try ModelSource.folder(model.path)
+    let known = Set(ModelPart.allCases.flatMap { [$0.rawValue, $0.tokenizerFolder] } + ["scheduler"])
+    return JSONConfiguration(file: own, try index()).keys.filter { !known.contains($0) && !$0.contains("/") }
+      .map { "\(own)/\($0)" }.filter { ModelSource.isFolder($0) }
+  }
+
+  private func placeFolder(_ source: String, in output: String) throws {
+    let folder = "\(output)/\(URL(filePath: source).lastPathComponent)"
+    let files = FileManager.default
+    try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for name in try files.contentsOfDirectory(atPath: source) where !ModelSource.isFolder("\(source)/\(name)") {
+      try place("\(source)/\(name)", at: "\(folder)/\(name)")
+    }
+  }
+
   private func writeTokenizer(_ part: ModelPart, to folder: String) throws {
+    let own = "\(try ModelSource.folder(model.path))/\(URL(filePath: folder).lastPathComponent)"
+    if model.additions.embeddings.isEmpty, TokenizerFiles.exist(in: own) {
+      return try placeFolder(own, in: URL(filePath: folder).deletingLastPathComponent().path)
+    }
     let files = try model.tokenizerFiles(of: part)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     for (name, contents) in files.files { try contents.write(to: URL(filePath: "\(folder)/\(name)"), options: .atomic) }
@@ -150,7 +172,9 @@ struct ModelExport {
         file: model.path, expected: "the tensors that were tuned", found: "no '\(missing[0])'")
     }
     let texts = try mergedTexts(source)
-    let items = try source.names.map { name -> SafetensorsWriter.Item in
+    // A guidance that is in the weights must not be asked for again.
+    let folded = model.embedsGuidance ? component.weights.spelling(of: GuidanceEmbedding.projection) : nil
+    let items = try source.names.filter { $0 != folded }.map { name -> SafetensorsWriter.Item in
       let shape = source.shape(of: name) ?? []
       let precision: SafetensorsWriter.Precision = source.typeName(of: name) == "F32" ? .float32 : .float16
       if let new = tuned[name], let weight = hard.weights[new] {
@@ -161,7 +185,8 @@ struct ModelExport {
       }
       return try source.item(name, shape)
     }
-    try SafetensorsWriter.write(items: items, metadata: ["format": "pt"], to: output)
+    let metadata = ["format": "pt", "modelspec.prediction_type": try model.prediction() == "epsilon" ? "epsilon" : "v"]
+    try SafetensorsWriter.write(items: items, metadata: metadata, to: output)
   }
 
   /// The tensors of text encoders that adapters change, by the file's names: one weight, or a fused projection's three.

@@ -28,6 +28,7 @@ struct AdaptedWeights: WeightSource {
   var origin: String { base.origin }
   var files: [String] { base.files + ownFiles }
   var notes: [String] { base.notes + ownNotes }
+  var metadata: [String: String] { base.metadata }
   var names: [String] { base.names }
   func spelling(of name: String) -> String { base.spelling(of: name) }
   func shape(of name: String) -> [Int]? { base.shape(of: name) }
@@ -36,7 +37,7 @@ struct AdaptedWeights: WeightSource {
 
   func elements(_ name: String) throws(FileError) -> WeightElements {
     var elements = try base.elements(name)
-    guard let steps = steps[name], let shape = base.shape(of: name) else { return elements }
+    guard elements.count > 0, let steps = steps[name], let shape = base.shape(of: name) else { return elements }
     let rows = shape.first ?? 1
     for (index, step) in steps.enumerated() {
       do {

@@ -43,8 +43,14 @@ struct AdapterFile: Sendable {
     source = try WeightFile.open(file)
     if file != path {
       settings = try StrictJSON.read(config, dialect: .python)
-    } else if let text = (source as? SafetensorsFile)?.metadata["lora_adapter_metadata"] {
-      settings = try? StrictJSON.parse(Array(text.utf8), dialect: .python)
+    } else if let text = source.metadata["lora_adapter_metadata"] {
+      do {
+        settings = try StrictJSON.parse(Array(text.utf8), dialect: .python)
+      } catch {
+        throw ModelError.adapter(
+          path: path, item: "lora_adapter_metadata", expected: "JSON with PEFT's settings",
+          found: "\(error.expected) expected at line \(error.line), column \(error.column)")
+      }
     } else {
       settings = nil
     }
@@ -60,6 +66,11 @@ struct AdapterFile: Sendable {
     let known = Set(names)
     var modules: [Key: Module] = [:]
     for name in names {
+      // Extents are multiplied with each other below.
+      let shape = source.shape(of: name) ?? []
+      guard !shape.contains(0), shape.reduce(1, *) <= 1 << 31 else {
+        throw .adapter(path: path, item: name, expected: "an adapter's factor of 1 to 2147483648 elements", found: "\(shape)")
+      }
       let isFactors = name.hasSuffix(".weight") && known.contains(String(name.dropLast(".weight".count)) + ".on_input")
       guard let place = AdapterNames.place(of: name, isFactors: isFactors) else {
         throw .adapter(
@@ -68,7 +79,9 @@ struct AdapterFile: Sendable {
       }
       let key = Key(
         module: place.module, network: place.network, isFlattened: place.isFlattened, spelling: place.spelling)
-      modules[key, default: Module(place: key)].tensors[place.slot] = name
+      if let other = modules[key, default: Module(place: key)].tensors.updateValue(name, forKey: place.slot) {
+        throw .adapter(path: path, item: name, expected: "one tensor for a module's factor", found: "'\(other)' too")
+      }
     }
     return modules.values.sorted { $0.place.spelling < $1.place.spelling }
   }
@@ -94,8 +107,10 @@ struct AdapterFile: Sendable {
     let value: Double
     switch alpha {
     case .integer(let number)?: value = Double(number)
-    case .number(let number)?: value = number
-    default: return nil
+    case .number(let number)? where number.isFinite: value = number
+    case nil, .null?: return nil
+    case let other?:
+      throw ModelError.adapter(path: path, item: "lora_alpha", expected: "a number", found: other.inWords)
     }
     return setting("use_rslora") == .boolean(true) ? value / Double(rank).squareRoot() : value / Double(rank)
   }

@@ -19,6 +19,9 @@ struct AdapterReading {
     self.isInput = isInput
   }
 
+  /// More than any weight of these models has rows or columns.
+  private static let largestRank = 1 << 16
+
   private var rows: Int { shape.first ?? 1 }
   private var columns: Int { shape.dropFirst().reduce(1, *) }
   private var kernel: Int { shape.dropFirst(2).reduce(1, *) }
@@ -71,7 +74,7 @@ struct AdapterReading {
     guard let names = try together([.down, .up], ["lora_down", "lora_up"]), let down = extents(.down), let up = extents(.up)
     else { return nil }
     let rank = down.first ?? 0
-    guard rank > 0, up.count >= 2, up[1] == rank else {
+    guard (1...Self.largestRank).contains(rank), up.count >= 2, up[1] == rank, up.dropFirst(2).allSatisfy({ $0 == 1 }) else {
       throw refused("lora_down and lora_up of one rank", "\(down) and \(up)")
     }
     var product = AdapterChange.Product(left: names[1], right: names[0], rank: rank)
@@ -83,7 +86,7 @@ struct AdapterReading {
       product.core = module.tensors[.mid]
       width *= core.dropFirst(2).reduce(1, *)
     }
-    let isNarrow = isInput && width < columns && width % max(1, kernel) == 0
+    let isNarrow = isInput && width > 0 && width < columns && width % max(1, kernel) == 0
     guard up[0] == rows, width == columns || isNarrow else {
       throw refused("factors of a weight \(shape)", "\(up[0]) rows and \(width) columns: another family's?")
     }
@@ -103,7 +106,7 @@ struct AdapterReading {
       let width = right.dropFirst().reduce(1, *) * (core?.dropFirst(2).reduce(1, *) ?? 1)
       let leftRows = core == nil ? left.first : left.dropFirst().first
       let leftRank = core == nil ? left.dropFirst().first : left.first
-      guard rank > 0, left.count == 2, right.first == rank, leftRank == rank, leftRows == rows, width == columns,
+      guard (1...Self.largestRank).contains(rank), left.count == 2, right.first == rank, leftRank == rank, leftRows == rows, width == columns,
         core.map({ $0.count >= 2 && $0[0] == rank && $0[1] == rank }) ?? true
       else { throw refused("hada factors of a weight \(shape)", "\(left) and \(right)") }
       products.append(
@@ -130,7 +133,7 @@ struct AdapterReading {
     let columns2 = two.count > 2 ? two[1] : two[1] / max(1, self.kernel)
     let extents = AdapterChange.KroneckerExtents(
       rows1: one[0], columns1: one[1], rows2: two[0], columns2: columns2, kernel: two.count > 2 ? kernel : self.kernel)
-    guard one[0] * two[0] == rows, one[1] * columns2 == inputs, extents.kernel == self.kernel,
+    guard one.dropFirst(2).allSatisfy({ $0 == 1 }), one[0] * two[0] == rows, one[1] * columns2 == inputs, extents.kernel == self.kernel,
       two.count > 2 || columns2 * self.kernel == two[1]
     else { throw refused("Kronecker factors of a weight \(shape)", "\(one) and \(two)") }
     return (.kronecker(first: first.factor, second: second.factor, extents: extents), second.rank ?? first.rank, columns)
@@ -148,7 +151,7 @@ struct AdapterReading {
     else { return nil }
     let core = coreSlot.flatMap { extents($0) }
     let rank = right[0]
-    guard (core == nil ? left[1] : left[0]) == rank, rank > 0,
+    guard (core == nil ? left[1] : left[0]) == rank, (1...Self.largestRank).contains(rank),
       core.map({ $0.count >= 2 && $0[0] == rank && $0[1] == rank }) ?? true
     else { throw refused("\(leftSlot.rawValue) and \(rightSlot.rawValue) of one rank", "\(left) and \(right)") }
     let product = AdapterChange.Product(

@@ -55,11 +55,9 @@ enum OriginalNames {
 
   /// Of the UNet whose tensors these are, by the numbers of its blocks.
   static func unet(_ names: Set<String>) -> NameTable {
+    // No network has more blocks; a name's number is not to be believed.
     func numbers(_ prefix: String, _ ending: String) -> [Int] {
-      names.compactMap { name in
-        guard name.hasPrefix(prefix), name.hasSuffix(ending) else { return nil }
-        return Int(name.dropFirst(prefix.count).dropLast(ending.count))
-      }.sorted()
+      (0..<256).filter { names.contains("\(prefix)\($0)\(ending)") }
     }
     let downsamplers = numbers("input_blocks.", ".0.op.weight")
     let blocks = numbers("input_blocks.", ".0.in_layers.2.weight")

@@ -38,17 +38,18 @@ struct OriginalViews {
   init(openCLIP prefix: String, in source: any WeightSource, dropsLast: Bool, keepsProjection: Bool) {
     let own = Self.without(prefix, source.names)
     let layers = (0..<1000).prefix { source.contains("\(prefix)transformer.resblocks.\($0).ln_1.weight") }.count
-    let table = OriginalNames.openCLIP(layers: dropsLast ? layers - 1 : layers)
+    let kept = max(0, dropsLast ? layers - 1 : layers)
+    let table = OriginalNames.openCLIP(layers: kept)
     for name in own {
       if let new = table.diffusers(name) { views[new] = .whole(prefix + name) }
     }
-    for layer in 0..<(dropsLast ? layers - 1 : layers) {
+    for layer in 0..<kept {
       for ending in ["weight", "bias"] {
         let name = "\(prefix)transformer.resblocks.\(layer).attn.in_proj_\(ending)"
         guard let rows = source.shape(of: name)?.first, rows % 3 == 0 else { continue }
         for (third, projection) in ["q_proj", "k_proj", "v_proj"].enumerated() {
           let new = "text_model.encoder.layers.\(layer).self_attn.\(projection).\(ending)"
-          views[new] = .rows(name, third * rows / 3..<(third + 1) * rows / 3)
+          views[new] = .rows(name, rows / 3 * third..<rows / 3 * (third + 1))
         }
       }
     }

@@ -149,7 +149,7 @@ private struct PredictionMarks {
 
   /// - Returns: diffusers' name, and how it is known.
   func found(_ kind: InferredConfiguration.Kind?) throws -> (String, String) {
-    if let told = (source as? SafetensorsFile)?.metadata["modelspec.prediction_type"] {
+    if let told = source.metadata["modelspec.prediction_type"] {
       if told == "v" || told == "v_prediction" { return ("v_prediction", "by modelspec.prediction_type") }
       if told == "epsilon" { return ("epsilon", "by modelspec.prediction_type") }
     }
@@ -158,7 +158,8 @@ private struct PredictionMarks {
     }
     // AUTOMATIC1111's convention: a configuration of the same name beside the file.
     let beside = (source.origin as NSString).deletingPathExtension + ".yaml"
-    if let text = FileManager.default.contents(atPath: beside).map({ String(decoding: $0, as: UTF8.self) }) {
+    if FileManager.default.fileExists(atPath: beside) {
+      let text = try MappedFile.text(beside)
       let isVelocity = text.contains("parameterization: \"v\"") || text.contains("parameterization: v")
       return (isVelocity ? "v_prediction" : "epsilon", "by \(beside)")
     }

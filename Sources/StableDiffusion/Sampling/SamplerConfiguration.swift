@@ -97,14 +97,14 @@ package struct SamplerConfiguration: Sendable {
     let clips = try json.boolean("clip_sample", default: chosen == .ddim)
     clip = clips ? try json.number("clip_sample_range", default: 1) : nil
     interpolatesLogarithmically = try json.string("interpolation_type", default: "linear") == "log_linear"
-    leastLambda = try chosen == .dpmSolver ? json.number("lambda_min_clipped", default: -.infinity) : -.infinity
+    leastLambda = try chosen == .dpmSolver ? json.number("lambda_min_clipped", default: -.infinity, canBeInfinite: true) : -.infinity
     solverOrder = try json.whole("solver_order", default: 2, in: 1...3)
     usesHeun = try json.string("solver_type", default: "midpoint") == "heun"
     lowersFinalOrder = try json.boolean("lower_order_final", default: true)
     endsWithEuler = try json.boolean("euler_at_final", default: false)
     endsAtSmallestLevel = try json.string("final_sigmas_type", default: "zero") == "sigma_min"
     originalSteps = try json.whole(
-      "original_inference_steps", default: 50, in: 1...schedule.timesteps)
+      "original_inference_steps", default: min(50, schedule.timesteps), in: 1...schedule.timesteps)
     timestepScale = try json.number("timestep_scaling", default: 10)
     try Self.refuseUnknown(json, chosen)
   }

@@ -61,7 +61,7 @@ package struct TokenizerFiles: Sendable {
       specialTokens[role] = try Self.first(role, [first, second])
     }
     if let config, config.has("model_max_length") {
-      longest = Int(min(max(try config.number("model_max_length"), 0), 1e6))
+      longest = Int(min(max(try config.number("model_max_length", canBeInfinite: true), 0), 1e6))
     }
     try addTokens(whole, config, json("added_tokens.json"))
   }
@@ -152,10 +152,10 @@ package struct TokenizerFiles: Sendable {
   }
 
   private static func pairs(_ file: String) throws(ConfigurationError) -> [(String, String)] {
-    guard let data = FileManager.default.contents(atPath: file) else {
+    guard FileManager.default.fileExists(atPath: file) else {
       throw .unreadable(file, reason: "no such file: a tokenizer has vocab.json and merges.txt, or tokenizer.json")
     }
-    let text = String(decoding: data, as: UTF8.self)
+    let text = try JSONConfiguration.text(file)
     var pairs: [(String, String)] = []
     for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
       let words = line.split(separator: " ")

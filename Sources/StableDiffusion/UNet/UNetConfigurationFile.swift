@@ -24,6 +24,11 @@ extension UNetConfiguration {
     downBlocks = try Self.blocks("down_block_types", json, levels)
     upBlocks = try isControlNet ? [] : Self.blocks("up_block_types", json, levels)
     layersPerBlock = try json.integers("layers_per_block", repeated: levels)
+    guard levels <= 16, layersPerBlock.allSatisfy({ $0 <= 100 }) else {
+      throw .unsupported(
+        json.file, key: "layers_per_block", value: "up to \(layersPerBlock.max() ?? 0) on \(levels) levels",
+        expected: "at most 100 on at most 16")
+    }
     let headKey = json.has("num_attention_heads") ? "num_attention_heads" : "attention_head_dim"
     heads = try json.integers(headKey, repeated: levels)
     (downTransformerLayers, upTransformerLayers) = try Self.transformerLayers(
@@ -31,6 +36,10 @@ extension UNetConfiguration {
     middle = try Self.middle(json, downTransformerLayers)
     seesTextAlone = try json.booleans("only_cross_attention", count: levels)
     contextFeatures = try json.integers("cross_attention_dim", repeated: levels)
+    guard Set(contextFeatures).count == 1 else {
+      throw .unsupported(
+        json.file, key: "cross_attention_dim", value: "\(contextFeatures)", expected: "one width of text for all levels")
+    }
     groups = try json.integer("norm_num_groups", default: 32)
     normEpsilon = try Float(json.number("norm_eps", default: 1e-5))
     usesLinearProjection = try json.boolean("use_linear_projection", default: false)
@@ -38,6 +47,10 @@ extension UNetConfiguration {
     frequencyShift = try Float(json.number("freq_shift", default: 0))
     (sampleHeight, sampleWidth) = try Self.sampleSize(json)
     textTime = try Self.textTime(json)
+    for (key, features) in [("block_out_channels", channels[0]), ("addition_time_embed_dim", textTime?.timeFeatures ?? 0)]
+    where features % 2 != 0 {
+      throw .unsupported(json.file, key: key, value: "\(features)", expected: "an even number: half are sines, half cosines")
+    }
     try Self.refuseUnknown(json, isControlNet: isControlNet, timeFeatures: channels[0] * 4)
     for (channels, heads) in zip(channels, heads) {
       guard channels > 0, heads > 0, channels % heads == 0, channels % groups == 0 else {

@@ -38,6 +38,10 @@ package struct AutoencoderConfiguration: Sendable, Equatable {
     imageChannels = try json.integer("in_channels", default: 3)
     latentChannels = try json.integer("latent_channels", default: 4)
     blockChannels = try json.integers("block_out_channels")
+    guard blockChannels.count <= 8 else {
+      throw .unsupported(
+        json.file, key: "block_out_channels", value: "\(blockChannels.count) levels", expected: "at most 8")
+    }
     layersPerBlock = try json.integer("layers_per_block", default: 1)
     groups = try json.integer("norm_num_groups", default: 32)
     scalingFactor = try Float(json.number("scaling_factor", default: 0.18215))

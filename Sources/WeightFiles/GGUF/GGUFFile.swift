@@ -24,6 +24,8 @@ package struct GGUFFile: WeightSource {
 
   private static let kind = "a GGUF file"
   private static let deepestArray = 3
+  /// Kept of an array, such as a vocabulary; extents need no more.
+  private static let mostValues = 64
 
   init(_ file: MappedFile) throws(FileError) {
     self.file = file
@@ -91,7 +93,7 @@ package struct GGUFFile: WeightSource {
       }
       (storage, typeName, blockCount, blockBytes) = (.blocks(blocks), blocks.name, blocks.count, blocks.bytes)
     }
-    guard let count = product(tensor.shape), count % blockCount == 0,
+    guard let count = Extents.count(tensor.shape), count % blockCount == 0,
       case let (bytes, overflow) = (count / blockCount).multipliedReportingOverflow(by: blockBytes), !overflow,
       tensor.offset <= file.count - min(start, file.count), bytes <= file.count - start - tensor.offset
     else {
@@ -100,21 +102,11 @@ package struct GGUFFile: WeightSource {
         "\(file.count) bytes: is the file complete?")
     }
     let shape = original ?? tensor.shape
-    guard product(shape) == count else {
+    guard Extents.count(shape) == count else {
       throw malformed(file, tensor.name, "as many elements as \(tensor.shape) has", "\(shape)")
     }
     let first = start + tensor.offset
     return Entry(shape: shape, typeName: typeName, storage: storage, range: first..<first + bytes)
-  }
-
-  private static func product(_ shape: [Int]) -> Int? {
-    var product = 1
-    for extent in shape {
-      let (next, overflow) = product.multipliedReportingOverflow(by: extent)
-      guard !overflow, extent >= 0 else { return nil }
-      product = next
-    }
-    return product
   }
 
   private static func string(_ cursor: inout ByteCursor) throws(FileError) -> String {
@@ -138,7 +130,10 @@ package struct GGUFFile: WeightSource {
     case 9 where depth < deepestArray:
       let (inner, count) = (try cursor.number(UInt32.self), try cursor.count(UInt64.self))
       var values: [String] = []
-      for _ in 0..<count { values += try value(&cursor, type: inner, depth: depth + 1) }
+      for _ in 0..<count {
+        let next = try value(&cursor, type: inner, depth: depth + 1)
+        if values.count < mostValues { values += next }
+      }
       return values
     case 10: return ["\(try cursor.number(UInt64.self))"]
     case 11: return ["\(try cursor.number(Int64.self))"]

@@ -133,15 +133,9 @@ struct SafetensorsHeader: Sendable {
     return numbers
   }
 
-  /// Bytes of a tensor, nil if they cannot be counted in 63 bits.
+  /// Bytes of a tensor, nil if no file holds so many.
   static func byteCount(_ shape: [Int], _ elementType: ElementType) -> Int? {
-    var total = elementType.byteCount
-    for extent in shape {
-      let (product, overflow) = total.multipliedReportingOverflow(by: extent)
-      if overflow { return nil }
-      total = product
-    }
-    return total
+    Extents.count(shape).map { $0 * elementType.byteCount }
   }
 
   /// Every byte of the data section belongs to one tensor, as the reference implementation demands.

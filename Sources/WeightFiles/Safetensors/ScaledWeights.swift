@@ -98,6 +98,7 @@ package struct ScaledWeights: WeightSource {
 
   package var origin: String { file.path }
   package var files: [String] { [file.path] }
+  package var metadata: [String: String] { file.metadata }
 
   package func shape(of name: String) -> [Int]? { file.shape(of: name) }
   package func typeName(of name: String) -> String? { file.typeName(of: name) }

@@ -8,7 +8,8 @@ indirect enum PickleValue {
   case number(Double)
   case text(String)
   case bytes([UInt8])
-  case tuple([PickleValue])
+  /// How many tuples are inside of each other is counted, as letting go of them goes as deep.
+  case tuple([PickleValue], depth: Int)
   case list(PickledList)
   case dictionary(PickledDictionary)
   /// The name of a Python object, which stays a name.
@@ -19,8 +20,13 @@ indirect enum PickleValue {
   case opaque
 }
 
+/// Texts alone are kept: nothing else of a list is ever looked at.
 final class PickledList {
-  var values: [PickleValue] = []
+  private(set) var texts: [String] = []
+
+  func append(_ values: [PickleValue]) {
+    for case .text(let text) in values { texts.append(text) }
+  }
 }
 
 /// In the order of insertion; keys that are no text are dropped when names are made.
@@ -28,6 +34,8 @@ final class PickledDictionary {
   private(set) var pairs: [(key: PickleValue, value: PickleValue)] = []
 
   func set(_ key: PickleValue, _ value: PickleValue) { pairs.append((key, value)) }
+
+  func removeAll() { pairs = [] }
 
   /// The last value of a key that is text.
   subscript(key: String) -> PickleValue? {
@@ -54,6 +62,7 @@ struct PickledTensor {
 
   /// Whether the elements follow each other.
   var isContiguous: Bool {
+    if count == 0 { return true }
     var expected = 1
     for (extent, stride) in zip(shape, strides).reversed() where extent != 1 {
       guard stride == expected else { return false }
@@ -64,15 +73,14 @@ struct PickledTensor {
 
   /// Elements of the storage up to the last that the view reads; nil if that cannot be counted.
   var end: Int? {
-    guard !shape.contains(0) else { return offset }
+    guard let count = Extents.count(shape) else { return nil }
+    guard count > 0 else { return offset }
     var last = offset
-    var count = 1
     for (extent, stride) in zip(shape, strides) {
       let (distance, isLarge) = (extent - 1).multipliedReportingOverflow(by: stride)
       let (next, isLarger) = last.addingReportingOverflow(distance)
-      let (product, isLargest) = count.multipliedReportingOverflow(by: extent)
-      guard !isLarge, !isLarger, !isLargest else { return nil }
-      (last, count) = (next, product)
+      guard !isLarge, !isLarger else { return nil }
+      last = next
     }
     // A view that shows an element many times could ask for any amount of memory.
     return count <= storage.count ? last + 1 : nil

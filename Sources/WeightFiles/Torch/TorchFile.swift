@@ -12,22 +12,18 @@ package struct TorchFile: WeightSource {
   /// Texts beside the tensors, by their joined names.
   package let texts: [String: String]
 
-  private static let deepest = 16
-  private static let mostTensors = 1_000_000
-
   package init(path: String) throws(FileError) { try self.init(MappedFile.open(path)) }
 
   init(_ file: MappedFile) throws(FileError) {
     self.file = file
-    let root: PickleValue
+    let contents: TorchContents
     switch FileContent(file) {
-    case .zip: (root, storages) = try Self.archive(file)
-    case .pickle: (root, storages) = try Self.legacy(file)
+    case .zip: (contents, storages) = try Self.archive(file)
+    case .pickle: (contents, storages) = try Self.legacy(file)
     case let other:
       throw .malformed(file: file.path, expected: "a file of torch.save", found: other.inWords)
     }
-    var (tensors, texts): ([String: PickledTensor], [String: String]) = ([:], [:])
-    try Self.collect(Self.unwrapped(root), "", 0, file.path, &tensors, &texts)
+    (tensors, texts) = (contents.tensors, contents.texts)
     guard !tensors.isEmpty else { throw .malformed(file: file.path, expected: "tensors in the pickle", found: "none") }
     for tensor in tensors.values {
       let storage = tensor.storage
@@ -40,16 +36,18 @@ package struct TorchFile: WeightSource {
           found: "\(range.count) bytes")
       }
     }
-    self.tensors = tensors
-    self.texts = texts
   }
 
-  /// The pickle of a zip archive, and its storages.
-  private static func archive(_ file: MappedFile) throws(FileError) -> (PickleValue, [String: Range<Int>]) {
+  /// The tensors of a zip archive's pickle, and its storages.
+  private static func archive(_ file: MappedFile) throws(FileError) -> (TorchContents, [String: Range<Int>]) {
     let members = try ZipDirectory(file).members
-    guard let name = members.keys.filter({ $0 == "data.pkl" || $0.hasSuffix("/data.pkl") }).min(by: { $0.count < $1.count }),
-      let range = members[name]
-    else { throw .missing(file: file.path, item: "member data.pkl: is this a file of torch.save?") }
+    let pickles = members.keys.filter { $0 == "data.pkl" || $0.hasSuffix("/data.pkl") }
+    guard let name = pickles.first, let range = members[name] else {
+      throw .missing(file: file.path, item: "member data.pkl: is this a file of torch.save?")
+    }
+    guard pickles.count == 1 else {
+      throw .malformed(file: file.path, expected: "one member data.pkl", found: pickles.sorted().joined(separator: ", "))
+    }
     let folder = name.dropLast("data.pkl".count) + "data/"
     var storages: [String: Range<Int>] = [:]
     for (path, range) in members where path.hasPrefix(folder) { storages[String(path.dropFirst(folder.count))] = range }
@@ -58,14 +56,17 @@ package struct TorchFile: WeightSource {
     {
       throw .malformed(file: file.path, expected: "little-endian numbers", found: "big-endian ones")
     }
-    var unpickler = Unpickler(file, range)
-    return (try unpickler.value(), storages)
+    let unpickler = Unpickler(file, range)
+    let root = try unpickler.value()
+    defer { withExtendedLifetime(unpickler) {} }
+    return (try TorchContents(root, file.path), storages)
   }
 
   /// Five pickles (a magic number, a version, the system's sizes, the object, the storages' keys), then each storage's
   /// count and elements, as torch wrote before 1.6.
-  private static func legacy(_ file: MappedFile) throws(FileError) -> (PickleValue, [String: Range<Int>]) {
-    var unpickler = Unpickler(file, 0..<file.count)
+  private static func legacy(_ file: MappedFile) throws(FileError) -> (TorchContents, [String: Range<Int>]) {
+    let unpickler = Unpickler(file, 0..<file.count)
+    defer { withExtendedLifetime(unpickler) {} }
     // The magic number has ten bytes and reads as opaque; version and sizes are not needed.
     for _ in 0..<3 { _ = try unpickler.value() }
     let root = try unpickler.value()
@@ -73,12 +74,17 @@ package struct TorchFile: WeightSource {
       throw .malformed(file: file.path, expected: "a file of torch.save with a list of storages", found: "none")
     }
     var types: [String: ElementType] = [:]
-    var (tensors, texts): ([String: PickledTensor], [String: String]) = ([:], [:])
-    try collect(root, "", 0, file.path, &tensors, &texts)
-    for tensor in tensors.values { types[tensor.storage.key] = tensor.storage.type }
+    for tensor in try TorchContents(root, file.path, unwraps: false).tensors.values {
+      let storage = tensor.storage
+      if let other = types.updateValue(storage.type, forKey: storage.key), other != storage.type {
+        throw .malformedItem(
+          file: file.path, item: "data/\(storage.key)", expected: "elements of one type",
+          found: "\(other.rawValue) and \(storage.type.rawValue)")
+      }
+    }
     var cursor = ByteCursor(file, unpickler.offset..<file.count, kind: "a file of torch.save")
     var storages: [String: Range<Int>] = [:]
-    for case .text(let key) in keys.values {
+    for key in keys.texts {
       let count = try cursor.count(Int64.self)
       // Storages that nothing refers to would have an unknown width.
       guard let type = types[key] else {
@@ -86,39 +92,7 @@ package struct TorchFile: WeightSource {
       }
       storages[key] = try cursor.take(count * type.byteCount)
     }
-    return (root, storages)
-  }
-
-  private static func unwrapped(_ value: PickleValue) -> PickleValue {
-    var value = value
-    for _ in 0..<deepest {
-      guard case .dictionary(let dictionary) = value, let inner = dictionary["state_dict"] else { break }
-      value = inner
-    }
-    return value
-  }
-
-  private static func collect(
-    _ value: PickleValue, _ name: String, _ depth: Int, _ path: String, _ tensors: inout [String: PickledTensor],
-    _ texts: inout [String: String]
-  ) throws(FileError) {
-    guard depth < deepest else {
-      throw .malformed(file: path, expected: "dictionaries at most \(deepest) deep", found: "deeper ones")
-    }
-    switch value {
-    case .tensor(let tensor):
-      guard tensors.count < mostTensors else {
-        throw .malformed(file: path, expected: "at most \(mostTensors) tensors", found: "more")
-      }
-      tensors[name] = tensor
-    case .text(let text): texts[name] = text
-    case .dictionary(let dictionary):
-      for (key, value) in dictionary.pairs {
-        guard case .text(let key) = key else { continue }
-        try collect(value, name.isEmpty ? key : "\(name).\(key)", depth + 1, path, &tensors, &texts)
-      }
-    default: break
-    }
+    return (try TorchContents(root, file.path), storages)
   }
 
   package var origin: String { file.path }
@@ -137,12 +111,19 @@ package struct TorchFile: WeightSource {
       let start = range.lowerBound + tensor.offset * type.byteCount
       return file.elements(start..<start + count * type.byteCount, type.format, count: count)
     }
-    let all = file.elements(range, type.format, count: tensor.storage.count).buffer
+    // What the view covers, which begins with its first element.
+    let span = (tensor.end ?? tensor.offset) - tensor.offset
+    guard span <= max(16 * count, 1 << 20) else {
+      throw .malformedItem(
+        file: file.path, item: name, expected: "a view of most of what it covers", found: "\(count) of \(span) elements")
+    }
+    let start = range.lowerBound + tensor.offset * type.byteCount
+    let all = file.elements(start..<start + span * type.byteCount, type.format, count: span).buffer
     let view = Buffer(uninitialized: count)
-    view.withMutableSpan(0..<count) { span in
+    view.withMutableSpan(0..<count) { y in
       var place = [Int](repeating: 0, count: tensor.shape.count)
       for index in 0..<count {
-        span[index] = all[tensor.offset + zip(place, tensor.strides).reduce(0) { $0 + $1.0 * $1.1 }]
+        y[index] = all[zip(place, tensor.strides).reduce(0) { $0 + $1.0 * $1.1 }]
         for axis in place.indices.reversed() {
           place[axis] += 1
           if place[axis] < tensor.shape[axis] { break }

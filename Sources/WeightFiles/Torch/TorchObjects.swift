@@ -14,7 +14,7 @@ struct TorchObjects {
   ///
   /// - Throws: ``FileError`` that names what is called, unless it is one of torch's functions for tensors.
   func made(by callee: PickleValue, _ arguments: PickleValue) throws(FileError) -> PickleValue {
-    guard case .global(let module, let name) = callee, case .tuple(let arguments) = arguments else {
+    guard case .global(let module, let name) = callee, case .tuple(let arguments, _) = arguments else {
       throw malformed("tensors alone", "a call of something without a name")
     }
     switch "\(module) \(name)" {
@@ -41,10 +41,14 @@ struct TorchObjects {
 
   /// The storage of a persistent identifier: `("storage", type, key, device, count)`.
   func storage(_ identifier: PickleValue) throws(FileError) -> PickleValue {
-    guard case .tuple(let parts) = identifier, parts.count >= 5, case .text("storage") = parts[0],
+    guard case .tuple(let parts, _) = identifier, parts.count >= 5, case .text("storage") = parts[0],
       case .global(_, let typeName) = parts[1], case .text(let key) = parts[2], case .integer(let count) = parts[4],
       count >= 0
     else { throw malformed("storages with a type, a key and a count", "others") }
+    // Before 0.4 a storage could be a part of another.
+    if parts.count > 5 {
+      guard case .none = parts[5] else { throw malformed("whole storages", "a view of one, data/\(key)") }
+    }
     guard let type = Self.storageTypes[typeName] else {
       throw malformed("storages of \(Self.storageTypes.keys.sorted().joined(separator: ", "))", typeName)
     }
@@ -56,6 +60,9 @@ struct TorchObjects {
       let shape = naturals(arguments[2]), let strides = naturals(arguments[3]), shape.count == strides.count,
       offset >= 0
     else { throw malformed("tensors with a storage, an offset, extents and strides", "others") }
+    if arguments.count > 6, case .dictionary(let marks) = arguments[6], !marks.pairs.isEmpty {
+      throw malformed("tensors without marks", "one that is negated or conjugated where it is read, in data/\(storage.key)")
+    }
     let tensor = PickledTensor(storage: storage, offset: offset, shape: shape, strides: strides)
     guard let end = tensor.end, end <= storage.count else {
       throw malformed("tensors inside their storages", "\(shape) from \(offset) on in data/\(storage.key) of \(storage.count)")
@@ -64,7 +71,7 @@ struct TorchObjects {
   }
 
   private func naturals(_ value: PickleValue) -> [Int]? {
-    guard case .tuple(let elements) = value else { return nil }
+    guard case .tuple(let elements, _) = value else { return nil }
     let numbers = elements.compactMap { element -> Int? in
       if case .integer(let number) = element, number >= 0 { number } else { nil }
     }

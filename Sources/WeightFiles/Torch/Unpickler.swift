@@ -4,17 +4,29 @@ internal import Kernels
 /// Reads Python's pickles as far as they hold tensors: it knows what torch's functions would make and calls nothing.
 ///
 /// A name of anything else may stand in a pickle; where it would be called, reading stops and names it.
-struct Unpickler {
+///
+/// Its values are good while it lives: it takes the dictionaries apart when it goes, one by one, as a file can put them into
+/// each other in a circle, or deeper than the stack is.
+final class Unpickler {
   private var cursor: ByteCursor
   private var stack: [PickleValue] = []
   /// Heights of the stack where marks are.
   private var marks: [Int] = []
   private var memo: [Int: PickleValue] = [:]
+  private var dictionaries: [PickledDictionary] = []
+  private var operations = 0
   private let path: String
+
+  private static let deepestTuple = 32
+  private static let mostOperations = 20_000_000
 
   init(_ file: MappedFile, _ range: Range<Int>) {
     path = file.path
     cursor = ByteCursor(file, range, kind: "a pickle")
+  }
+
+  deinit {
+    for dictionary in dictionaries { dictionary.removeAll() }
   }
 
   /// The byte behind what was read.
@@ -24,14 +36,14 @@ struct Unpickler {
     .malformed(file: path, expected: expected, found: found)
   }
 
-  private mutating func pop() throws(FileError) -> PickleValue {
+  private func pop() throws(FileError) -> PickleValue {
     guard stack.count > (marks.last ?? 0), let value = stack.popLast() else {
       throw malformed("a pickle whose operations have operands", "none at byte \(cursor.offset)")
     }
     return value
   }
 
-  private mutating func popMark() throws(FileError) -> [PickleValue] {
+  private func popMark() throws(FileError) -> [PickleValue] {
     guard let mark = marks.popLast() else { throw malformed("a pickle with a mark", "none at byte \(cursor.offset)") }
     let values = Array(stack[mark...])
     stack.removeLast(values.count)
@@ -46,16 +58,20 @@ struct Unpickler {
   }
 
   /// Reads one pickle, up to its end.
-  mutating func value() throws(FileError) -> PickleValue {
+  func value() throws(FileError) -> PickleValue {
     (stack, marks, memo) = ([], [], [:])
     while true {
       let operation = try cursor.number(UInt8.self)
       if operation == UInt8(ascii: ".") { return try pop() }
+      operations += 1
+      guard operations <= Self.mostOperations else {
+        throw malformed("a pickle of at most \(Self.mostOperations) operations", "more")
+      }
       try perform(operation)
     }
   }
 
-  private mutating func perform(_ operation: UInt8) throws(FileError) {
+  private func perform(_ operation: UInt8) throws(FileError) {
     switch operation {
     case 0x80: _ = try cursor.take(1)  // PROTO
     case 0x95: _ = try cursor.take(8)  // FRAME
@@ -81,24 +97,24 @@ struct Unpickler {
     }
   }
 
-  private mutating func performOnContainers(_ operation: UInt8) throws(FileError) {
+  private func performOnContainers(_ operation: UInt8) throws(FileError) {
     switch operation {
-    case UInt8(ascii: ")"): stack.append(.tuple([]))
-    case 0x85: stack.append(.tuple([try pop()]))
+    case UInt8(ascii: ")"): stack.append(.tuple([], depth: 0))
+    case 0x85: try appendTuple([pop()])
     case 0x86, 0x87:
       let last = try pop()
       let middle = try pop()
-      stack.append(.tuple(operation == 0x86 ? [middle, last] : [try pop(), middle, last]))
-    case UInt8(ascii: "t"): stack.append(.tuple(try popMark()))
+      try appendTuple(operation == 0x86 ? [middle, last] : [pop(), middle, last])
+    case UInt8(ascii: "t"): try appendTuple(popMark())
     case UInt8(ascii: "]"): stack.append(.list(PickledList()))
     case UInt8(ascii: "l"):
       let list = PickledList()
-      list.values = try popMark()
+      list.append(try popMark())
       stack.append(.list(list))
-    case UInt8(ascii: "}"), 0x8F: stack.append(.dictionary(PickledDictionary()))
+    case UInt8(ascii: "}"), 0x8F: appendDictionary()
     case UInt8(ascii: "d"):
       let values = try popMark()
-      stack.append(.dictionary(PickledDictionary()))
+      appendDictionary()
       try setItems(values)
     case UInt8(ascii: "a"):
       let value = try pop()
@@ -123,7 +139,7 @@ struct Unpickler {
     }
   }
 
-  private mutating func performOnObjects(_ operation: UInt8) throws(FileError) {
+  private func performOnObjects(_ operation: UInt8) throws(FileError) {
     switch operation {
     case UInt8(ascii: "c"):
       let module = try cursor.line()
@@ -135,14 +151,16 @@ struct Unpickler {
       stack.append(.global(module: module, name: name))
     case UInt8(ascii: "R"), 0x81:
       let arguments = try pop()
-      stack.append(try TorchObjects(path).made(by: pop(), arguments))
+      let made = try TorchObjects(path).made(by: pop(), arguments)
+      if case .dictionary(let dictionary) = made { dictionaries.append(dictionary) }
+      stack.append(made)
     case UInt8(ascii: "Q"): stack.append(try TorchObjects(path).storage(pop()))
     case UInt8(ascii: "b"):
       _ = try pop()
       // A dictionary's attributes, or the state of what is not looked into.
       switch try top() {
       case .dictionary, .opaque, .tensor: break
-      case let other: throw malformed("tensors alone", "a state set on \(other)")
+      default: throw malformed("tensors alone", "a state set on something else at byte \(cursor.offset)")
       }
     default:
       throw malformed(
@@ -155,9 +173,23 @@ struct Unpickler {
     return value
   }
 
+  private func appendTuple(_ values: [PickleValue]) throws(FileError) {
+    let depth = values.reduce(0) { if case .tuple(_, let depth) = $1 { max($0, depth + 1) } else { $0 } }
+    guard depth <= Self.deepestTuple else {
+      throw malformed("tuples at most \(Self.deepestTuple) deep", "deeper ones at byte \(cursor.offset)")
+    }
+    stack.append(.tuple(values, depth: depth))
+  }
+
+  private func appendDictionary() {
+    let dictionary = PickledDictionary()
+    dictionaries.append(dictionary)
+    stack.append(.dictionary(dictionary))
+  }
+
   private func append(_ values: [PickleValue]) throws(FileError) {
     switch try top() {
-    case .list(let list): list.values += values
+    case .list(let list): list.append(values)
     case .opaque: break
     default: throw malformed("a list to append to", "something else at byte \(cursor.offset)")
     }
@@ -173,7 +205,7 @@ struct Unpickler {
   }
 
   /// An integer of so many bytes, little-endian, in two's complement.
-  private mutating func long(_ count: Int) throws(FileError) -> PickleValue {
+  private func long(_ count: Int) throws(FileError) -> PickleValue {
     let bytes = try cursor.bytes(count)
     guard count <= 8 else { return .opaque }
     var value: Int64 = (bytes.last ?? 0) >= 128 ? -1 : 0
