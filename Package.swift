@@ -74,7 +74,8 @@ let package = Package(
     .library(
       "Training",
       [
-        "Kernels", "Tensors", "Layers", "StableDiffusion", "Models", "Clustering", "Checkpoints", "Files", "WeightFiles",
+        "Kernels", "Tensors", "Layers", "StableDiffusion", "Models", "Clustering", "Checkpoints", "Files",
+        "WeightFiles",
         "Recipes", "Distribution", "Digests", "Pictures", "PictureSets", "StrictJSON",
       ]),
     .target(
@@ -142,14 +143,18 @@ let package = Package(
     .tests("DigestsTests", ["Digests"]),
     .tests(
       "ModelsTests",
-      ["TestSupport", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Files", "Digests", "Kernels", "Layers", "Tensors"],
+      [
+        "TestSupport", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Files", "Digests", "Kernels",
+        "Layers", "Tensors",
+      ],
       exclude: ["ModelFiles", "Variants", "make_unet_variants.py"]),
     .tests("PictureSetsTests", ["TestSupport", "PictureSets"], exclude: ["Archives"]),
     .tests("PicturesTests", ["TestSupport", "Pictures", "WeightFiles", "Kernels", "Tensors"], exclude: ["Fixtures"]),
     .tests(
       "TrainingTests",
       [
-        "TestSupport", "Training", "Pictures", "Recipes", "StableDiffusion", "WeightFiles", "Checkpoints", "Clustering", "Kernels",
+        "TestSupport", "Training", "Pictures", "Recipes", "StableDiffusion", "WeightFiles", "Checkpoints", "Clustering",
+        "Kernels",
         "Tensors",
       ]),
     .tests("ClusteringTests", ["Clustering", "WeightFiles", "Kernels"]),

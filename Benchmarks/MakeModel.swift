@@ -1,11 +1,11 @@
 internal import ArgumentParser
 internal import Checkpoints
-internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import Layers
 internal import StableDiffusion
 internal import Tensors
+internal import WeightFiles
 
 /// Writes a diffusers folder of full-size shapes and random weights, latents to train on and inputs to run on.
 struct MakeModel: ParsableCommand {

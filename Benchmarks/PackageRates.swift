@@ -1,8 +1,8 @@
 internal import ArgumentParser
-internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import MILRuntime
+internal import WeightFiles
 
 /// Seconds that a package takes to load and to run, and its memory.
 struct PackageRates: ParsableCommand {

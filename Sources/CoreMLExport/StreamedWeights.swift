@@ -1,6 +1,6 @@
-package import WeightFiles
 internal import Clustering
 internal import Kernels
+package import WeightFiles
 
 /// The weights of a component, read and palettized a few at a time while the package is written.
 ///

@@ -44,7 +44,9 @@ package struct SHA256: ~Copyable {
   /// Of a file's contents, or of every file in a folder.
   package static func of(place path: String) throws -> String {
     var isFolder: ObjCBool = false
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue { return try ofFolder(path) }
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+      return try ofFolder(path)
+    }
     var hash = SHA256()
     try hash.update(fileAt: path)
     return hash.finish()

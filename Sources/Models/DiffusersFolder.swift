@@ -12,7 +12,8 @@ struct DiffusersFolder: ModelLayout {
 
   init(_ path: String) throws {
     self.path = path
-    parts = Set(ModelPart.allCases.filter { FileManager.default.fileExists(atPath: "\(path)/\($0.rawValue)/config.json") })
+    parts = Set(
+      ModelPart.allCases.filter { FileManager.default.fileExists(atPath: "\(path)/\($0.rawValue)/config.json") })
     let file = path + "/model_index.json"
     index =
       FileManager.default.fileExists(atPath: file)

@@ -47,7 +47,8 @@ package struct ModelSource: Sendable {
   private static func layout(_ path: String, _ additions: ModelAdditions) throws -> any ModelLayout {
     guard FileManager.default.fileExists(atPath: path) else {
       throw ModelError.notAModel(
-        path: path, expected: "a Stable Diffusion model, a diffusers folder or a single file", found: "no such file or folder")
+        path: path, expected: "a Stable Diffusion model, a diffusers folder or a single file",
+        found: "no such file or folder")
     }
     guard isFolder(path) else {
       return try SingleFile(path, configuration: additions.configuration, prediction: additions.prediction)
@@ -73,7 +74,9 @@ package struct ModelSource: Sendable {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
     let files = names.filter { [".safetensors", ".ckpt", ".gguf", ".pt"].contains(where: $0.hasSuffix) }
     if let file = files.first { return "\(files.count) single files: give one itself, such as \(folder)/\(file)" }
-    if names.contains("coremldata.bin") { return "a compiled Core ML model, which is not read: packages (.mlpackage) are" }
+    if names.contains("coremldata.bin") {
+      return "a compiled Core ML model, which is not read: packages (.mlpackage) are"
+    }
     if let compiled = names.first(where: { $0.hasSuffix(".mlmodelc") }) {
       return "compiled Core ML models such as \(compiled), which are not read: packages (.mlpackage) are"
     }
@@ -84,10 +87,13 @@ package struct ModelSource: Sendable {
   /// A VAE from a folder of its own, from a whole model's folder, or from a single file.
   private static func autoencoder(_ path: String) throws -> any ModelLayout {
     let place = try ModelPath.resolved(path)
-    if FileManager.default.fileExists(atPath: place + "/config.json") { return ComponentFolder(path: place, part: .vae) }
+    if FileManager.default.fileExists(atPath: place + "/config.json") {
+      return ComponentFolder(path: place, part: .vae)
+    }
     let layout = try layout(place, ModelAdditions())
     guard layout.parts.contains(.vae) else {
-      throw ModelError.missing(part: "VAE", path: path, hint: "it holds \(layout.parts.map(\.rawValue).sorted().joined(separator: ", "))")
+      throw ModelError.missing(
+        part: "VAE", path: path, hint: "it holds \(layout.parts.map(\.rawValue).sorted().joined(separator: ", "))")
     }
     return layout
   }
@@ -105,7 +111,8 @@ package struct ModelSource: Sendable {
       part: part.rawValue, path: path,
       hint: layout is DiffusersFolder
         ? "expected \(part.rawValue)/config.json in this model"
-        : part == .vae ? "--vae FILE gives one" : "the file holds \(layout.parts.map(\.rawValue).sorted().joined(separator: ", "))")
+        : part == .vae
+          ? "--vae FILE gives one" : "the file holds \(layout.parts.map(\.rawValue).sorted().joined(separator: ", "))")
   }
 
   package func configuration(of part: ModelPart) throws -> JSONConfiguration {

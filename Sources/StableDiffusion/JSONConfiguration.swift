@@ -210,7 +210,8 @@ package struct JSONConfiguration: Sendable, Equatable {
   /// Keys that begin with an underscore are diffusers' own notes, and `null` changes nothing.
   func refuseKeys(except known: Set<String>) throws(ConfigurationError) {
     for key in keys where !known.contains(key) && !key.hasPrefix("_") && has(key) {
-      throw .unsupported(file, key: key, value: text(key), expected: "no such key: sdtune does not know what it changes")
+      throw .unsupported(
+        file, key: key, value: text(key), expected: "no such key: sdtune does not know what it changes")
     }
   }
 }

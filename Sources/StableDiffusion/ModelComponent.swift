@@ -3,7 +3,6 @@ internal import Foundation
 internal import Kernels
 package import Layers
 internal import StrictJSON
-internal import StrictJSON
 internal import Tensors
 package import WeightFiles
 

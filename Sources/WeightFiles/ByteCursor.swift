@@ -21,7 +21,8 @@ struct ByteCursor {
   var remaining: Int { end - offset }
 
   func truncated() -> FileError {
-    .malformed(file: file.path, expected: "\(kind) that goes on behind byte \(offset)", found: "its end: is it complete?")
+    .malformed(
+      file: file.path, expected: "\(kind) that goes on behind byte \(offset)", found: "its end: is it complete?")
   }
 
   /// Steps over so many bytes.
@@ -42,7 +43,8 @@ struct ByteCursor {
   mutating func count<Number: FixedWidthInteger & BitwiseCopyable>(_ type: Number.Type) throws(FileError) -> Int {
     let value = try number(type)
     guard value >= 0, value <= remaining else {
-      throw .malformed(file: file.path, expected: "\(kind) of at most \(remaining) bytes more", found: "a count of \(value)")
+      throw .malformed(
+        file: file.path, expected: "\(kind) of at most \(remaining) bytes more", found: "a count of \(value)")
     }
     return Int(value)
   }

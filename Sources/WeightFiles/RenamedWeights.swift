@@ -97,7 +97,8 @@ package struct ReplacedWeights: WeightSource {
   /// - Parameters:
   ///   - replaced: as many elements as the source has under the name.
   ///   - note: what was done, for whoever compares weights by where they come from.
-  package init(_ base: any WeightSource, _ replaced: [String: Buffer], removing removed: Set<String> = [], note: String) {
+  package init(_ base: any WeightSource, _ replaced: [String: Buffer], removing removed: Set<String> = [], note: String)
+  {
     precondition(
       replaced.allSatisfy { base.shape(of: $0)?.reduce(1, *) == $1.count }, "\(base.origin): replacements do not fit")
     self.base = base

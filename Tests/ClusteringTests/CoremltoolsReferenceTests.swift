@@ -1,8 +1,8 @@
-import WeightFiles
 import Clustering
 import Foundation
 import Kernels
 import Testing
+import WeightFiles
 
 /// coremltools 9's DKM (attention floor, offset on centroid 0, absolute stop) against its own code
 /// run in float64.

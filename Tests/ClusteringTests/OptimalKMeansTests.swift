@@ -1,6 +1,6 @@
-import WeightFiles
 import Clustering
 import Testing
+import WeightFiles
 
 @Suite struct OptimalKMeansTests {
   /// Against a float64 dynamic programme. Bound 1e-9 of the error, and 1e-15 of Σw² because the

@@ -1,7 +1,7 @@
-import WeightFiles
 import Clustering
 import Kernels
 import Testing
+import WeightFiles
 
 /// Differentiable k-means in double precision against the float64 reference of the published layer.
 ///

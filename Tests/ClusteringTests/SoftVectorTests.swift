@@ -1,8 +1,8 @@
-import WeightFiles
 import Clustering
 import Foundation
 import Kernels
 import Testing
+import WeightFiles
 
 /// Differentiable k-means of vectors, against coremltools' own code and against finite differences.
 @Suite struct SoftVectorTests {

@@ -1,15 +1,15 @@
-import Models
-import WeightFiles
 import CoreMLExport
 import Foundation
 import Jobs
 import Kernels
 import MIL
 import MILRuntime
+import Models
 import StableDiffusion
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Components that not every model has, on miniatures with random weights.
 @Suite(.enabled(if: References.exists("models/safety-tiny"))) struct ConvertComponentsTests {

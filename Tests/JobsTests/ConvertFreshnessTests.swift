@@ -88,7 +88,9 @@ import Testing
     }
     var single = ConvertOptions()
     (single.name, single.components, single.palettized, single.bits) = ("xl", [.vaeDecoder], [.vaeDecoder], 4)
-    let large = try ConvertJob(model: ModelSource(References.path("models/sdxl-tiny")), options: single, output: scratch.path) { _ in
+    let large = try ConvertJob(
+      model: ModelSource(References.path("models/sdxl-tiny")), options: single, output: scratch.path
+    ) { _ in
     }
     digests["xl"] = try ModelPackage(large.packages[0].path).model.metadata.userDefined["sdtune.content"]
     let written = [

@@ -128,6 +128,21 @@ import Testing
     }
   }
 
+  /// `verify` of a model builds its networks and looks at their values.
+  @Test func modelsAreVerified() throws {
+    let scratch = try ScratchFolder()
+    let folder = scratch.file("model")
+    try FileManager.default.copyItem(atPath: References.path("models/sd1-tiny"), toPath: folder)
+    #expect(try Program.run(["verify", folder]).status == 0)
+    let config = folder + "/unet/config.json"
+    let json = try String(contentsOfFile: config, encoding: .utf8)
+    let changed = json.replacing("\"layers_per_block\": 1", with: "\"layers_per_block\": 2")
+    try #require(changed != json)
+    try Data(changed.utf8).write(to: URL(filePath: config))
+    let result = try Program.run(["verify", folder])
+    #expect(result.status != 0 && result.errors.contains("is missing"), "\(result.errors)")
+  }
+
   @Test func truncatedWeightsAreOneLine() throws {
     let scratch = try ScratchFolder()
     let folder = scratch.file("unet")

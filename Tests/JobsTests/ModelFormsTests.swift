@@ -88,11 +88,15 @@ import WeightFiles
       "training.batchSize=2", "evaluation.timesteps=[500]", "evaluation.pictures=1",
     ].flatMap { ["--set", $0] }
     try run(
-      ["--recipe", "recipes/smoke.json", "--output", scratch.file("run"), "--model", file, "--model-config", config, "--data"]
+      [
+        "--recipe", "recipes/smoke.json", "--output", scratch.file("run"), "--model", file, "--model-config", config,
+        "--data",
+      ]
         + [prompts, "--lora", lora + ":0.5"] + settings)
     let state = scratch.file("run/state.h5")
     for (format, name) in [
-      ("diffusers", "diffusers"), ("single-file", "tuned.safetensors"), ("safetensors-palettes", "palettes.safetensors"),
+      ("diffusers", "diffusers"), ("single-file", "tuned.safetensors"),
+      ("safetensors-palettes", "palettes.safetensors"),
     ] {
       try run(["export", "--checkpoint", state, "--format", format, "--output", scratch.file(name)])
     }

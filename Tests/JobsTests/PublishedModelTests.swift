@@ -16,7 +16,8 @@ import Testing
 
   private func generate(_ model: String, _ arguments: [String], to path: String) throws -> Picture {
     let result = try Program.run(
-      ["generate", "--models", model, "--prompt", "a red heart", "--steps", "4", "--seed", "1", "--output", path] + arguments)
+      ["generate", "--models", model, "--prompt", "a red heart", "--steps", "4", "--seed", "1", "--output", path]
+        + arguments)
     #expect(result.status == 0, "\(result.errors.suffix(300))")
     return try PictureFile.read(path)
   }
@@ -71,7 +72,10 @@ import Testing
       }
     }
     let convert = try Program.run(
-      ["convert", "--model", snapshot, "--output", scratch.file("out"), "--bundle-resources-for-swift-cli", "--hub-layout"])
+      [
+        "convert", "--model", snapshot, "--output", scratch.file("out"), "--bundle-resources-for-swift-cli",
+        "--hub-layout",
+      ])
     #expect(convert.status == 0, "\(convert.errors)")
     #expect(convert.output.contains("Stable_Diffusion_version_a_sd_unet"))
     let resources = scratch.file("out/split_einsum/Resources")
@@ -93,8 +97,11 @@ import Testing
     let folder = model + "/tokenizer"
     let vocabulary = try String(contentsOfFile: folder + "/vocab.json", encoding: .utf8)
     let merges = try String(contentsOfFile: folder + "/merges.txt", encoding: .utf8).split(separator: "\n")
-      .filter { !$0.hasPrefix("#version") }.map { "\"\($0.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\""))\"" }
-    let json = "{\"model\": {\"type\": \"BPE\", \"vocab\": \(vocabulary), \"merges\": [\(merges.joined(separator: ","))]}}"
+      .filter { !$0.hasPrefix("#version") }.map {
+        "\"\($0.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\""))\""
+      }
+    let json =
+      "{\"model\": {\"type\": \"BPE\", \"vocab\": \(vocabulary), \"merges\": [\(merges.joined(separator: ","))]}}"
     for name in ["vocab.json", "merges.txt"] { try FileManager.default.removeItem(atPath: "\(folder)/\(name)") }
     try Data(json.utf8).write(to: URL(filePath: folder + "/tokenizer.json"))
     #expect(try generate(model, ["--disable-safety"], to: scratch.file("new.png")).bytes == usual.bytes)
@@ -128,7 +135,9 @@ import Testing
     let scratch = try ScratchFolder()
     let model = try copy("sd1-tiny", scratch)
     _ = try copy("safety-tiny/safety_checker", scratch, to: "model/safety_checker")
-    let weights = try FileManager.default.contentsOfDirectory(atPath: model + "/safety_checker").filter { $0 != "config.json" }
+    let weights = try FileManager.default.contentsOfDirectory(atPath: model + "/safety_checker").filter {
+      $0 != "config.json"
+    }
     for name in weights { try FileManager.default.removeItem(atPath: "\(model)/safety_checker/\(name)") }
     let arguments = ["generate", "--models", model, "--prompt", "x", "--steps", "2", "--output", scratch.file("x.png")]
     #expect(try refusal(arguments).contains("safety_checker"))

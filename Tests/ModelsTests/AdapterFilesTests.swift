@@ -130,7 +130,8 @@ import WeightFiles
         return
       }
       let json = try ModelFiles.json(file)
-      let parts = ModelPart.textEncoders.compactMap { part in (json[part.rawValue] as? [String: Any]).map { (part, $0) } }
+      let parts = ModelPart.textEncoders.compactMap { part in (json[part.rawValue] as? [String: Any]).map { (part, $0) }
+      }
       for (part, facts) in parts.isEmpty ? [(.textEncoder, json)] : parts {
         let first = try #require(facts["firstId"] as? Int)
         try check(model, part, try #require(facts["rows"] as? String), firstRow: first)

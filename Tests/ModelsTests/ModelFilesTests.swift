@@ -3,8 +3,8 @@ import Files
 import Foundation
 import Kernels
 import Models
-import Tensors
 import StableDiffusion
+import Tensors
 import TestSupport
 import Testing
 import WeightFiles
@@ -124,7 +124,9 @@ import WeightFiles
       #expect(try AutoencoderConfiguration(own(.vae)) == AutoencoderConfiguration(expected.object("vae")))
     }
     for part in ModelPart.textEncoders where expected.has(part.rawValue) {
-      let (mine, theirs) = (try TextEncoderConfiguration(own(part)), try TextEncoderConfiguration(expected.object(part.rawValue)))
+      let (mine, theirs) = (
+        try TextEncoderConfiguration(own(part)), try TextEncoderConfiguration(expected.object(part.rawValue))
+      )
       #expect(mine == theirs)
     }
     if expected.has("prediction_type") { #expect(try model.prediction() == expected.string("prediction_type")) }
@@ -167,7 +169,8 @@ import WeightFiles
         let unet = try model.component(.unet).unet().model
         let addition =
           file.contains("unet.text_embeds")
-          ? UNet.Addition(textEmbeddings: try tensor("unet.text_embeds"), timeIdentifiers: try tensor("unet.time_ids")) : nil
+          ? UNet.Addition(textEmbeddings: try tensor("unet.text_embeds"), timeIdentifiers: try tensor("unet.time_ids"))
+          : nil
         let y = unet(
           try tensor("unet.sample").channelsLast(), timestep: try tensor("unet.timestep"),
           context: try tensor("unet.encoder_hidden_states"), addition: addition)
@@ -199,7 +202,8 @@ import WeightFiles
     let place = try ModelFiles.place(entry, scratch)
     let repository = URL(filePath: place).deletingLastPathComponent().deletingLastPathComponent()
     let model = try ModelSource(repository.path)
-    #expect(model.name == repository.lastPathComponent.dropFirst("models--".count).replacingOccurrences(of: "--", with: "/"))
+    #expect(
+      model.name == repository.lastPathComponent.dropFirst("models--".count).replacingOccurrences(of: "--", with: "/"))
     #expect(try ModelSource(place).name == model.name)
     try Self.build(model)
   }

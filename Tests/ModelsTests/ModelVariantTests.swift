@@ -56,7 +56,8 @@ import WeightFiles
     #expect(relativeError(decoded.elements, try file.floats("decoded").elements) < 1e-5)
     let half = moments.elements.count / 2
     #expect(
-      relativeError(moments.elements.prefix(half).map { $0 * Float(scale) }, try file.floats("encoded").elements) < 1e-5)
+      relativeError(moments.elements.prefix(half).map { $0 * Float(scale) }, try file.floats("encoded").elements) < 1e-5
+    )
     let deviations = moments.elements.suffix(half).map { exp($0 / 2) * Float(scale) }
     #expect(relativeError(deviations, try file.floats("deviation").elements) < 1e-5)
     #expect(!component.weights.notes.isEmpty)

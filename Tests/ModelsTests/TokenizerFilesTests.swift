@@ -35,6 +35,21 @@ import Testing
     #expect(try tokenizer(["tokenizer_config.json": #"{"model_max_length": 1e30}"#]).length == 77)
   }
 
+  /// What is written for other programs, such as a bundle's, knows the added tokens.
+  @Test func addedTokensAreWritten() throws {
+    let tokens = #"{"<cat-toy>": 5000}"#
+    let scratch = try ScratchFolder()
+    let folder = scratch.file("tokenizer")
+    try FileManager.default.copyItem(atPath: References.path("models/sd1-tiny/tokenizer"), toPath: folder)
+    try Data(tokens.utf8).write(to: URL(filePath: folder + "/added_tokens.json"))
+    let files = try TokenizerFiles(folder: folder).files
+    let other = scratch.file("other")
+    try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: false)
+    for file in files { try file.contents.write(to: URL(filePath: "\(other)/\(file.name)")) }
+    #expect(try CLIPTokenizer(folder: other).words("a <cat-toy>").last == 5000)
+    #expect(throws: ConfigurationError.self) { try tokenizer(["added_tokens.json": #"{"<cat-toy>": "5000"}"#]) }
+  }
+
   /// A token that textual inversion saved into a model is one number.
   @Test func addedTokens() throws {
     let homes = [

@@ -8,14 +8,17 @@ import WeightFiles
 /// Files whose extents, numbers and nesting are not to be believed: each is refused with a message.
 @Suite struct UnbelievableFilesTests {
   /// A safetensors file of zeros; tensors of a million elements and more are without data.
-  private func safetensors(_ scratch: ScratchFolder, _ tensors: [(name: String, type: String, shape: String)]) throws -> String {
+  private func safetensors(_ scratch: ScratchFolder, _ tensors: [(name: String, type: String, shape: String)]) throws
+    -> String
+  {
     var end = 0
     let entries = tensors.map { tensor in
       let start = end
       let extents = tensor.shape.split(separator: ",").compactMap { Double($0.trimmingCharacters(in: .whitespaces)) }
       let count = extents.reduce(1, *)
       if count < 1e6 { end += Int(count) * (tensor.type == "F32" ? 4 : 1) }
-      return "\"\(tensor.name)\":{\"dtype\":\"\(tensor.type)\",\"shape\":[\(tensor.shape)],\"data_offsets\":[\(start),\(end)]}"
+      return
+        "\"\(tensor.name)\":{\"dtype\":\"\(tensor.type)\",\"shape\":[\(tensor.shape)],\"data_offsets\":[\(start),\(end)]}"
     }
     let header = Data("{\(entries.joined(separator: ","))}".utf8)
     let count = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) }
@@ -47,7 +50,10 @@ import WeightFiles
   /// Adapters for the first convolution of a small UNet, with factors of no extent or of too many.
   @Test(arguments: [
     [("lora_down.weight", "4,36"), ("lora_up.weight", "16,4,0")],
-    [("lora_down.weight", "1073741824,0"), ("lora_up.weight", "16,1073741824,0"), ("lora_mid.weight", "1073741824,1073741824,0")],
+    [
+      ("lora_down.weight", "1073741824,0"), ("lora_up.weight", "16,1073741824,0"),
+      ("lora_mid.weight", "1073741824,1073741824,0"),
+    ],
     [("lora_down.weight", "4,0"), ("lora_up.weight", "16,4")],
     [("lokr_w1", "2,2,0"), ("lokr_w2", "8,2,3,3")],
     [("lokr_w1", "1099511627776,0"), ("lokr_w2", "1099511627776,0")],
@@ -82,13 +88,16 @@ import WeightFiles
   @Test func nesting() throws {
     let scratch = try ScratchFolder()
     let tuples = [UInt8(ascii: ")")] + [UInt8](repeating: 0x85, count: 40)
-    let deep = (0..<40).reduce(into: [UInt8](ascii: "}")) { bytes, _ in bytes += [UInt8](ascii: "U\u{1}a}") }
+    let deep =
+      (0..<40).reduce(into: [UInt8](ascii: "}")) { bytes, _ in bytes += [UInt8](ascii: "U\u{1}a}") }
       + [UInt8](repeating: UInt8(ascii: "s"), count: 40)
     // Each holds the one before a hundred times: the eighth would have 10¹⁶ entries.
     var shared = [UInt8](ascii: "}q\u{0}")
     for level in 1...8 {
       shared += [UInt8](ascii: "}(")
-      for entry in 0..<100 { shared += [UInt8](ascii: "X\u{1}\0\0\0") + [UInt8(entry)] + [UInt8](ascii: "h") + [UInt8(level - 1)] }
+      for entry in 0..<100 {
+        shared += [UInt8](ascii: "X\u{1}\0\0\0") + [UInt8(entry)] + [UInt8](ascii: "h") + [UInt8(level - 1)]
+      }
       shared += [UInt8](ascii: "uq") + [UInt8(level)]
     }
     for bytes in [tuples, deep, shared] {

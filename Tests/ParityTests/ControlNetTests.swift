@@ -1,4 +1,3 @@
-import WeightFiles
 import Foundation
 import Kernels
 import Layers
@@ -6,6 +5,7 @@ import StableDiffusion
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// A ControlNet, and the UNet it steers, against diffusers. Bound 1e-5, as for other networks.
 @Suite struct ControlNetTests {

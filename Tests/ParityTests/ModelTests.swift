@@ -1,4 +1,3 @@
-import WeightFiles
 import Foundation
 import Kernels
 import Layers
@@ -6,6 +5,7 @@ import StableDiffusion
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Whole networks against diffusers and transformers, for every model of `forward/` that the engine has.
 @Suite struct ModelTests {
@@ -81,7 +81,9 @@ import Testing
     for name in ["vae-legacy-linear", "vae-legacy-conv1x1"] where References.exists("models/legacy-names/\(name)") {
       let copy = try WeightFolder(path: References.path("models/legacy-names/\(name)"))
       let weight = "encoder.conv_in.weight"
-      if try copy.floats(weight).elements == own.floats(weight).elements { folders.append("models/legacy-names/\(name)") }
+      if try copy.floats(weight).elements == own.floats(weight).elements {
+        folders.append("models/legacy-names/\(name)")
+      }
     }
     for folder in folders {
       let (encoder, decoder) = try ModelComponent(folder: References.path(folder)).autoencoder()

@@ -1,13 +1,13 @@
-import Models
-import WeightFiles
 import Foundation
 import Generation
 import Kernels
+import Models
 import Pictures
 import StableDiffusion
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Whole runs against diffusers: tokens, text states, first noise, every step, the picture.
 ///

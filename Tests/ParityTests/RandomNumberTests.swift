@@ -1,9 +1,9 @@
-import WeightFiles
 import Foundation
 import Kernels
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Random numbers against torch, NumPy and CUDA.
 @Suite struct RandomNumberTests {

@@ -1,10 +1,10 @@
-import WeightFiles
 import Foundation
 import Kernels
 import StableDiffusion
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// A safety checker against diffusers: the picture's embedding (bound 5e-6, as for text encoders) and the judgement.
 @Suite struct SafetyCheckerTests {

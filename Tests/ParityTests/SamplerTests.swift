@@ -1,4 +1,3 @@
-import WeightFiles
 import Files
 import Foundation
 import Kernels
@@ -7,6 +6,7 @@ import StrictJSON
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Samplers against diffusers' schedulers, with `0.3 x + 0.1 sin(t / 100)` in place of a network.
 ///
@@ -146,7 +146,10 @@ import Testing
       // The file may list all timesteps of the run, or those from the start on; PNDM asks once more than there are steps.
       let candidates = (1...200).lazy.compactMap { try? chosen.sampler(steps: $0) }
       let sampler = try #require(
-        candidates.first { $0.timesteps == timesteps || ($0.timesteps.contains(start) && $0.timesteps.suffix(timesteps.count) == timesteps[...]) },
+        candidates.first {
+          $0.timesteps == timesteps
+            || ($0.timesteps.contains(start) && $0.timesteps.suffix(timesteps.count) == timesteps[...])
+        },
         "\(name): no run has these timesteps")
       let first = try #require(sampler.timesteps.lastIndex(of: start))
       let noisy = sampler.noisy(sample, noise, at: first)
@@ -169,7 +172,8 @@ import Testing
     for item in cases {
       guard let settings = item["config"], case .integer(let steps)? = item["steps"] else { continue }
       let sampler = try configuration(settings, nil).sampler(steps: steps)
-      let name = "schedulers/rare/\(settings["_class_name"]?.inWords ?? "")/\(settings["timestep_spacing"]?.inWords ?? "")/\(steps)"
+      let name =
+        "schedulers/rare/\(settings["_class_name"]?.inWords ?? "")/\(settings["timestep_spacing"]?.inWords ?? "")/\(steps)"
       check(name + "/timesteps", sampler.timesteps, Self.floats(item["timesteps"]), bound: 1e-6)
       guard item["sigmas"] != nil else { continue }
       let sigmas = Self.floats(item["sigmas"])

@@ -1,9 +1,9 @@
-import WeightFiles
 import Foundation
 import StableDiffusion
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Files in which transformers 5 leaves out the name of a model's only part hold the same models.
 @Suite struct ShortNamesTests {

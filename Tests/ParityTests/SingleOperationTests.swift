@@ -1,9 +1,9 @@
-import WeightFiles
 import Foundation
 import Kernels
 import Tensors
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Every operation of `backward/ops` against torch: value and vector-Jacobian products.
 ///

@@ -1,4 +1,3 @@
-import WeightFiles
 import Foundation
 import Kernels
 import StableDiffusion
@@ -6,6 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 import Training
+import WeightFiles
 
 /// What a training step makes its batch and its update of, against diffusers and torch.
 @Suite struct TrainingQuantitiesTests {

@@ -1,4 +1,3 @@
-import WeightFiles
 import Foundation
 import Kernels
 import Layers
@@ -7,6 +6,7 @@ import Tensors
 import TestSupport
 import Testing
 import Training
+import WeightFiles
 
 /// Gradients of every parameter and AdamW steps of a whole UNet against torch, for every model of `backward/`.
 @Suite struct TrainingStepTests {

@@ -1,9 +1,9 @@
-import WeightFiles
 import Foundation
 import Kernels
 import Pictures
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Pictures in every form, sizes and buckets beside what Pillow, OpenCV, kohya's and diffusers' scripts make of them.
 @Suite struct PictureFixtureTests {

@@ -1,8 +1,8 @@
-import WeightFiles
 import Foundation
 import Kernels
 import TestSupport
 import Testing
+import WeightFiles
 
 /// Files that no sound writer makes: each is refused with one line, none crashes the reader.
 @Suite struct HostileSafetensorsTests {

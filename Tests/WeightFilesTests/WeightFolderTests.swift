@@ -1,8 +1,8 @@
-import WeightFiles
 import Foundation
 import Kernels
 import TestSupport
 import Testing
+import WeightFiles
 
 @Suite struct WeightFolderTests {
   let scratch: ScratchFolder

@@ -1,6 +1,6 @@
-package import WeightFiles
 package import Foundation
 import Testing
+package import WeightFiles
 
 /// Pictures, captions and folders with what must be read from them: the folder in `SDTUNE_PICTURES`, or the
 /// repository's own set. Any set of the same form can be put in its place (`make pictures PICTURES=DIR`).

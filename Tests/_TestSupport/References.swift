@@ -1,5 +1,5 @@
-package import WeightFiles
 package import Foundation
+package import WeightFiles
 
 /// Golden numbers: the folder in `SDTUNE_REFERENCES`, or the repository's own set.
 package enum References {

@@ -26,7 +26,7 @@ package struct LatentGeometry: Sendable {
       let model = try PackageModel(path: path)
       let shape = try model.shape(of: model.latentInput, rank: 4)
       let noted = model.note("sdtune.scaling_factor").flatMap(Double.init)
-      let usual = models.textEncoders.count == 2 ? 0.13025 : 0.18215
+      let usual = models.poolsText ? 0.13025 : 0.18215
       scalingFactor = try own.map { Double(try AutoencoderConfiguration($0).scalingFactor) } ?? noted ?? usual
       guard scalingFactor.isFinite, scalingFactor > 0 else {
         throw GenerationError.package(path: path, expected: "a scaling factor above 0", found: "\(scalingFactor)")

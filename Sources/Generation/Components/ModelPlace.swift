@@ -43,7 +43,8 @@ extension ModelComponent {
   /// A ControlNet's folder.
   package init(controlNet path: String) throws {
     guard FileManager.default.fileExists(atPath: path + "/config.json") else {
-      throw ModelError.missing(part: "ControlNet", path: path, hint: "expected a folder with config.json, or an .mlpackage")
+      throw ModelError.missing(
+        part: "ControlNet", path: path, hint: "expected a folder with config.json, or an .mlpackage")
     }
     try self.init(folder: path)
   }

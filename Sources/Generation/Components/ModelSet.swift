@@ -23,6 +23,8 @@ package struct ModelSet: Sendable {
   package var unet: ModelPlace
   /// One text encoder; two of SDXL.
   package let textEncoders: [ModelPlace]
+  /// Whether the UNet takes pooled text: SDXL's and its refiner's do, and then there is the second text encoder.
+  let poolsText: Bool
   /// One for each text encoder.
   package let tokenizers: [TokenizerFiles]
   package let decoder: ModelPlace
@@ -81,6 +83,7 @@ package struct ModelSet: Sendable {
     let second = try search.optional(.textEncoder2, ["TextEncoder2"], ["_text_encoder_2"], packages.textEncoder2)
     guard first != nil || second != nil else { throw try search.missing(.textEncoder, ["TextEncoder"]) }
     textEncoders = [first, second].compactMap { $0 }
+    poolsText = second != nil
     decoder = try search.place(.vae, ["VAEDecoder"], ["_vae_decoder"], packages.decoder)
     encoder = try search.optional(.vae, ["VAEEncoder"], ["_vae_encoder"], packages.encoder)
     safetyChecker =
@@ -148,7 +151,8 @@ private struct Search {
   func missing(_ part: ModelPart, _ names: [String]) throws -> GenerationError {
     if let compiled = folder.compiled(names) {
       return .missing(
-        component: part.rawValue, place: path, hint: "\(compiled) is compiled, which is not read: packages (.mlpackage) are")
+        component: part.rawValue, place: path,
+        hint: "\(compiled) is compiled, which is not read: packages (.mlpackage) are")
     }
     return .missing(
       component: part.rawValue, place: path,

@@ -33,7 +33,8 @@ package struct PackageDenoiser: Denoiser {
     hasTokensLast = context.count == 4
     guard context[0] == sample[0], context.count == 3 || context[2] == 1 else {
       throw GenerationError.package(
-        path: path, expected: "encoder_hidden_states [\(sample[0]), features, 1, tokens] or [\(sample[0]), tokens, features]",
+        path: path,
+        expected: "encoder_hidden_states [\(sample[0]), features, 1, tokens] or [\(sample[0]), tokens, features]",
         found: "\(context)")
     }
     (features, tokens) = hasTokensLast ? (context[1], context[3]) : (context[2], context[1])

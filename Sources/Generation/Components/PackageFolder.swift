@@ -52,7 +52,8 @@ struct PackageFolder {
   ///     one vocabulary for all and has no place to say so.
   func tokenizer(_ name: String, encoder: String?, isOpenCLIP: Bool) throws -> TokenizerFiles {
     let parent = (path as NSString).deletingLastPathComponent
-    let beside = roots.flatMap { [$0, ($0 as NSString).deletingLastPathComponent + "/compiled"] } + ["\(parent)/compiled"]
+    let beside =
+      roots.flatMap { [$0, ($0 as NSString).deletingLastPathComponent + "/compiled"] } + ["\(parent)/compiled"]
     let own = "\(path)/\(name)"
     for folder in [own, "\(path)/tokenizer", path] + beside where TokenizerFiles.exist(in: folder) {
       let files = try TokenizerFiles(folder: folder)

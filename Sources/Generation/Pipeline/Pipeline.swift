@@ -53,7 +53,8 @@ package struct Pipeline: Sendable {
     saysPrediction = known != nil
     let usual = JSONConfiguration.stableDiffusionSchedule(className: "PNDMScheduler")
     var configuration = try SamplerConfiguration(
-      (models.scheduler ?? usual).replacing(known.map { ["prediction_type": .string($0)] } ?? [:]), method: request.method)
+      (models.scheduler ?? usual).replacing(known.map { ["prediction_type": .string($0)] } ?? [:]),
+      method: request.method)
     if request.compatibility == .apple { configuration.followApple() }
     if let spacing = request.spacing { configuration.spacing = spacing }
     if let karras = request.usesKarras {
@@ -66,11 +67,13 @@ package struct Pipeline: Sendable {
     // Everything that will be needed is looked for before long work begins.
     if request.start != nil, models.encoder == nil {
       throw GenerationError.missing(
-        component: "VAE encoder", place: models.path, hint: "starting from a picture needs vae/ or VAEEncoder.mlpackage")
+        component: "VAE encoder", place: models.path, hint: "starting from a picture needs vae/ or VAEEncoder.mlpackage"
+      )
     }
     if request.overflow == .chunks, case .package(let path) = models.unet {
       throw GenerationError.option(
-        name: "--long-prompt", expected: "cut: \(path) is a package, which takes prompts of one length", found: "chunks")
+        name: "--long-prompt", expected: "cut: \(path) is a package, which takes prompts of one length", found: "chunks"
+      )
     }
     guard request.eta == 0 || configuration.method == .ddim else {
       throw GenerationError.option(
@@ -93,7 +96,8 @@ package struct Pipeline: Sendable {
     if !saysPrediction {
       try notify(
         .warning(
-          "\(models.unet.path): does not say what it predicts; taken as epsilon, --prediction-type v_prediction says otherwise"))
+          "\(models.unet.path): does not say what it predicts; taken as epsilon, --prediction-type v_prediction says otherwise"
+        ))
     }
     try notify(.stage("encoding the prompt"))
     let conditioning = try self.conditioning(notify)

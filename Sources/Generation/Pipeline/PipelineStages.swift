@@ -30,7 +30,10 @@ extension Pipeline {
     }
     let prompt = read(request.prompt)
     for part in prompt.plainlyRead {
-      try notify(.warning("'\(part)' is read as plain words\(part.hasPrefix("<lora") ? "; --lora FILE:STRENGTH puts an adapter on" : "")"))
+      try notify(
+        .warning(
+          "'\(part)' is read as plain words\(part.hasPrefix("<lora") ? "; --lora FILE:STRENGTH puts an adapter on" : "")"
+        ))
     }
     let excess = encoder.excess(prompt)
     if excess > 0, request.overflow == .cut {

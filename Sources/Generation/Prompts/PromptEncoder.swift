@@ -31,7 +31,7 @@ package struct PromptEncoder: Sendable {
     _ models: ModelSet, dialect: CLIPTokenizer.Dialect = .clip, overflow: Overflow = .cut,
     lastOnly: Bool = false
   ) throws {
-    pools = models.textEncoders.count == 2
+    pools = models.poolsText
     let layer: TextEncoding.Layer = pools ? .penultimate : .last
     let first = lastOnly ? models.textEncoders.count - 1 : 0
     let encoders = try models.textEncoders[first...].map { try TextEncoding($0, layer: layer) }

@@ -1,9 +1,9 @@
-internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import MILRuntime
 internal import StableDiffusion
 internal import Tensors
+internal import WeightFiles
 
 /// Asks a package and the model that it was made of the same question, and compares the answers.
 struct CorrectnessCheck {
@@ -56,7 +56,8 @@ struct CorrectnessCheck {
       return Tensor(shape, words.dropLast() + [Float(vocabulary - 1)])
     case "timestep": return Tensor(repeating: 500, shape: shape)
     case "adjustment": return Tensor(repeating: 0, shape: shape)
-    case "time_ids": return Tensor(shape, normals.indices.map { [512, 512, 0, 0, 512, 512][$0 % (shape.axes.last ?? 6) % 6] })
+    case "time_ids":
+      return Tensor(shape, normals.indices.map { [512, 512, 0, 0, 512, 512][$0 % (shape.axes.last ?? 6) % 6] })
     default: return Tensor(shape, HalfPrecision.rounded(Buffer(normals)))
     }
   }

@@ -1,6 +1,6 @@
 internal import Checkpoints
-internal import Files
 internal import Clustering
+internal import Files
 internal import Foundation
 internal import Kernels
 internal import MIL
@@ -56,6 +56,16 @@ package struct Inspection: Codable, Sendable {
       }
       self = isFolder.boolValue ? try ModelInspection.folder(path) : try ModelInspection.file(path)
     }
+  }
+
+  /// Whether a file is sound.
+  ///
+  /// - Returns: what it is.
+  /// - Throws: an error that names the first fault.
+  package static func verified(_ path: String) throws -> String {
+    let kind = try Inspection(of: path).kind
+    if kind == "model" { try ModelInspection.verify(folder: path) }
+    return kind
   }
 
   init(

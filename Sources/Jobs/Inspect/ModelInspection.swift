@@ -17,7 +17,8 @@ enum ModelInspection {
     let content = FileContent(try MappedFile.open(path))
     guard content != .unknown else {
       throw JobError.notATarget(
-        path: path, expected: "an .mlpackage, a model, a checkpoint, latents, or weights as safetensors, GGUF or torch's file")
+        path: path,
+        expected: "an .mlpackage, a model, a checkpoint, latents, or weights as safetensors, GGUF or torch's file")
     }
     let source = try WeightFile.open(path)
     let kind =
@@ -31,6 +32,28 @@ enum ModelInspection {
       Inspection.Fact(name: name, value: "\(source.typeName(of: name) ?? "?") \(source.shape(of: name) ?? [])")
     }
     return Inspection(kind: kind, facts: model + tensors)
+  }
+
+  /// Builds every network of a folder, which names weights that are missing, misshapen or not used, and looks at every value.
+  static func verify(folder path: String) throws {
+    let model = try ModelSource(path)
+    for part in ModelPart.allCases where model.has(part) {
+      let component = try model.component(part)
+      switch part {
+      case .unet: _ = try component.unet()
+      case .textEncoder, .textEncoder2: _ = try component.textEncoder()
+      case .vae: _ = try component.autoencoder()
+      case .safetyChecker: _ = try component.safetyChecker()
+      }
+      for name in component.weights.names where component.weights.holdsFloats(name) {
+        guard let index = try component.weights.floats(name).firstIndex(beyond: .greatestFiniteMagnitude) else {
+          continue
+        }
+        throw FileError.malformedItem(
+          file: component.origin, item: component.weights.spelling(of: name), expected: "finite weights",
+          found: "element \(index) that is not")
+      }
+    }
   }
 
   private static func facts(_ model: ModelSource) throws -> [Inspection.Fact] {
@@ -53,7 +76,8 @@ enum ModelInspection {
     switch part {
     case .unet:
       let unet = try UNetConfiguration(component.configuration)
-      words += ", channels \(unet.blockChannels), text of \(unet.contextFeatures[0]) features, \(unet.inputChannels) inputs"
+      words +=
+        ", channels \(unet.blockChannels), text of \(unet.contextFeatures[0]) features, \(unet.inputChannels) inputs"
     case .textEncoder, .textEncoder2:
       let encoder = try TextEncoderConfiguration(component.configuration)
       words += ", \(encoder.layers) layers of \(encoder.features), \(encoder.vocabulary) tokens"

@@ -1,7 +1,7 @@
-internal import WeightFiles
 internal import Foundation
 internal import MIL
 internal import MILRuntime
+internal import WeightFiles
 
 /// One weight of a package, for people and as JSON.
 package struct WeightFact: Codable, Sendable {
@@ -85,7 +85,9 @@ enum PackageInspection {
           name: "contents", value: isAsWritten ? "as sdtune wrote them" : "changed since sdtune wrote them"))
     }
     // Masks are added and may be infinite; a weight that is multiplied may not.
-    if let (weight, index) = stored.firstNotFinite, !weight.readers.allSatisfy({ ["add", "select", "where"].contains($0) }) {
+    if let (weight, index) = stored.firstNotFinite,
+      !weight.readers.allSatisfy({ ["add", "select", "where"].contains($0) })
+    {
       throw MILError.model(
         package: path, expected: "finite weights", found: "'\(weight.name)' with element \(index) that is not")
     }

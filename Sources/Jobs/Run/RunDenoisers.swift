@@ -1,6 +1,6 @@
-internal import WeightFiles
 internal import StableDiffusion
 internal import Tensors
+internal import WeightFiles
 
 extension RunTarget {
   /// `sample`, `timestep`, `encoder_hidden_states` and what else the configuration asks for, to `noise_pred`; residuals

@@ -1,7 +1,7 @@
-internal import WeightFiles
 internal import Kernels
 internal import StableDiffusion
 internal import Tensors
+internal import WeightFiles
 
 extension RunTarget {
   /// `clip_input`, `images` and `adjustment` to `filtered_images`, `has_nsfw_concepts` and `concept_scores`, as in

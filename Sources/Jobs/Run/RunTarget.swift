@@ -1,4 +1,3 @@
-internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import Layers
@@ -6,6 +5,7 @@ internal import MILRuntime
 internal import Models
 internal import StableDiffusion
 internal import Tensors
+internal import WeightFiles
 
 /// What `sdtune run` runs: a package, or one network of a model, on named tensors.
 package struct RunTarget {

@@ -1,15 +1,15 @@
 internal import Checkpoints
-internal import Models
-internal import StrictJSON
-internal import WeightFiles
 internal import Clustering
 internal import CoreMLExport
 internal import Foundation
 internal import Layers
 internal import MIL
+internal import Models
 internal import Recipes
 internal import StableDiffusion
+internal import StrictJSON
 internal import Training
+internal import WeightFiles
 
 /// A checkpoint's weights as a package, as a model with the palettized values written out, or as tables and indices.
 package struct ExportJob: Sendable {
@@ -55,7 +55,8 @@ package struct ExportJob: Sendable {
 
   /// What the paths of adapters and the like are relative to: where the recipe was, or here.
   private func additionsFolder(_ recipe: Recipe) -> URL {
-    let paths = recipe.lora.map { ModelAdditions.Adapter($0).path } + recipe.embeddings + [recipe.vae, recipe.modelConfig]
+    let paths =
+      recipe.lora.map { ModelAdditions.Adapter($0).path } + recipe.embeddings + [recipe.vae, recipe.modelConfig]
     return Self.recipeFolders.first { folder in
       paths.allSatisfy { $0.isEmpty || FileManager.default.fileExists(atPath: recipe.path($0, in: folder)) }
     } ?? Self.recipeFolders[0]

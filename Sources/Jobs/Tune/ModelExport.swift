@@ -55,7 +55,9 @@ struct ModelExport {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     // Files of the folder that the part came from, unless something was put on top of it.
     let own = "\(try ModelSource.folder(model.path))/\(part.rawValue)"
-    if model.additions.leavesWeights || part == .safetyChecker, FileManager.default.fileExists(atPath: own + "/config.json") {
+    if model.additions.leavesWeights || part == .safetyChecker,
+      FileManager.default.fileExists(atPath: own + "/config.json")
+    {
       try placeFolder(own, in: URL(filePath: folder).deletingLastPathComponent().path)
       return
     }
@@ -151,7 +153,9 @@ struct ModelExport {
     let files = FileManager.default
     if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
     let real = URL(filePath: source).resolvingSymlinksInPath().path
-    do { try files.linkItem(atPath: real, toPath: target) } catch { try files.copyContents(atPath: real, toPath: target) }
+    do { try files.linkItem(atPath: real, toPath: target) } catch {
+      try files.copyContents(atPath: real, toPath: target)
+    }
   }
 
   // MARK: One file

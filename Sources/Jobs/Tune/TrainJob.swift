@@ -1,12 +1,12 @@
-internal import Models
-internal import WeightFiles
 package import Foundation
 internal import Kernels
 internal import Layers
+internal import Models
 package import Recipes
 internal import StableDiffusion
 internal import Tensors
 package import Training
+internal import WeightFiles
 
 /// `sdtune train`: a UNet and its text encoder from scratch, as a diffusers folder.
 package struct TrainJob: Sendable {
@@ -44,13 +44,18 @@ package struct TrainJob: Sendable {
     let claim = !resume || folder.hasCheckpoint ? try folder.claim() : nil
     defer { withExtendedLifetime(claim) {} }
     let inputs = try PretrainingInputs(recipe, folder: recipeFolder)
+    let model = try ModelSource.folder(inputs.model.path)
+    guard ModelSource.isFolder(model) else {
+      throw JobError.unusable(
+        file: model, expected: "a diffusers folder, whose other parts the trained model gets", found: "a single file")
+    }
     if !resume, let line = try folder.setAside() { stage(line) }
     stage("training to \(folder.checkpoint)")
     let state = try PretrainingRun(recipe, inputs, in: folder)(
       resume: resume, isInterrupted: isInterrupted, progress: progress)
     stage("writing the model to \(folder.path)")
     let weights = ParameterStore(state.averages, origin: folder.path)
-    try write(weights, inputs)
+    try write(weights, from: model)
     stage("evaluating")
     let metrics = try metrics(weights, inputs)
     try JSONEncoder.ofResults.encode(metrics).write(to: URL(filePath: folder.path + "/metrics.json"), options: .atomic)
@@ -58,14 +63,14 @@ package struct TrainJob: Sendable {
   }
 
   /// The averaged weights, and copies of what was not trained.
-  private func write(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws {
+  private func write(_ weights: ParameterStore, from model: String) throws {
     let files = FileManager.default
     for (component, file) in [
       ("unet", "diffusion_pytorch_model.safetensors"), ("text_encoder", "model.safetensors"),
     ] {
       let target = "\(folder.path)/\(component)"
       try files.createDirectory(atPath: target, withIntermediateDirectories: true)
-      try replace("\(component)/config.json", from: inputs.model.path)
+      try replace("\(component)/config.json", from: model)
       let tensors = weights.names.filter { $0.hasPrefix("text_model.") == (component == "text_encoder") }
         .compactMap { name in
           weights.buffer(name).map { (name, weights.shape(of: name)?.axes ?? [], $0) }
@@ -73,8 +78,8 @@ package struct TrainJob: Sendable {
       try SafetensorsWriter.write(tensors: tensors, metadata: ["format": "pt"], to: "\(target)/\(file)")
     }
     for component in ["vae", "tokenizer", "scheduler", "model_index.json"]
-    where files.fileExists(atPath: "\(inputs.model.path)/\(component)") {
-      try replace(component, from: inputs.model.path)
+    where files.fileExists(atPath: "\(model)/\(component)") {
+      try replace(component, from: model)
     }
   }
 

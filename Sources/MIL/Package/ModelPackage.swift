@@ -68,7 +68,9 @@ package final class ModelPackage: Sendable {
         throw MILError.file(path: path, reason: "\(file.count) bytes, more than \(limit)")
       }
       let content = FileContent(file)
-      if [.gitLFSPointer, .webPage].contains(content) { throw MILError.file(path: path, reason: "found \(content.inWords)") }
+      if [.gitLFSPointer, .webPage].contains(content) {
+        throw MILError.file(path: path, reason: "found \(content.inWords)")
+      }
       return file.data(0..<file.count)
     } catch let error as MILError {
       throw error

@@ -44,7 +44,8 @@ struct AdaptedWeights: WeightSource {
         let change = try step.change.prepared(rows: rows)
         elements = try changed(elements, by: change, Float(step.strength), rows: rows, key: "\(name) \(index)")
       } catch {
-        throw error as? FileError ?? .malformedItem(file: origin, item: name, expected: "an adapter's factors", found: "\(error)")
+        throw error as? FileError
+          ?? .malformedItem(file: origin, item: name, expected: "an adapter's factors", found: "\(error)")
       }
     }
     return elements

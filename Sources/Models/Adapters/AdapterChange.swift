@@ -70,7 +70,8 @@ struct AdapterChange: Sendable {
       let y = Buffer(repeating: 0, count: rows * width)
       for row in 0..<rows {
         LowRank.add(
-          left, row: row, rank: product.rank, right, width: width, columns: 0..<width, scale: 1, into: y, at: row * width)
+          left, row: row, rank: product.rank, right, width: width, columns: 0..<width, scale: 1, into: y,
+          at: row * width)
       }
       return y
     }
@@ -138,7 +139,8 @@ struct AdapterChange: Sendable {
         let parts = products.map { left, right in
           let part = Buffer(repeating: 0, count: range.count)
           LowRank.add(
-            left, row: row, rank: right.count / columns, right, width: columns, columns: range, scale: 1, into: part, at: 0)
+            left, row: row, rank: right.count / columns, right, width: columns, columns: range, scale: 1, into: part,
+            at: 0)
           return part
         }
         y.withMutableSpan(offset..<offset + range.count) { y in

@@ -36,7 +36,8 @@ struct AdapterFile: Sendable {
     if FileManager.default.fileExists(atPath: config) {
       let names = ["adapter_model.safetensors", "adapter_model.bin"].map { "\(path)/\($0)" }
       guard let found = names.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
-        throw ModelError.notAModel(path: path, expected: "adapter_model.safetensors beside adapter_config.json", found: "none")
+        throw ModelError.notAModel(
+          path: path, expected: "adapter_model.safetensors beside adapter_config.json", found: "none")
       }
       file = found
     }
@@ -61,7 +62,8 @@ struct AdapterFile: Sendable {
     let names = source.names
     guard !names.isEmpty else { throw .notAModel(path: path, expected: "an adapter's tensors", found: "none") }
     if let name = names.first(where: { $0.hasPrefix("model.diffusion_model.") || $0.contains("input_blocks.0.0.") }) {
-      throw .notAModel(path: path, expected: "an adapter (LoRA)", found: "a model, with '\(name)': give it with --model")
+      throw .notAModel(
+        path: path, expected: "an adapter (LoRA)", found: "a model, with '\(name)': give it with --model")
     }
     let known = Set(names)
     var modules: [Key: Module] = [:]
@@ -69,7 +71,8 @@ struct AdapterFile: Sendable {
       // Extents are multiplied with each other below.
       let shape = source.shape(of: name) ?? []
       guard !shape.contains(0), shape.reduce(1, *) <= 1 << 31 else {
-        throw .adapter(path: path, item: name, expected: "an adapter's factor of 1 to 2147483648 elements", found: "\(shape)")
+        throw .adapter(
+          path: path, item: name, expected: "an adapter's factor of 1 to 2147483648 elements", found: "\(shape)")
       }
       let isFactors = name.hasSuffix(".weight") && known.contains(String(name.dropLast(".weight".count)) + ".on_input")
       guard let place = AdapterNames.place(of: name, isFactors: isFactors) else {
@@ -92,12 +95,15 @@ struct AdapterFile: Sendable {
   func factor(_ module: Module, rank: Int) throws -> Double? {
     if let name = module.tensors[.alpha] {
       guard source.shape(of: name)?.reduce(1, *) == 1 else {
-        throw ModelError.adapter(path: path, item: name, expected: "one number", found: "\(source.shape(of: name) ?? [])")
+        throw ModelError.adapter(
+          path: path, item: name, expected: "one number", found: "\(source.shape(of: name) ?? [])")
       }
       return Double(try source.elements(name).buffer[0]) / Double(rank)
     }
     guard let settings else { return nil }
-    let part = module.place.network == .textEncoder ? "text_encoder." : module.place.network == .textEncoder2 ? "text_encoder_2." : "unet."
+    let part =
+      module.place.network == .textEncoder
+      ? "text_encoder." : module.place.network == .textEncoder2 ? "text_encoder_2." : "unet."
     func setting(_ key: String) -> StrictJSON? { settings[part + key] ?? settings[key] }
     var alpha = setting("lora_alpha")
     if case .object(let patterns)? = setting("alpha_pattern") {

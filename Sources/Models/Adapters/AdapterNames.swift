@@ -31,17 +31,21 @@ struct AdapterNames {
   enum Network: Sendable { case unet, textEncoder, textEncoder2, unknown }
 
   /// Endings, longer ones first.
-  private static let endings: [(String, Slot)] = [
-    (".lora_down.weight", .down), (".lora_up.weight", .up), (".lora_mid.weight", .mid),
-    (".lora_A.default.weight", .down), (".lora_B.default.weight", .up), (".lora_A.weight", .down),
-    (".lora_B.weight", .up), (".lora_magnitude_vector.default.weight", .magnitude),
-    (".lora_magnitude_vector.weight", .magnitude), (".lora_magnitude_vector.default", .magnitude),
-    (".lora_magnitude_vector", .magnitude), (".lora_linear_layer.down.weight", .down),
-    (".lora_linear_layer.up.weight", .up), (".lora.down.weight", .down), (".lora.up.weight", .up),
-    ("_lora.down.weight", .down), ("_lora.up.weight", .up), (".alpha", .alpha), (".dora_scale", .magnitude),
-    (".diff_b", .biasDifference), (".b_norm", .biasDifference), (".diff", .weightDifference),
-    (".w_norm", .weightDifference), (".on_input", .onInput),
-  ] + Slot.allCases.filter { $0.rawValue.hasPrefix("hada_") || $0.rawValue.hasPrefix("lokr_") }.map { (".\($0.rawValue)", $0) }
+  private static let endings: [(String, Slot)] =
+    [
+      (".lora_down.weight", .down), (".lora_up.weight", .up), (".lora_mid.weight", .mid),
+      (".lora_A.default.weight", .down), (".lora_B.default.weight", .up), (".lora_A.weight", .down),
+      (".lora_B.weight", .up), (".lora_magnitude_vector.default.weight", .magnitude),
+      (".lora_magnitude_vector.weight", .magnitude), (".lora_magnitude_vector.default", .magnitude),
+      (".lora_magnitude_vector", .magnitude), (".lora_linear_layer.down.weight", .down),
+      (".lora_linear_layer.up.weight", .up), (".lora.down.weight", .down), (".lora.up.weight", .up),
+      ("_lora.down.weight", .down), ("_lora.up.weight", .up), (".alpha", .alpha), (".dora_scale", .magnitude),
+      (".diff_b", .biasDifference), (".b_norm", .biasDifference), (".diff", .weightDifference),
+      (".w_norm", .weightDifference), (".on_input", .onInput),
+    ]
+    + Slot.allCases.filter { $0.rawValue.hasPrefix("hada_") || $0.rawValue.hasPrefix("lokr_") }.map {
+      (".\($0.rawValue)", $0)
+    }
 
   private static let flattened: [(String, Network)] = [
     ("lora_unet_", .unet), ("lora_te1_", .textEncoder), ("lora_te2_", .textEncoder2), ("lora_te_", .textEncoder),
@@ -60,7 +64,8 @@ struct AdapterNames {
   /// - Parameter isFactors: whether a tensor that ends in `.weight` holds the factors of (IA)³.
   /// - Returns: nil for a tensor of an unknown kind.
   static func place(of name: String, isFactors: Bool) -> Place? {
-    guard let (ending, slot) = endings.first(where: { name.hasSuffix($0.0) }) ?? (isFactors ? (".weight", .factors) : nil),
+    guard
+      let (ending, slot) = endings.first(where: { name.hasSuffix($0.0) }) ?? (isFactors ? (".weight", .factors) : nil),
       name.hasSuffix(ending)
     else { return nil }
     let spelling = String(name.dropLast(ending.count))

@@ -38,7 +38,9 @@ struct AdapterReading {
   private func together(_ slots: [AdapterNames.Slot], _ names: [String]) throws(ModelError) -> [String]? {
     let found = slots.map { module.tensors[$0] }
     guard found.contains(where: { $0 != nil }) else { return nil }
-    for (name, tensor) in zip(names, found) where tensor == nil { throw refused("\(name) beside its other factors", "none") }
+    for (name, tensor) in zip(names, found) where tensor == nil {
+      throw refused("\(name) beside its other factors", "none")
+    }
     return found.compactMap { $0 }
   }
 
@@ -71,10 +73,12 @@ struct AdapterReading {
 
   /// LoRA and LoCon, with a core or without.
   private func lowRank() throws(ModelError) -> (AdapterChange.Form, Int?, Int)? {
-    guard let names = try together([.down, .up], ["lora_down", "lora_up"]), let down = extents(.down), let up = extents(.up)
+    guard let names = try together([.down, .up], ["lora_down", "lora_up"]), let down = extents(.down),
+      let up = extents(.up)
     else { return nil }
     let rank = down.first ?? 0
-    guard (1...Self.largestRank).contains(rank), up.count >= 2, up[1] == rank, up.dropFirst(2).allSatisfy({ $0 == 1 }) else {
+    guard (1...Self.largestRank).contains(rank), up.count >= 2, up[1] == rank, up.dropFirst(2).allSatisfy({ $0 == 1 })
+    else {
       throw refused("lora_down and lora_up of one rank", "\(down) and \(up)")
     }
     var product = AdapterChange.Product(left: names[1], right: names[0], rank: rank)
@@ -106,7 +110,8 @@ struct AdapterReading {
       let width = right.dropFirst().reduce(1, *) * (core?.dropFirst(2).reduce(1, *) ?? 1)
       let leftRows = core == nil ? left.first : left.dropFirst().first
       let leftRank = core == nil ? left.dropFirst().first : left.first
-      guard (1...Self.largestRank).contains(rank), left.count == 2, right.first == rank, leftRank == rank, leftRows == rows, width == columns,
+      guard (1...Self.largestRank).contains(rank), left.count == 2, right.first == rank, leftRank == rank,
+        leftRows == rows, width == columns,
         core.map({ $0.count >= 2 && $0[0] == rank && $0[1] == rank }) ?? true
       else { throw refused("hada factors of a weight \(shape)", "\(left) and \(right)") }
       products.append(
@@ -133,17 +138,23 @@ struct AdapterReading {
     let columns2 = two.count > 2 ? two[1] : two[1] / max(1, self.kernel)
     let extents = AdapterChange.KroneckerExtents(
       rows1: one[0], columns1: one[1], rows2: two[0], columns2: columns2, kernel: two.count > 2 ? kernel : self.kernel)
-    guard one.dropFirst(2).allSatisfy({ $0 == 1 }), one[0] * two[0] == rows, one[1] * columns2 == inputs, extents.kernel == self.kernel,
+    guard one.dropFirst(2).allSatisfy({ $0 == 1 }), one[0] * two[0] == rows, one[1] * columns2 == inputs,
+      extents.kernel == self.kernel,
       two.count > 2 || columns2 * self.kernel == two[1]
     else { throw refused("Kronecker factors of a weight \(shape)", "\(one) and \(two)") }
-    return (.kronecker(first: first.factor, second: second.factor, extents: extents), second.rank ?? first.rank, columns)
+    return (
+      .kronecker(first: first.factor, second: second.factor, extents: extents), second.rank ?? first.rank, columns
+    )
   }
 
   private func kroneckerFactor(
-    _ whole: AdapterNames.Slot, _ leftSlot: AdapterNames.Slot, _ rightSlot: AdapterNames.Slot, _ coreSlot: AdapterNames.Slot?
+    _ whole: AdapterNames.Slot, _ leftSlot: AdapterNames.Slot, _ rightSlot: AdapterNames.Slot,
+    _ coreSlot: AdapterNames.Slot?
   ) throws(ModelError) -> (factor: AdapterChange.Factor, shape: [Int], rank: Int?)? {
     if let name = module.tensors[whole] {
-      guard let shape = extents(whole), shape.count >= 2 else { throw refused("\(whole.rawValue) of two extents", "fewer") }
+      guard let shape = extents(whole), shape.count >= 2 else {
+        throw refused("\(whole.rawValue) of two extents", "fewer")
+      }
       return (.whole(name), shape, nil)
     }
     guard let names = try together([leftSlot, rightSlot], [leftSlot.rawValue, rightSlot.rawValue]),
@@ -164,7 +175,9 @@ struct AdapterReading {
   private func factors() throws -> (AdapterChange.Form, Int?, Int)? {
     guard let name = module.tensors[.factors], let flag = module.tensors[.onInput] else { return nil }
     let count = extents(.factors)?.reduce(1, *) ?? 0
-    guard extents(.onInput)?.reduce(1, *) == 1 else { throw refused("on_input of one number", "\(extents(.onInput) ?? [])") }
+    guard extents(.onInput)?.reduce(1, *) == 1 else {
+      throw refused("on_input of one number", "\(extents(.onInput) ?? [])")
+    }
     let onInput = try file.source.elements(flag).buffer[0] != 0
     let wanted = onInput ? (shape.count > 1 ? shape[1] : 1) : rows
     guard count == wanted else { throw refused("\(wanted) factors of a weight \(shape)", "\(count)") }

@@ -57,9 +57,12 @@ struct AdapterSet: Sendable {
       throw targets.explained(
         .adapter(
           path: file.path, item: first, expected: "modules of the model",
-          found: "\(unmatched.count) of \(file.modules.count) that it does not have"), file)
+          found: "\(unmatched.count) of \(file.modules.count) that it does not have"
+            + (unmatched.count > 1 ? ", then \(unmatched.dropFirst().prefix(9).joined(separator: ", "))" : "")), file)
     }
-    let counts = changed.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.value) modules of \($0.key.rawValue)" }
+    let counts = changed.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+      "\($0.value) modules of \($0.key.rawValue)"
+    }
     lines.append("\(file.path): changes \(counts.joined(separator: ", ")) at strength \(strength)")
   }
 
@@ -91,7 +94,9 @@ struct AdapterTargets {
       let component = try layout.component(part)
       components[part] = component.weights
       path = component.origin
-      let modules = component.weights.names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(".weight".count)) }
+      let modules = component.weights.names.filter { $0.hasSuffix(".weight") }.map {
+        String($0.dropLast(".weight".count))
+      }
       for module in modules {
         dotted[Target(part: part, module: module)] = true
         flattened[part, default: [:]][module.replacingOccurrences(of: ".", with: "_")] = module

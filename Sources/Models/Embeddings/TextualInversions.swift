@@ -59,7 +59,8 @@ struct TextualInversions: Sendable {
     }
     guard !names.isEmpty, names.count <= 64, names.allSatisfy({ !$0.contains(".") }) else {
       throw ModelError.embedding(
-        path: path, expected: "an embedding of textual inversion", found: "\(names.count) tensors, first '\(names.first ?? "")'")
+        path: path, expected: "an embedding of textual inversion",
+        found: "\(names.count) tensors, first '\(names.first ?? "")'")
     }
     return try names.map { try embedding([$0], source, [only: $0], widths) }
   }

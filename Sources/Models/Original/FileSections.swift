@@ -21,7 +21,9 @@ struct FileSections {
     let names = source.names
     let known = Set(names)
     try Self.refuseOthers(names, path: source.origin)
-    if let prefix = Self.prefix(of: "input_blocks.0.0.weight", in: names, among: ["model.diffusion_model.", "", "model."]) {
+    if let prefix = Self.prefix(
+      of: "input_blocks.0.0.weight", in: names, among: ["model.diffusion_model.", "", "model."])
+    {
       sections[.unet] = Section(views: OriginalViews(unet: prefix, in: names), prefix: prefix)
     } else if let prefix = ["", "unet.", "model.diffusion_model."].first(where: { prefix in
       known.contains(prefix + "conv_in.weight") && names.contains { $0.hasPrefix(prefix + "down_blocks.") }
@@ -49,7 +51,9 @@ struct FileSections {
     let used = Set(section.views.views.values.map(\.name))
     return source.names.filter { name in
       name.hasPrefix(section.prefix) && !used.contains(name) && !Self.isCompanion(name) && !section.idle.contains(name)
-        && !sections.contains { $0.key != part && $0.value.prefix.count > section.prefix.count && name.hasPrefix($0.value.prefix) }
+        && !sections.contains {
+          $0.key != part && $0.value.prefix.count > section.prefix.count && name.hasPrefix($0.value.prefix)
+        }
     }
   }
 
@@ -58,11 +62,15 @@ struct FileSections {
       ({ $0.hasPrefix("control_model.") || $0.contains("controlnet_cond_embedding.") }, "a ControlNet"),
       ({ $0.hasPrefix("double_blocks.") || $0.contains(".double_blocks.") }, "a Flux model"),
       ({ $0.contains("joint_blocks.") }, "a Stable Diffusion 3 model"),
-      ({ $0.hasPrefix("string_to_param") || $0 == "emb_params" || $0 == "clip_g" }, "an embedding: give it with --embedding"),
+      (
+        { $0.hasPrefix("string_to_param") || $0 == "emb_params" || $0 == "clip_g" },
+        "an embedding: give it with --embedding"
+      ),
     ]
     for kind in kinds {
       guard let name = names.first(where: kind.mark) else { continue }
-      throw .notAModel(path: path, expected: "a Stable Diffusion 1, 2 or XL model", found: "\(kind.what), with '\(name)'")
+      throw .notAModel(
+        path: path, expected: "a Stable Diffusion 1, 2 or XL model", found: "\(kind.what), with '\(name)'")
     }
     guard names.contains(where: { $0.hasSuffix("conv_in.weight") || $0.contains("input_blocks.0.") }) == false,
       let name = names.first(where: { AdapterNames.isAdapter($0) })
@@ -114,10 +122,11 @@ struct FileSections {
     func openCLIP(_ prefix: String, isSecond: Bool) -> Section? {
       guard source.contains(prefix + "token_embedding.weight") else { return nil }
       let views = OriginalViews(openCLIP: prefix, in: source, dropsLast: !isSecond, keepsProjection: isSecond)
-      let last = source.names.compactMap { name -> Int? in
-        guard name.hasPrefix(prefix + "transformer.resblocks.") else { return nil }
-        return Int(name.dropFirst((prefix + "transformer.resblocks.").count).prefix { $0 != "." })
-      }.max() ?? 0
+      let last =
+        source.names.compactMap { name -> Int? in
+          guard name.hasPrefix(prefix + "transformer.resblocks.") else { return nil }
+          return Int(name.dropFirst((prefix + "transformer.resblocks.").count).prefix { $0 != "." })
+        }.max() ?? 0
       let idle = isSecond ? [] : names.filter { $0.hasPrefix("\(prefix)transformer.resblocks.\(last).") }
       return Section(views: views, prefix: prefix, isOpenCLIP: true, idle: Set(idle))
     }

@@ -22,7 +22,8 @@ struct InferredConfiguration {
 
   private func extent(_ name: String, _ axis: Int) throws(ModelError) -> Int {
     guard let shape = weights.shape(of: name), shape.indices.contains(axis) else {
-      throw .missing(part: "weight '\(weights.spelling(of: name))'", path: weights.origin, hint: "is the file complete?")
+      throw .missing(
+        part: "weight '\(weights.spelling(of: name))'", path: weights.origin, hint: "is the file complete?")
     }
     return shape[axis]
   }
@@ -107,7 +108,9 @@ struct InferredConfiguration {
   private func transformerLayers(_ down: [[Int]], _ up: [[Int]], _ layers: [Int]) -> [String: StrictJSON] {
     let key = "transformer_layers_per_block"
     let middle = count { "mid_block.attentions.0.transformer_blocks.\($0).norm1.weight" }
-    var plain = zip(down, up.reversed()).map { Set($0 + $1) }.map { $0.count == 1 ? $0.first ?? 1 : ($0.isEmpty ? 1 : 0) }
+    var plain = zip(down, up.reversed()).map { Set($0 + $1) }.map {
+      $0.count == 1 ? $0.first ?? 1 : ($0.isEmpty ? 1 : 0)
+    }
     // The middle takes its number from the last level, whether that has transformers or not.
     if down.last?.isEmpty ?? true, middle > 0 { plain[plain.count - 1] = middle }
     if !plain.contains(0), middle == 0 || plain.last == middle {

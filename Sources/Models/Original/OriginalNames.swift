@@ -64,7 +64,8 @@ enum OriginalNames {
     // Residual blocks of a level and the downsampler behind them.
     let perLevel = downsamplers.first ?? (blocks.count + 1)
     return unet(levels: downsamplers.count + 1, layers: max(1, perLevel - 1)) { number in
-      names.contains("output_blocks.\(number).1.norm.weight") || names.contains("output_blocks.\(number).1.proj_in.weight")
+      names.contains("output_blocks.\(number).1.norm.weight")
+        || names.contains("output_blocks.\(number).1.proj_in.weight")
     }
   }
 
@@ -88,7 +89,9 @@ enum OriginalNames {
     }
     for level in 0..<levels {
       let up = levels - 1 - level
-      for layer in 0..<layers { add("encoder.down.\(level).block.\(layer)", "encoder.down_blocks.\(level).resnets.\(layer)") }
+      for layer in 0..<layers {
+        add("encoder.down.\(level).block.\(layer)", "encoder.down_blocks.\(level).resnets.\(layer)")
+      }
       for layer in 0...layers { add("decoder.up.\(level).block.\(layer)", "decoder.up_blocks.\(up).resnets.\(layer)") }
       pairs.append(("encoder.down.\(level).downsample.conv", "encoder.down_blocks.\(level).downsamplers.0.conv"))
       pairs.append(("decoder.up.\(level).upsample.conv", "decoder.up_blocks.\(up).upsamplers.0.conv"))

@@ -65,7 +65,9 @@ struct SingleFile: ModelLayout {
 
   private func section(_ part: ModelPart) throws(ModelError) -> FileSections.Section {
     guard let section = sections.sections[part] else {
-      let hint = part == .vae ? "--vae FILE gives one" : "the file holds \(parts.map(\.rawValue).sorted().joined(separator: ", "))"
+      let hint =
+        part == .vae
+        ? "--vae FILE gives one" : "the file holds \(parts.map(\.rawValue).sorted().joined(separator: ", "))"
       throw .missing(part: part.rawValue, path: source.origin, hint: hint)
     }
     return section
@@ -80,7 +82,8 @@ struct SingleFile: ModelLayout {
     case .textEncoder, .textEncoder2:
       return try inferred.textEncoder(isOpenCLIP: section.isOpenCLIP, projects: part == .textEncoder2)
     case .vae: return try normalization(try inferred.autoencoder(kind))
-    case .safetyChecker: throw ModelError.missing(part: part.rawValue, path: source.origin, hint: "single files have none")
+    case .safetyChecker:
+      throw ModelError.missing(part: part.rawValue, path: source.origin, hint: "single files have none")
     }
   }
 
@@ -112,7 +115,9 @@ struct SingleFile: ModelLayout {
     guard vocabulary >= 49408 else {
       throw ModelError.missing(
         part: "tokenizer", path: source.origin,
-        hint: "a text encoder of \(vocabulary) tokens does not take CLIP's 49408; --model-config DIR may hold \(part.tokenizerFolder ?? "one")")
+        hint:
+          "a text encoder of \(vocabulary) tokens does not take CLIP's 49408; --model-config DIR may hold \(part.tokenizerFolder ?? "one")"
+      )
     }
     let isOpenCLIP = sections.sections[part]?.isOpenCLIP ?? false
     return .clip(padding: isOpenCLIP ? CLIPTokenizer.openCLIPPadding : nil)

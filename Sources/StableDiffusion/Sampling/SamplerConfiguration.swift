@@ -97,7 +97,9 @@ package struct SamplerConfiguration: Sendable {
     let clips = try json.boolean("clip_sample", default: chosen == .ddim)
     clip = clips ? try json.number("clip_sample_range", default: 1) : nil
     interpolatesLogarithmically = try json.string("interpolation_type", default: "linear") == "log_linear"
-    leastLambda = try chosen == .dpmSolver ? json.number("lambda_min_clipped", default: -.infinity, canBeInfinite: true) : -.infinity
+    leastLambda =
+      try chosen == .dpmSolver
+      ? json.number("lambda_min_clipped", default: -.infinity, canBeInfinite: true) : -.infinity
     solverOrder = try json.whole("solver_order", default: 2, in: 1...3)
     usesHeun = try json.string("solver_type", default: "midpoint") == "heun"
     lowersFinalOrder = try json.boolean("lower_order_final", default: true)

@@ -127,7 +127,9 @@ package struct CLIPTokenizer: Sendable {
   private static func place(of token: TokenizerFiles.AddedToken, in text: Substring) -> Range<Substring.Index>? {
     var rest = text
     while let found = rest.range(of: token.text, options: .literal) {
-      func isWord(_ character: Character?) -> Bool { character.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false }
+      func isWord(_ character: Character?) -> Bool {
+        character.map { $0.isLetter || $0.isNumber || $0 == "_" } ?? false
+      }
       guard token.isWholeWord else { return found }
       let before = found.lowerBound > text.startIndex ? text[text.index(before: found.lowerBound)] : nil
       let after = found.upperBound < text.endIndex ? text[found.upperBound] : nil

@@ -103,5 +103,6 @@ enum PromptText {
 
   /// The same in the order of CLIP's vocabulary: printable bytes first.
   static let charactersInOrder: [String] =
-    (0..<256).filter { isPrintable($0) }.map { characters[$0] } + (0..<256).filter { !isPrintable($0) }.map { characters[$0] }
+    (0..<256).filter { isPrintable($0) }.map { characters[$0] }
+    + (0..<256).filter { !isPrintable($0) }.map { characters[$0] }
 }

@@ -181,7 +181,9 @@ package struct TokenizerFiles: Sendable {
     let pairs = list.compactMap { merge -> (String, String)? in
       switch merge {
       case .array(let sides):
-        guard sides.count == 2, case .string(let left) = sides[0], case .string(let right) = sides[1] else { return nil }
+        guard sides.count == 2, case .string(let left) = sides[0], case .string(let right) = sides[1] else {
+          return nil
+        }
         return (left, right)
       case .string(let text):
         let words = text.split(separator: " ")
@@ -207,7 +209,10 @@ package struct TokenizerFiles: Sendable {
         isWholeWord: try json.boolean("single_word", default: false))
     }
     for key in added?.keys ?? [] {
-      guard let added, case .integer(let number)? = added[key] else { continue }
+      guard let added else { continue }
+      guard case .integer(let number)? = added[key] else {
+        throw .unsupported(added.file, key: key, value: added.text(key), expected: "a token's number")
+      }
       tokens[number] = AddedToken(text: key, numbers: [number], isNormalized: true, isWholeWord: false)
     }
     if let whole, case .array(let list)? = whole["added_tokens"] {
@@ -228,14 +233,17 @@ package struct TokenizerFiles: Sendable {
 
   // MARK: Writing
 
-  /// `vocab.json` and `merges.txt`, as Apple's applications read them.
+  /// `vocab.json` and `merges.txt`, as Apple's applications read them, and `added_tokens.json` where there are tokens beside
+  /// the vocabulary.
   package var files: [(name: String, contents: Data)] {
     let members = merges.vocabulary.sorted { $0.value < $1.value }
       .map { StrictJSON.Member(key: $0.key, value: .integer($0.value)) }
     let lines = ["#version: 0.2"] + merges.pairs.map { "\($0.left) \($0.right)" }
+    let added = addedTokens.filter { $0.numbers.count == 1 && merges.vocabulary[$0.text] == nil }
+      .map { StrictJSON.Member(key: $0.text, value: .integer($0.numbers[0])) }
     return [
       ("vocab.json", StrictJSON.object(members).encoded()), ("merges.txt", Data(lines.map { $0 + "\n" }.joined().utf8)),
-    ]
+    ] + (added.isEmpty ? [] : [("added_tokens.json", StrictJSON.object(added).encoded())])
   }
 }
 

@@ -32,7 +32,8 @@ struct SpatialTransformer: Sendable {
       layers.append(
         try TransformerLayer(
           scope["transformer_blocks"][index], features: channels,
-          context: unet.contextFeatures[form.level], heads: unet.heads[form.level], seesTextAlone: unet.seesTextAlone[form.level] && !form.isMiddle))
+          context: unet.contextFeatures[form.level], heads: unet.heads[form.level],
+          seesTextAlone: unet.seesTextAlone[form.level] && !form.isMiddle))
     }
     self.layers = layers
     projectOut = try TokenProjection(

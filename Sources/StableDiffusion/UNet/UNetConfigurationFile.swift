@@ -38,7 +38,8 @@ extension UNetConfiguration {
     contextFeatures = try json.integers("cross_attention_dim", repeated: levels)
     guard Set(contextFeatures).count == 1 else {
       throw .unsupported(
-        json.file, key: "cross_attention_dim", value: "\(contextFeatures)", expected: "one width of text for all levels")
+        json.file, key: "cross_attention_dim", value: "\(contextFeatures)", expected: "one width of text for all levels"
+      )
     }
     groups = try json.integer("norm_num_groups", default: 32)
     normEpsilon = try Float(json.number("norm_eps", default: 1e-5))
@@ -47,9 +48,12 @@ extension UNetConfiguration {
     frequencyShift = try Float(json.number("freq_shift", default: 0))
     (sampleHeight, sampleWidth) = try Self.sampleSize(json)
     textTime = try Self.textTime(json)
-    for (key, features) in [("block_out_channels", channels[0]), ("addition_time_embed_dim", textTime?.timeFeatures ?? 0)]
+    for (key, features) in [
+      ("block_out_channels", channels[0]), ("addition_time_embed_dim", textTime?.timeFeatures ?? 0),
+    ]
     where features % 2 != 0 {
-      throw .unsupported(json.file, key: key, value: "\(features)", expected: "an even number: half are sines, half cosines")
+      throw .unsupported(
+        json.file, key: key, value: "\(features)", expected: "an even number: half are sines, half cosines")
     }
     try Self.refuseUnknown(json, isControlNet: isControlNet, timeFeatures: channels[0] * 4)
     for (channels, heads) in zip(channels, heads) {

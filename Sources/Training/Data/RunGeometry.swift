@@ -1,8 +1,8 @@
 internal import Checkpoints
 internal import Files
 package import Foundation
-package import Recipes
 internal import Models
+package import Recipes
 internal import StableDiffusion
 
 /// What a package of a run's UNet must know: sizes, and what the network predicts.

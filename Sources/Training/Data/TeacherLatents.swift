@@ -65,11 +65,12 @@ struct TeacherLatents {
   private func identity(_ captions: Captions, _ shape: [Int]) throws -> String {
     let files = FileManager.default
     let unet = try model.source.component(.unet)
-    let facts = try unet.weights.files.sorted().map { path in
-      let attributes = try files.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
-      let changed = (attributes[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
-      return "\(URL(filePath: path).lastPathComponent) \(attributes[.size] ?? 0) \(changed)"
-    } + unet.weights.notes + [unet.configuration.json.text]
+    let facts =
+      try unet.weights.files.sorted().map { path in
+        let attributes = try files.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
+        let changed = (attributes[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+        return "\(URL(filePath: path).lastPathComponent) \(attributes[.size] ?? 0) \(changed)"
+      } + unet.weights.notes + [unet.configuration.json.text]
     var prompts = SHA256()
     for tokens in captions.tokens((0..<captions.count).map { .caption($0) }) {
       for caption in tokens { caption.withUnsafeBytes { prompts.update($0) } }

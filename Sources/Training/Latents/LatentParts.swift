@@ -1,8 +1,8 @@
-internal import WeightFiles
 internal import Foundation
 internal import Kernels
 internal import Synchronization
 package import Tensors
+internal import WeightFiles
 
 /// Latents on their way to where they are used, a file for each batch of work, so that a run that is killed loses no
 /// more than the batch: what pictures encode to, and what the teacher makes of prompts.

@@ -1,12 +1,12 @@
-internal import StrictJSON
-internal import WeightFiles
 internal import Digests
 internal import Foundation
 internal import Kernels
 package import Models
 package import Pictures
 package import StableDiffusion
+internal import StrictJSON
 package import Tensors
+internal import WeightFiles
 
 /// A model's VAE as pictures meet it: its identity, its geometry, and the encoder.
 package struct PictureEncoder: Sendable {

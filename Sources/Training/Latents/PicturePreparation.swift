@@ -2,9 +2,9 @@ internal import Checkpoints
 internal import Digests
 internal import Foundation
 internal import Kernels
+package import Models
 internal import PictureSets
 internal import Pictures
-package import Models
 package import Recipes
 internal import StableDiffusion
 internal import Tensors

@@ -1,6 +1,6 @@
 internal import Checkpoints
-internal import Files
 internal import Digests
+internal import Files
 internal import Foundation
 internal import Kernels
 internal import PictureSets

@@ -1,6 +1,6 @@
 internal import Checkpoints
-internal import Files
 internal import Clustering
+internal import Files
 internal import Kernels
 internal import Recipes
 internal import Tensors

@@ -1,6 +1,6 @@
 package import Checkpoints
-package import Files
 package import Clustering
+package import Files
 internal import Foundation
 internal import Kernels
 package import Recipes

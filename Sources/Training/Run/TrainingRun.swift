@@ -1,7 +1,7 @@
 internal import Checkpoints
-internal import Files
 package import Clustering
 package import Distribution
+internal import Files
 internal import Kernels
 package import Recipes
 internal import Tensors

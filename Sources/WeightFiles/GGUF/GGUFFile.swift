@@ -167,7 +167,8 @@ package struct GGUFFile: WeightSource {
 
   /// Writes some elements: the blocks they lie in, one after the other.
   private static func decode(
-    _ blocks: GGUFBlocks, _ file: MappedFile, _ range: Range<Int>, _ elements: Range<Int>, into y: Buffer, at offset: Int
+    _ blocks: GGUFBlocks, _ file: MappedFile, _ range: Range<Int>, _ elements: Range<Int>, into y: Buffer,
+    at offset: Int
   ) {
     guard !elements.isEmpty else { return }
     var values = [Float](repeating: 0, count: blocks.count)

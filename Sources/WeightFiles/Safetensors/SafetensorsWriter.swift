@@ -33,7 +33,9 @@ package enum SafetensorsWriter {
     }
 
     /// Floats, rounded to nearest even where the type is narrower.
-    package init(_ name: String, _ shape: [Int], _ precision: Precision, values: @escaping () throws(FileError) -> Buffer) {
+    package init(
+      _ name: String, _ shape: [Int], _ precision: Precision, values: @escaping () throws(FileError) -> Buffer
+    ) {
       self.init(name, precision.elementType, shape) { () throws(FileError) in
         let values = try values()
         switch precision {

@@ -25,7 +25,9 @@ package struct ScaledWeights: WeightSource {
     for name in file.names {
       if let weight = try weight(scaledBy: name, in: file) {
         scales[weight] = name
-      } else if markers.contains(where: { name == $0 || name.hasSuffix("." + $0) }) || Self.companions.contains(where: { name.hasSuffix($0) }) {
+      } else if markers.contains(where: { name == $0 || name.hasSuffix("." + $0) })
+        || Self.companions.contains(where: { name.hasSuffix($0) })
+      {
         companions.insert(name)
         try checkFormat(name, in: file)
       }

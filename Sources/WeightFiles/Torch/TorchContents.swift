@@ -29,7 +29,8 @@ struct TorchContents {
   private mutating func collect(_ value: PickleValue, _ name: String, _ depth: Int) throws(FileError) {
     guard depth < Self.deepest, name.utf8.count <= Self.longestName else {
       throw .malformed(
-        file: path, expected: "dictionaries at most \(Self.deepest) deep, with names of at most \(Self.longestName) bytes",
+        file: path,
+        expected: "dictionaries at most \(Self.deepest) deep, with names of at most \(Self.longestName) bytes",
         found: "more")
     }
     // A dictionary can stand in others many times, and then counts every time.

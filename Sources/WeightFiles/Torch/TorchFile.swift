@@ -32,7 +32,8 @@ package struct TorchFile: WeightSource {
       }
       guard storage.count <= range.count / storage.type.byteCount else {
         throw .malformedItem(
-          file: file.path, item: "data/\(storage.key)", expected: "\(storage.count) elements of \(storage.type.rawValue)",
+          file: file.path, item: "data/\(storage.key)",
+          expected: "\(storage.count) elements of \(storage.type.rawValue)",
           found: "\(range.count) bytes")
       }
     }
@@ -46,7 +47,8 @@ package struct TorchFile: WeightSource {
       throw .missing(file: file.path, item: "member data.pkl: is this a file of torch.save?")
     }
     guard pickles.count == 1 else {
-      throw .malformed(file: file.path, expected: "one member data.pkl", found: pickles.sorted().joined(separator: ", "))
+      throw .malformed(
+        file: file.path, expected: "one member data.pkl", found: pickles.sorted().joined(separator: ", "))
     }
     let folder = name.dropLast("data.pkl".count) + "data/"
     var storages: [String: Range<Int>] = [:]
@@ -115,7 +117,8 @@ package struct TorchFile: WeightSource {
     let span = (tensor.end ?? tensor.offset) - tensor.offset
     guard span <= max(16 * count, 1 << 20) else {
       throw .malformedItem(
-        file: file.path, item: name, expected: "a view of most of what it covers", found: "\(count) of \(span) elements")
+        file: file.path, item: name, expected: "a view of most of what it covers", found: "\(count) of \(span) elements"
+      )
     }
     let start = range.lowerBound + tensor.offset * type.byteCount
     let all = file.elements(start..<start + span * type.byteCount, type.format, count: span).buffer

@@ -61,11 +61,13 @@ struct TorchObjects {
       offset >= 0
     else { throw malformed("tensors with a storage, an offset, extents and strides", "others") }
     if arguments.count > 6, case .dictionary(let marks) = arguments[6], !marks.pairs.isEmpty {
-      throw malformed("tensors without marks", "one that is negated or conjugated where it is read, in data/\(storage.key)")
+      throw malformed(
+        "tensors without marks", "one that is negated or conjugated where it is read, in data/\(storage.key)")
     }
     let tensor = PickledTensor(storage: storage, offset: offset, shape: shape, strides: strides)
     guard let end = tensor.end, end <= storage.count else {
-      throw malformed("tensors inside their storages", "\(shape) from \(offset) on in data/\(storage.key) of \(storage.count)")
+      throw malformed(
+        "tensors inside their storages", "\(shape) from \(offset) on in data/\(storage.key) of \(storage.count)")
     }
     return .tensor(tensor)
   }

@@ -52,7 +52,10 @@ struct ZipDirectory {
     }
     _ = try cursor.take(28)
     let (entries, bytes) = (try cursor.number(UInt64.self), try cursor.number(UInt64.self))
-    return (Int(clamping: min(entries, UInt64(file.count))), Int(clamping: try cursor.number(UInt64.self)), Int(clamping: bytes))
+    return (
+      Int(clamping: min(entries, UInt64(file.count))), Int(clamping: try cursor.number(UInt64.self)),
+      Int(clamping: bytes)
+    )
   }
 
   /// One entry of the directory.

@@ -14,7 +14,9 @@ struct Convert: ParsableCommand {
       loads is made of each package on a Mac: xcrun coremlcompiler compile PACKAGE FOLDER.
       """)
 
-  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
+  @Option(
+    help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.",
+    completion: .file())
   var model: String
 
   @OptionGroup var additions: ModelAdditionOptions

@@ -19,7 +19,8 @@ struct Export: ParsableCommand {
       """)
   var format: ExportJob.Format = .mlpackage
 
-  @Option(help: "The model the run started from (default: the recipe's, from recipes/ or from here).", completion: .file())
+  @Option(
+    help: "The model the run started from (default: the recipe's, from recipes/ or from here).", completion: .file())
   var model: String?
 
   @Option(help: "The run's latents (default: the recipe's, likewise); a package needs their size.")

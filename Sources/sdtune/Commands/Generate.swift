@@ -155,7 +155,8 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   }
 
   func run() throws {
-    let job = try GenerateJob(try model.set(guidance: guidance, checksSafety: !disableSafety), try request(), output: output)
+    let job = try GenerateJob(
+      try model.set(guidance: guidance, checksSafety: !disableSafety), try request(), output: output)
     let summary = try job(
       previewEvery: previewEvery, isInterrupted: { Interruption.isRequested }
     ) { event in
@@ -196,7 +197,8 @@ struct Generate: ParsableCommand, InterruptibleCommand {
       )
     }
     if let refiner {
-      request.refiner = GenerationRequest.Refiner(unet: try ModelPlace(path: refiner, .unet), start: refinerStart ?? 0.8)
+      request.refiner = GenerationRequest.Refiner(
+        unet: try ModelPlace(path: refiner, .unet), start: refinerStart ?? 0.8)
     }
     if let controlnet, let controlImage {
       request.control = GenerationRequest.ControlPicture(

@@ -40,7 +40,7 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    let kind = try Inspection(of: file).kind
+    let kind = try Inspection.verified(file)
     try options.show(Verdict(file: file, kind: kind, sound: true), text: "\(file): a sound \(kind)")
   }
 }

@@ -13,7 +13,9 @@ struct Palettize: ParsableCommand {
       the mixed bits that sdtune analyze wrote.
       """)
 
-  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
+  @Option(
+    help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.",
+    completion: .file())
   var model: String
 
   @OptionGroup var additions: ModelAdditionOptions

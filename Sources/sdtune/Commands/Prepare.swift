@@ -19,7 +19,9 @@ struct Prepare: ParsableCommand, InterruptibleCommand {
   @Argument(help: "The pictures: a folder, a .tar or a .zip.", completion: .file())
   var pictures: String
 
-  @Option(help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.", completion: .file())
+  @Option(
+    help: "A Stable Diffusion model: a diffusers folder, a Hugging Face cache folder or a single file.",
+    completion: .file())
   var model: String
 
   @OptionGroup var additions: ModelAdditionOptions
@@ -56,8 +58,8 @@ struct Prepare: ParsableCommand, InterruptibleCommand {
       }
     let summary = try PrepareJob(
       recipe, model: try ModelSource(model, additions.additions), data: pictures, output: output)(
-      dryRun: dryRun, sheetEvery: sheetEvery, isInterrupted: { Interruption.isRequested }
-    ) { Terminal.note($0) }
+        dryRun: dryRun, sheetEvery: sheetEvery, isInterrupted: { Interruption.isRequested }
+      ) { Terminal.note($0) }
     try options.show(summary, text: summary.text)
   }
 }

@@ -7,7 +7,9 @@ struct Run: ParsableCommand {
     abstract: "Run a package or a diffusers component folder on tensors from a file.")
 
   @Argument(
-    help: "An .mlpackage; a component's folder (MODEL/unet, MODEL/vae#decoder, a ControlNet); or a model in any form with #unet, #text_encoder, #vae_decoder …")
+    help:
+      "An .mlpackage; a component's folder (MODEL/unet, MODEL/vae#decoder, a ControlNet); or a model in any form with #unet, #text_encoder, #vae_decoder …"
+  )
   var target: String
 
   @Option(help: "Named inputs.", completion: .file(extensions: ["safetensors"]))

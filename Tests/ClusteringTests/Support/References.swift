@@ -1,6 +1,6 @@
-import WeightFiles
 import Foundation
 import Testing
+import WeightFiles
 
 /// The folder of reference values: `SDTUNE_REFERENCES`, or the committed ones.
 enum References {
