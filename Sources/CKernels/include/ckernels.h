@@ -9,6 +9,7 @@
 #include "axis.h"
 #include "elementwise.h"
 #include "half.h"
+#include "low_rank.h"
 #include "optimal_partition.h"
 #include "optimizer.h"
 #include "palette.h"

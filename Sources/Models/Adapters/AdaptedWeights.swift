@@ -55,33 +55,32 @@ struct AdaptedWeights: WeightSource {
     _ elements: WeightElements, by change: AdapterChange.Prepared, _ strength: Float, rows: Int, key: String
   ) throws -> WeightElements {
     let width = max(1, elements.count / max(1, rows))
-    guard let magnitude = change.magnitude else {
-      return WeightElements(count: elements.count) { part, y, offset in
-        elements.copy(part, into: y, at: offset)
-        part.forEachRow { range, row in
-          Self.forEachPiece(of: range, width: width) { row1, columns, place in
-            let at = offset + row + place
-            let weight = Self.copy(y, at: at, columns.count)
-            change.add(row: row1, columns, weight: weight, to: y, at: at, strength: strength)
-          }
-        }
-      }
-    }
     // DoRA: V = W + change, W′ = V / ‖V‖ · m, and of that as much as the strength says.
-    let norms = lengths.of(key) { Self.norms(elements, change, rows: rows, width: width, ofRows: magnitude.isOfRows) }
-    let kernel = magnitude.isOfRows ? 1 : max(1, width / max(1, magnitude.lengths.count))
+    let magnitude = change.magnitude
+    let norms = magnitude.map { magnitude in
+      lengths.of(key) { Self.norms(elements, change, rows: rows, width: width, ofRows: magnitude.isOfRows) }
+    }
+    let kernel = magnitude.map { $0.isOfRows ? 1 : max(1, width / max(1, $0.lengths.count)) } ?? 1
     return WeightElements(count: elements.count) { part, y, offset in
       elements.copy(part, into: y, at: offset)
-      part.forEachRow { range, row in
-        Self.forEachPiece(of: range, width: width) { row1, columns, place in
-          let at = offset + row + place
-          let weight = Self.copy(y, at: at, columns.count)
-          change.add(row: row1, columns, weight: weight, to: y, at: at, strength: 1)
-          y.withMutableSpan(at..<at + columns.count) { y in
-            for index in 0..<columns.count {
-              let which = magnitude.isOfRows ? row1 : (columns.lowerBound + index) / kernel
+      part.forEachRow { range, start in
+        Self.forEachPiece(of: range, width: width) { rows, columns, place in
+          let (at, count) = (offset + start + place, rows.count * columns.count)
+          let isPartial = magnitude != nil && strength != 1
+          let weight = change.readsWeight || isPartial ? Self.copy(y, at: at, count) : nil
+          change.add(
+            rows: rows, columns, weight: weight, to: y, at: at, strength: magnitude == nil ? strength : 1)
+          guard let magnitude, let norms else { return }
+          y.withMutableSpan(at..<at + count) { y in
+            for index in 0..<count {
+              let (row, column) = index.quotientAndRemainder(dividingBy: columns.count)
+              let which = magnitude.isOfRows ? rows.lowerBound + row : (columns.lowerBound + column) / kernel
               let whole = y[index] / norms[which] * magnitude.lengths[which]
-              y[index] = strength == 1 ? whole : weight[index] + strength * (whole - weight[index])
+              if isPartial, let weight {
+                y[index] = weight[index] + strength * (whole - weight[index])
+              } else {
+                y[index] = whole
+              }
             }
           }
         }
@@ -96,12 +95,18 @@ struct AdaptedWeights: WeightSource {
     let count = ofRows ? rows : change.magnitude?.lengths.count ?? 1
     let kernel = ofRows ? width : max(1, width / max(1, count))
     var sums = [Double](repeating: 0, count: count)
-    let line = Buffer(uninitialized: width)
-    for row in 0..<rows {
-      elements.copy(.init(first: row * width, columns: width), into: line)
-      let weight = copy(line, at: 0, width)
-      change.add(row: row, 0..<width, weight: weight, to: line, at: 0, strength: 1)
-      for column in 0..<width { sums[ofRows ? row : column / kernel] += Double(line[column]) * Double(line[column]) }
+    for start in stride(from: 0, to: rows, by: 16) {
+      let some = start..<min(rows, start + 16)
+      let block = Buffer(uninitialized: some.count * width)
+      elements.copy(.init(first: start * width, columns: block.count), into: block)
+      let weight = change.readsWeight ? copy(block, at: 0, block.count) : nil
+      change.add(rows: some, 0..<width, weight: weight, to: block, at: 0, strength: 1)
+      for (index, row) in some.enumerated() {
+        for column in 0..<width {
+          let element = Double(block[index * width + column])
+          sums[ofRows ? row : column / kernel] += element * element
+        }
+      }
     }
     return sums.map { Float($0.squareRoot()) }
   }
@@ -112,14 +117,17 @@ struct AdaptedWeights: WeightSource {
     return copy
   }
 
-  /// Calls `body` with the rows that some consecutive elements lie in, their columns, and where the piece begins.
-  private static func forEachPiece(of range: Range<Int>, width: Int, _ body: (Int, Range<Int>, Int) -> Void) {
+  /// Calls `body` with the blocks of rows and columns that some consecutive elements make up (the end of a row, whole rows, the
+  /// beginning of another), and with where each begins among them.
+  private static func forEachPiece(of range: Range<Int>, width: Int, _ body: (Range<Int>, Range<Int>, Int) -> Void) {
     var start = range.lowerBound
     while start < range.upperBound {
       let (row, column) = start.quotientAndRemainder(dividingBy: width)
-      let end = min(range.upperBound, (row + 1) * width)
-      body(row, column..<column + end - start, start - range.lowerBound)
-      start = end
+      let left = range.upperBound - start
+      let rows = column == 0 ? max(1, left / width) : 1
+      let columns = column..<min(width, column + left)
+      body(row..<row + rows, columns, start - range.lowerBound)
+      start += rows * columns.count
     }
   }
 

@@ -68,11 +68,9 @@ struct AdapterChange: Sendable {
       let rows = left.count / product.rank
       let width = right.count / product.rank
       let y = Buffer(repeating: 0, count: rows * width)
-      for row in 0..<rows {
-        LowRank.add(
-          left, row: row, rank: product.rank, right, width: width, columns: 0..<width, scale: 1, into: y,
-          at: row * width)
-      }
+      LowRank.add(
+        left, rows: 0..<rows, rank: product.rank, right, width: width, columns: 0..<width, scale: 1, into: y, at: 0,
+        pitch: width)
       return y
     }
   }
@@ -121,54 +119,63 @@ struct AdapterChange: Sendable {
     let columns: Int
     let magnitude: (lengths: Buffer, isOfRows: Bool)?
 
-    /// Adds the change of some columns of a row to `y`.
+    /// Whether the change is one of the weight itself.
+    var readsWeight: Bool { if case .factors = delta { true } else { false } }
+
+    /// Adds the change of some rows and columns to `y`.
     ///
     /// - Parameters:
-    ///   - weight: the same elements before the change, which (IA)³ multiplies.
-    func add(row: Int, _ range: Range<Int>, weight: Buffer, to y: Buffer, at offset: Int, strength: Float) {
+    ///   - weight: the same elements before the change, row by row, if ``readsWeight``.
+    ///   - offset: where the elements begin, row by row, in `y`.
+    func add(rows: Range<Int>, _ range: Range<Int>, weight: Buffer?, to y: Buffer, at offset: Int, strength: Float) {
+      let pitch = range.count
       let range = range.clamped(to: 0..<columns)
       guard !range.isEmpty else { return }
-      let scale = scale * strength
-      switch delta {
-      case .products(let products) where products.count == 1:
+      if case .products(let products) = delta, products.count == 1 {
         let (left, right) = products[0]
-        LowRank.add(
-          left, row: row, rank: right.count / columns, right, width: columns, columns: range, scale: scale, into: y,
-          at: offset)
+        return LowRank.add(
+          left, rows: rows, rank: right.count / columns, right, width: columns, columns: range, scale: scale * strength,
+          into: y, at: offset, pitch: pitch)
+      }
+      for (index, row) in rows.enumerated() {
+        let start = index * pitch
+        y.withMutableSpan(offset + start..<offset + start + range.count) { y in
+          add(row: row, range, weight: weight, from: start, to: &y, scale: scale * strength)
+        }
+      }
+    }
+
+    private func add(
+      row: Int, _ range: Range<Int>, weight: Buffer?, from start: Int, to y: inout MutableSpan<Float>, scale: Float
+    ) {
+      switch delta {
       case .products(let products):
         let parts = products.map { left, right in
           let part = Buffer(repeating: 0, count: range.count)
           LowRank.add(
-            left, row: row, rank: right.count / columns, right, width: columns, columns: range, scale: 1, into: part,
-            at: 0)
+            left, rows: row..<row + 1, rank: right.count / columns, right, width: columns, columns: range, scale: 1,
+            into: part, at: 0, pitch: range.count)
           return part
         }
-        y.withMutableSpan(offset..<offset + range.count) { y in
-          for index in 0..<range.count { y[index] += parts.reduce(scale) { $0 * $1[index] } }
-        }
+        for index in 0..<range.count { y[index] += parts.reduce(scale) { $0 * $1[index] } }
       case .kronecker(let first, let second, let extents):
-        y.withMutableSpan(offset..<offset + range.count) { y in
-          let (row1, row2) = row.quotientAndRemainder(dividingBy: extents.rows2)
-          for column in range {
-            let (input, k) = column.quotientAndRemainder(dividingBy: extents.kernel)
-            let (column1, column2) = input.quotientAndRemainder(dividingBy: extents.columns2)
-            y[column - range.lowerBound] +=
-              scale * first[row1 * extents.columns1 + column1]
-              * second[(row2 * extents.columns2 + column2) * extents.kernel + k]
-          }
+        let (row1, row2) = row.quotientAndRemainder(dividingBy: extents.rows2)
+        for column in range {
+          let (input, k) = column.quotientAndRemainder(dividingBy: extents.kernel)
+          let (column1, column2) = input.quotientAndRemainder(dividingBy: extents.columns2)
+          y[column - range.lowerBound] +=
+            scale * first[row1 * extents.columns1 + column1]
+            * second[(row2 * extents.columns2 + column2) * extents.kernel + k]
         }
       case .factors(let factors, let onInput):
-        y.withMutableSpan(offset..<offset + range.count) { y in
-          let kernel = onInput ? columns / factors.count : 1
-          for column in range {
-            let factor = factors[onInput ? column / kernel : row]
-            y[column - range.lowerBound] += scale * factor * weight[column - range.lowerBound]
-          }
+        guard let weight else { return }
+        let kernel = onInput ? columns / factors.count : 1
+        for index in 0..<range.count {
+          let factor = factors[onInput ? (range.lowerBound + index) / kernel : row]
+          y[index] += scale * factor * weight[start + index]
         }
       case .difference(let difference):
-        y.withMutableSpan(offset..<offset + range.count) { y in
-          for column in range { y[column - range.lowerBound] += scale * difference[row * columns + column] }
-        }
+        for index in 0..<range.count { y[index] += scale * difference[row * columns + range.lowerBound + index] }
       }
     }
   }
