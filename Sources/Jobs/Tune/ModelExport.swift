@@ -23,10 +23,14 @@ struct ModelExport {
 
   // MARK: diffusers' layout
 
-  /// Writes a whole model's folder; what was not tuned is linked to the model's own files or, where that cannot be, copied.
+  /// Writes a whole model's folder; what was not tuned is copied from the model's own.
   ///
   /// The UNet's two files also stand at the top, where sdtune wrote them alone before.
   func writeFolder(_ output: String) throws {
+    let own = try ModelSource.folder(model.path)
+    guard URL(filePath: own).resolvingSymlinksInPath() != URL(filePath: output).resolvingSymlinksInPath() else {
+      throw JobError.option(name: "--output", expected: "another folder than the model's", found: output)
+    }
     let folder = output + "/unet"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let configuration = try model.configuration(of: .unet)
@@ -35,12 +39,14 @@ struct ModelExport {
     try SafetensorsWriter.write(
       items: unet, metadata: ["format": "pt"], to: folder + "/diffusion_pytorch_model.safetensors")
     for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
-      try place("\(folder)/\(name)", at: "\(output)/\(name)")
+      let top = "\(output)/\(name)"
+      if FileManager.default.fileExists(atPath: top) { try FileManager.default.removeItem(atPath: top) }
+      try FileManager.default.linkItem(atPath: "\(folder)/\(name)", toPath: top)
     }
     for part in ModelPart.allCases where part != .unet && model.has(part) {
       try writePart(part, to: "\(output)/\(part.rawValue)")
     }
-    for folder in try companions() { try placeFolder(folder, in: output) }
+    for name in try companions() { try copyFolder("\(own)/\(name)", to: "\(output)/\(name)") }
     for part in model.textEncoders {
       try writeTokenizer(part, to: "\(output)/\(part == .textEncoder ? "tokenizer" : "tokenizer_2")")
     }
@@ -58,8 +64,7 @@ struct ModelExport {
     if model.additions.leavesWeights || part == .safetyChecker,
       FileManager.default.fileExists(atPath: own + "/config.json")
     {
-      try placeFolder(own, in: URL(filePath: folder).deletingLastPathComponent().path)
-      return
+      return try copyFolder(own, to: folder, weights: model.component(part).weights.files)
     }
     let component = try model.component(part)
     try write(component.configuration.json, to: folder + "/config.json")
@@ -78,23 +83,29 @@ struct ModelExport {
   private func companions() throws -> [String] {
     let own = try ModelSource.folder(model.path)
     let known = Set(ModelPart.allCases.flatMap { [$0.rawValue, $0.tokenizerFolder] } + ["scheduler"])
-    return JSONConfiguration(file: own, try index()).keys.filter { !known.contains($0) && !$0.contains("/") }
-      .map { "\(own)/\($0)" }.filter { ModelSource.isFolder($0) }
+    // An index from a stranger must not reach outside its folder.
+    return JSONConfiguration(file: own, try index()).keys.filter { name in
+      !known.contains(name) && !name.hasPrefix(".") && !name.contains("/") && ModelSource.isFolder("\(own)/\(name)")
+    }
   }
 
-  private func placeFolder(_ source: String, in output: String) throws {
-    let folder = "\(output)/\(URL(filePath: source).lastPathComponent)"
+  /// Copies a folder's files; of its weights, which repositories hold in several formats and precisions, those that were read.
+  private func copyFolder(_ source: String, to folder: String, weights: [String] = []) throws {
+    let read = Set(weights.map { URL(filePath: $0).lastPathComponent })
     let files = FileManager.default
     try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
     for name in try files.contentsOfDirectory(atPath: source) where !ModelSource.isFolder("\(source)/\(name)") {
-      try place("\(source)/\(name)", at: "\(folder)/\(name)")
+      let isWeights = [".safetensors", ".bin", ".msgpack", ".onnx", ".h5", ".ot"].contains { name.hasSuffix($0) }
+      if read.contains(name) || !isWeights {
+        try files.replaceContents(atPath: "\(folder)/\(name)", with: "\(source)/\(name)")
+      }
     }
   }
 
   private func writeTokenizer(_ part: ModelPart, to folder: String) throws {
     let own = "\(try ModelSource.folder(model.path))/\(URL(filePath: folder).lastPathComponent)"
     if model.additions.embeddings.isEmpty, TokenizerFiles.exist(in: own) {
-      return try placeFolder(own, in: URL(filePath: folder).deletingLastPathComponent().path)
+      return try copyFolder(own, to: folder)
     }
     let files = try model.tokenizerFiles(of: part)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -146,16 +157,6 @@ struct ModelExport {
 
   private func write(_ json: StrictJSON, to path: String) throws {
     try Data((json.text + "\n").utf8).write(to: URL(filePath: path), options: .atomic)
-  }
-
-  /// A link to the same file, or a copy of its contents.
-  private func place(_ source: String, at target: String) throws {
-    let files = FileManager.default
-    if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
-    let real = URL(filePath: source).resolvingSymlinksInPath().path
-    do { try files.linkItem(atPath: real, toPath: target) } catch {
-      try files.copyContents(atPath: real, toPath: target)
-    }
   }
 
   // MARK: One file

@@ -84,15 +84,7 @@ package struct TrainJob: Sendable {
   }
 
   private func replace(_ item: String, from model: String) throws {
-    let (source, target) = ("\(model)/\(item)", "\(folder.path)/\(item)")
-    guard URL(filePath: source).resolvingSymlinksInPath() != URL(filePath: target).resolvingSymlinksInPath() else {
-      return
-    }
-    let (files, partial) = (FileManager.default, target + ".partial")
-    if files.fileExists(atPath: partial) { try files.removeItem(atPath: partial) }
-    try files.copyContents(atPath: source, toPath: partial)
-    if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
-    try files.moveItem(atPath: partial, toPath: target)
+    try FileManager.default.replaceContents(atPath: "\(folder.path)/\(item)", with: "\(model)/\(item)")
   }
 
   private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {
