@@ -152,6 +152,17 @@ package struct ModelSource: Sendable {
     }
   }
 
+  /// Builds a part's network, which names weights that are missing, misshapen or not used.
+  package func checkNetwork(of part: ModelPart) throws {
+    let component = try component(part)
+    switch part {
+    case .unet: _ = try component.unet()
+    case .textEncoder, .textEncoder2: _ = try component.textEncoder()
+    case .vae: _ = try component.autoencoder()
+    case .safetyChecker: _ = try component.safetyChecker()
+    }
+  }
+
   /// What a distilled UNet is told where nobody says otherwise; our default guidance.
   package static let usualGuidance = 7.5
 

@@ -117,6 +117,36 @@ import WeightFiles
         + ["--output", scratch.file("a.png")])
     let palettes = try SafetensorsFile(path: scratch.file("palettes.safetensors"))
     #expect(palettes.metadata["format"] == "sdtune-palettes")
-    #expect(palettes.names.contains { $0.hasSuffix(".indices") })
+    let layouts = try JSONSerialization.jsonObject(with: Data((palettes.metadata["palettes"] ?? "").utf8))
+    for (name, layout) in try #require(layouts as? [String: [String: Any]]) {
+      #expect(try Self.decoded(palettes, name, layout) == unet.floats(name).elements, "\(name)")
+    }
+    for name in unet.names where palettes.contains(name) {
+      #expect(try palettes.floats(name).bytes == unet.floats(name).bytes, "\(name)")
+    }
+    // The model's own folder is not written into.
+    let own = scratch.file("diffusers")
+    let result = try Program.run(
+      ["export", "--checkpoint", state, "--format", "diffusers", "--model", own, "--output", own])
+    #expect(result.status != 0 && result.errors.contains("--output: expected another folder"), "\(result.errors)")
+  }
+
+  /// A palettized weight as `docs/palettes-format.md` says, of one element an entry and no factors.
+  private static func decoded(_ file: SafetensorsFile, _ name: String, _ layout: [String: Any]) throws -> [Float] {
+    let shape = try #require(layout["shape"] as? [Int])
+    let (bits, axis) = (try #require(layout["bits"] as? Int), try #require(layout["axis"] as? Int))
+    let groups = try #require(layout["groups"] as? Int)
+    try #require(layout["vector"] as? Int == 1 && !file.contains(name + ".scale"))
+    let packed = try file.bytes(name + ".indices")
+    let table = try file.floats(name + ".table").elements
+    let inner = shape.dropFirst(axis + 1).reduce(1, *)
+    return (0..<shape.reduce(1, *)).map { element in
+      let index = (0..<bits).reduce(0) { index, bit in
+        let place = element * bits + bit
+        return index | (Int(packed[place / 8] >> UInt8(place % 8)) & 1) << bit
+      }
+      let channel = element / inner % shape[axis]
+      return table[channel * groups / shape[axis] << bits + index]
+    }
   }
 }

@@ -66,13 +66,7 @@ import WeightFiles
 
   static func build(_ model: ModelSource, _ only: String? = nil) throws {
     for part in ModelPart.allCases where model.has(part) && (only ?? part.rawValue).contains(part.rawValue) {
-      let component = try model.component(part)
-      switch part {
-      case .unet: _ = try component.unet()
-      case .textEncoder, .textEncoder2: _ = try component.textEncoder()
-      case .vae: _ = try component.autoencoder()
-      case .safetyChecker: _ = try component.safetyChecker()
-      }
+      try model.checkNetwork(of: part)
     }
   }
 

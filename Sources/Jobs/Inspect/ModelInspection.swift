@@ -38,13 +38,8 @@ enum ModelInspection {
   static func verify(folder path: String) throws {
     let model = try ModelSource(path)
     for part in ModelPart.allCases where model.has(part) {
+      try model.checkNetwork(of: part)
       let component = try model.component(part)
-      switch part {
-      case .unet: _ = try component.unet()
-      case .textEncoder, .textEncoder2: _ = try component.textEncoder()
-      case .vae: _ = try component.autoencoder()
-      case .safetyChecker: _ = try component.safetyChecker()
-      }
       for name in component.weights.names where component.weights.holdsFloats(name) {
         guard let index = try component.weights.floats(name).firstIndex(beyond: .greatestFiniteMagnitude) else {
           continue

@@ -54,7 +54,7 @@ struct TextualInversions: Sendable {
     let only = widths.count == 1 ? widths.keys.first ?? .textEncoder : .textEncoder
     if source.contains("emb_params") { return [try embedding([stem], source, [only: "emb_params"], widths)] }
     if let name = names.first(where: { $0.hasPrefix("string_to_param.") }) {
-      let inside = (source as? TorchFile)?.texts["name"]
+      let inside = source.metadata["name"]
       return [try embedding([stem] + (inside.map { $0 == stem ? [] : [$0] } ?? []), source, [only: name], widths)]
     }
     guard !names.isEmpty, names.count <= 64, names.allSatisfy({ !$0.contains(".") }) else {

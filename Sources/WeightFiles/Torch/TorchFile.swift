@@ -10,7 +10,7 @@ package struct TorchFile: WeightSource {
   /// Where each storage's bytes are.
   private let storages: [String: Range<Int>]
   /// Texts beside the tensors, by their joined names.
-  package let texts: [String: String]
+  package let metadata: [String: String]
 
   package init(path: String) throws(FileError) { try self.init(MappedFile.open(path)) }
 
@@ -23,7 +23,7 @@ package struct TorchFile: WeightSource {
     case let other:
       throw .malformed(file: file.path, expected: "a file of torch.save", found: other.inWords)
     }
-    (tensors, texts) = (contents.tensors, contents.texts)
+    (tensors, metadata) = (contents.tensors, contents.texts)
     guard !tensors.isEmpty else { throw .malformed(file: file.path, expected: "tensors in the pickle", found: "none") }
     for tensor in tensors.values {
       let storage = tensor.storage
