@@ -216,6 +216,8 @@ import WeightFiles
       try configuration(["timestep_spacing": "random"], .ddim)
     }
     #expect(throws: ConfigurationError.self) { try configuration(["thresholding": true], .ddim) }
+    // The way out that the message names is one.
+    #expect(throws: Never.self) { try configuration(["thresholding": true], .euler) }
     #expect(throws: ConfigurationError.self) { try configuration([:], .ddim).sampler(steps: 0) }
   }
 }

@@ -48,8 +48,16 @@ struct SingleFile: ModelLayout {
       lines.append(
         "\(source.origin): taken as \(self.prediction.name) (\(self.prediction.why)); --prediction-type says otherwise")
     }
+    if let mark = Self.edmMarks.first(where: { source.contains($0) }), scheduler == nil {
+      lines.append(
+        "\(source.origin): '\(mark)' says that the model was trained on EDM's schedule, which is not built: pictures made "
+          + "here would be wrong; conversion is not touched by it")
+    }
     warnings = lines
   }
+
+  /// Of Playground 2.5 and of CosXL.
+  private static let edmMarks = ["edm_mean", "edm_vpred.sigma_max"]
 
   private static func weights(_ source: any WeightSource, _ section: FileSections.Section) -> any WeightSource {
     RenamedWeights(source, section.views.views, spell: section.views.spell)

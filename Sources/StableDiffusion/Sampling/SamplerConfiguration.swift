@@ -136,12 +136,16 @@ package struct SamplerConfiguration: Sendable {
   private static func refuseUnknown(
     _ json: JSONConfiguration, _ method: Method
   ) throws(ConfigurationError) {
-    // Other samplers than the file's pass over what is its own.
+    // Other samplers than the file's pass over what is its own, and then there is a way out.
+    let hasSigmas = method == .dpmSolver || method == .euler
     let owned =
-      method == .dpmSolver || method == .euler
-      ? ["use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas"] : []
-    for key in ["thresholding"] + owned where try json.boolean(key, default: false) {
-      throw .unsupported(json.file, key: key, value: "true", expected: "false, or --scheduler ddim")
+      hasSigmas ? ["use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas"] : []
+    let thresholded = [.ddim, .dpmSolver, .lcm].contains(method) ? ["thresholding"] : []
+    for (keys, other) in [(thresholded, "euler"), (owned, "ddim")] {
+      for key in keys where try json.boolean(key, default: false) {
+        throw .unsupported(
+          json.file, key: key, value: "true", expected: "false; --scheduler \(other) takes another sampler")
+      }
     }
     if json.has("trained_betas") {
       throw .unsupported(json.file, key: "trained_betas", value: "a list", expected: "null")

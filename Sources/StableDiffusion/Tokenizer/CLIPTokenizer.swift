@@ -64,6 +64,8 @@ package struct CLIPTokenizer: Sendable {
       TokenizerFiles.AddedToken(
         text: PromptText.normalized($0.text), numbers: $0.numbers, isNormalized: true, isWholeWord: $0.isWholeWord)
     }
+    // Of spaces alone nothing is left, and nothing is everywhere.
+    .filter { !$0.text.isEmpty }
   }
 
   /// Numbers of the words alone, without start, end, limit or padding.
