@@ -30,6 +30,23 @@ import Testing
     #expect(try tokenizer([:]).padding == both.endOfText)
   }
 
+  /// Where a prompt is filled up and cut, in either file that says it; the configuration's word counts.
+  @Test func sides() throws {
+    let left = #"{"padding": {"direction": "Left", "pad_token": "!"}}"#
+    let right = #"{"padding": {"direction": "Right", "pad_token": "!"}, "truncation": {"direction": "Right"}}"#
+    #expect(throws: ConfigurationError.self) { try tokenizer(["tokenizer.json": left]) }
+    let zero = try #require(tokenizer([:]).merges.vocabulary["!"])
+    #expect(try tokenizer(["tokenizer.json": right]).padding == zero)
+    let config = #"{"padding_side": "right"}"#
+    #expect(try tokenizer(["tokenizer.json": left, "tokenizer_config.json": config]).padding == zero)
+    for refused in [
+      #"{"padding_side": "left"}"#, #"{"truncation_side": "left"}"#, #"{"split_special_tokens": true}"#,
+      #"{"do_lowercase": true}"#,
+    ] {
+      #expect(throws: ConfigurationError.self, "\(refused)") { try tokenizer(["tokenizer_config.json": refused]) }
+    }
+  }
+
   @Test func longestPrompt() throws {
     #expect(try tokenizer(["tokenizer_config.json": #"{"model_max_length": 20}"#]).length == 20)
     #expect(try tokenizer(["tokenizer_config.json": #"{"model_max_length": 1e30}"#]).length == 77)

@@ -219,5 +219,20 @@ import WeightFiles
     // The way out that the message names is one.
     #expect(throws: Never.self) { try configuration(["thresholding": true], .euler) }
     #expect(throws: ConfigurationError.self) { try configuration([:], .ddim).sampler(steps: 0) }
+    // Each of these changes a picture in diffusers; the same keys mean nothing to samplers that do not have them.
+    for (key, value, method, other) in [
+      ("timestep_type", "continuous", .euler, .ddim), ("sigma_min", 0.03, .euler, .eulerAncestral),
+      ("use_flow_sigmas", true, .dpmSolver, .euler), ("variance_type", "learned_range", .dpmSolver, .euler),
+      ("corrector_steps", 2, .ddim, .lcm),
+    ] as [(String, Any, SamplerConfiguration.Method, SamplerConfiguration.Method)] {
+      #expect(throws: ConfigurationError.self, "\(key)") { try configuration([key: value], method) }
+      #expect(throws: Never.self, "\(key)") { try configuration([key: value], other) }
+    }
+    #expect(throws: ConfigurationError.self) { try configuration(["solver_type": "heum"], .dpmSolver) }
+    let misspelt = "use_karas_sigmas"
+    do {
+      _ = try configuration([misspelt: true], .dpmSolver)
+      Issue.record("a misspelt key was taken")
+    } catch { #expect("\(error)".contains(misspelt)) }
   }
 }

@@ -96,15 +96,18 @@ package struct SamplerConfiguration: Sendable {
     setsFinalAlphaToOne = try json.boolean("set_alpha_to_one", default: chosen != .pndm)
     let clips = try json.boolean("clip_sample", default: chosen == .ddim)
     clip = clips ? try json.number("clip_sample_range", default: 1) : nil
-    interpolatesLogarithmically = try json.string("interpolation_type", default: "linear") == "log_linear"
+    let interpolation = try Self.choice(json, "interpolation_type", of: ["linear", "log_linear"])
+    interpolatesLogarithmically = chosen == .euler && interpolation == "log_linear"
     leastLambda =
       try chosen == .dpmSolver
       ? json.number("lambda_min_clipped", default: -.infinity, canBeInfinite: true) : -.infinity
     solverOrder = try json.whole("solver_order", default: 2, in: 1...3)
-    usesHeun = try json.string("solver_type", default: "midpoint") == "heun"
+    // diffusers takes the names of other solvers' forms for midpoint.
+    usesHeun = try Self.choice(json, "solver_type", of: ["midpoint", "heun", "logrho", "bh1", "bh2"]) == "heun"
     lowersFinalOrder = try json.boolean("lower_order_final", default: true)
     endsWithEuler = try json.boolean("euler_at_final", default: false)
-    endsAtSmallestLevel = try json.string("final_sigmas_type", default: "zero") == "sigma_min"
+    let end = try Self.choice(json, "final_sigmas_type", of: ["zero", "sigma_min"])
+    endsAtSmallestLevel = end == "sigma_min" && (chosen == .dpmSolver || chosen == .euler)
     originalSteps = try json.whole(
       "original_inference_steps", default: min(50, schedule.timesteps), in: 1...schedule.timesteps)
     timestepScale = try json.number("timestep_scaling", default: 10)
@@ -130,37 +133,6 @@ package struct SamplerConfiguration: Sendable {
           + "; --scheduler \(Method.allCases.map(\.rawValue).joined(separator: ", ")) takes another")
     }
     return method
-  }
-
-  /// Parameters that would change the result and are not built.
-  private static func refuseUnknown(
-    _ json: JSONConfiguration, _ method: Method
-  ) throws(ConfigurationError) {
-    // Other samplers than the file's pass over what is its own, and then there is a way out.
-    let hasSigmas = method == .dpmSolver || method == .euler
-    let owned =
-      hasSigmas ? ["use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas"] : []
-    let thresholded = [.ddim, .dpmSolver, .lcm].contains(method) ? ["thresholding"] : []
-    for (keys, other) in [(thresholded, "euler"), (owned, "ddim")] {
-      for key in keys where try json.boolean(key, default: false) {
-        throw .unsupported(
-          json.file, key: key, value: "true", expected: "false; --scheduler \(other) takes another sampler")
-      }
-    }
-    if json.has("trained_betas") {
-      throw .unsupported(json.file, key: "trained_betas", value: "a list", expected: "null")
-    }
-    if method == .pndm, try !json.boolean("skip_prk_steps", default: false) {
-      throw .unsupported(json.file, key: "skip_prk_steps", value: "false", expected: "true")
-    }
-    if method == .dpmSolver, json.has("algorithm_type") {
-      let algorithm = try json.string("algorithm_type")
-      guard algorithm == "dpmsolver++" else {
-        throw .unsupported(
-          json.file, key: "algorithm_type", value: "'\(algorithm)'",
-          expected: "dpmsolver++; --scheduler euler-ancestral, euler or ddim takes another sampler")
-      }
-    }
   }
 
   /// Prepares a run.

@@ -53,12 +53,15 @@ package struct TokenizerFiles: Sendable {
     }
     let config = try json("tokenizer_config.json")
     let map = try json("special_tokens_map.json")
-    try Self.check(config)
+    try Self.check(config, whole)
     for role in ["bos_token", "eos_token", "unk_token", "pad_token"] {
       // The newer file lists all added tokens, and then says all about the special ones too.
       let isNew = config?.has("added_tokens_decoder") ?? false
       let (first, second) = isNew || map == nil ? (config, map) : (map, config)
       specialTokens[role] = try Self.first(role, [first, second])
+    }
+    if specialTokens["pad_token"] == nil {
+      specialTokens["pad_token"] = try Self.first("pad_token", [whole?.object("padding")])
     }
     if let config, config.has("model_max_length") {
       longest = Int(min(max(try config.number("model_max_length", canBeInfinite: true), 0), 1e6))
@@ -120,21 +123,6 @@ package struct TokenizerFiles: Sendable {
       if let token = try file.token(role) { return token }
     }
     return nil
-  }
-
-  /// Keys that would change what a text's tokens are, beyond what is built.
-  private static func check(_ config: JSONConfiguration?) throws(ConfigurationError) {
-    guard let config else { return }
-    for (key, value) in [("add_prefix_space", false), ("do_lower_case", true)]
-    where try config.boolean(key, default: value) != value {
-      throw .unsupported(config.file, key: key, value: "\(!value)", expected: "\(value)")
-    }
-    if config.has("tokenizer_class") {
-      let name = try config.string("tokenizer_class")
-      guard name.hasPrefix("CLIPTokenizer") || name == "PreTrainedTokenizerFast" || name == "TokenizersBackend" else {
-        throw .unsupported(config.file, key: "tokenizer_class", value: "'\(name)'", expected: "CLIPTokenizer")
-      }
-    }
   }
 
   private static func vocabulary(_ json: JSONConfiguration) throws(ConfigurationError) -> [String: Int] {
