@@ -10,9 +10,10 @@ import Testing
     )
     func added(_ blocks: [(rows: Range<Int>, columns: Range<Int>)]) -> Buffer {
       let y = Buffer(start.elements)
+      let matrix = LowRank(left, right, rank: rank, scale: 0.7)
       for block in blocks {
-        LowRank.add(
-          left, rows: block.rows, rank: rank, right, width: width, columns: block.columns, scale: 0.7, into: y,
+        matrix.add(
+          rows: block.rows, columns: block.columns, into: y,
           at: block.rows.lowerBound * width + block.columns.lowerBound, pitch: width)
       }
       return y

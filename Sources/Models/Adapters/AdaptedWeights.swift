@@ -41,7 +41,7 @@ struct AdaptedWeights: WeightSource {
     let rows = shape.first ?? 1
     for (index, step) in steps.enumerated() {
       do {
-        let change = try step.change.prepared(rows: rows)
+        let change = try step.change.prepared(strength: step.strength)
         elements = try changed(elements, by: change, Float(step.strength), rows: rows, key: "\(name) \(index)")
       } catch {
         throw error as? FileError
@@ -68,8 +68,7 @@ struct AdaptedWeights: WeightSource {
           let (at, count) = (offset + start + place, rows.count * columns.count)
           let isPartial = magnitude != nil && strength != 1
           let weight = change.readsWeight || isPartial ? Self.copy(y, at: at, count) : nil
-          change.add(
-            rows: rows, columns, weight: weight, to: y, at: at, strength: magnitude == nil ? strength : 1)
+          change.add(rows: rows, columns, weight: weight, to: y, at: at)
           guard let magnitude, let norms else { return }
           y.withMutableSpan(at..<at + count) { y in
             for index in 0..<count {
@@ -100,7 +99,7 @@ struct AdaptedWeights: WeightSource {
       let block = Buffer(uninitialized: some.count * width)
       elements.copy(.init(first: start * width, columns: block.count), into: block)
       let weight = change.readsWeight ? copy(block, at: 0, block.count) : nil
-      change.add(rows: some, 0..<width, weight: weight, to: block, at: 0, strength: 1)
+      change.add(rows: some, 0..<width, weight: weight, to: block, at: 0)
       for (index, row) in some.enumerated() {
         for column in 0..<width {
           let element = Double(block[index * width + column])

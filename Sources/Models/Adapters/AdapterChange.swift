@@ -45,18 +45,21 @@ struct AdapterChange: Sendable {
 
   /// The factors in memory.
   ///
-  /// - Parameter rows: of the weight, its first extent.
-  func prepared(rows: Int) throws -> Prepared {
+  /// - Parameter strength: how strongly the change counts; with DoRA's lengths it counts afterwards.
+  func prepared(strength: Double) throws -> Prepared {
+    let scale = Float(scale) * (magnitude == nil ? Float(strength) : 1)
     let delta: Prepared.Delta =
       switch form {
-      case .products(let products): .products(try products.map(matrices))
+      // Of several the scale counts once.
+      case .products(let products):
+        .products(try products.map { try matrices($0, scale: products.count == 1 ? scale : 1) })
       case .kronecker(let first, let second, let extents):
         .kronecker(try elements(first), try elements(second), extents)
       case .factors(let name, let onInput): .factors(try source.elements(name).buffer, onInput: onInput)
       case .difference(let name): .difference(try source.elements(name).buffer)
       }
     return Prepared(
-      delta: delta, scale: Float(scale), columns: columns,
+      delta: delta, scale: scale, columns: columns,
       magnitude: try magnitude.map { (try source.elements($0.name).buffer, $0.isOfRows) })
   }
 
@@ -64,19 +67,15 @@ struct AdapterChange: Sendable {
     switch factor {
     case .whole(let name): return try source.elements(name).buffer
     case .product(let product):
-      let (left, right) = try matrices(product)
-      let rows = left.count / product.rank
-      let width = right.count / product.rank
-      let y = Buffer(repeating: 0, count: rows * width)
-      LowRank.add(
-        left, rows: 0..<rows, rank: product.rank, right, width: width, columns: 0..<width, scale: 1, into: y, at: 0,
-        pitch: width)
+      let matrix = try matrices(product, scale: 1)
+      let y = Buffer(repeating: 0, count: matrix.rows * matrix.width)
+      matrix.add(rows: 0..<matrix.rows, columns: 0..<matrix.width, into: y, at: 0, pitch: matrix.width)
       return y
     }
   }
 
-  /// Left `[outputs, rank]` and right `[rank, inputs · kernel]` of a product, with Tucker's core multiplied in.
-  private func matrices(_ product: Product) throws -> (left: Buffer, right: Buffer) {
+  /// A product `[outputs, inputs · kernel]`, with Tucker's core multiplied in.
+  private func matrices(_ product: Product, scale: Float) throws -> LowRank {
     var left = try source.elements(product.left).buffer
     var right = try source.elements(product.right).buffer
     let rank = product.rank
@@ -97,7 +96,7 @@ struct AdapterChange: Sendable {
       }
       right = whole
     }
-    return (left, right)
+    return LowRank(left, right, rank: rank, scale: scale)
   }
 
   private static func turned(_ x: Buffer, rows: Int) -> Buffer {
@@ -108,7 +107,7 @@ struct AdapterChange: Sendable {
   /// A change ready to be applied to any part of its weight.
   struct Prepared: Sendable {
     enum Delta: Sendable {
-      case products([(left: Buffer, right: Buffer)])
+      case products([LowRank])
       case kronecker(Buffer, Buffer, KroneckerExtents)
       case factors(Buffer, onInput: Bool)
       case difference(Buffer)
@@ -127,34 +126,29 @@ struct AdapterChange: Sendable {
     /// - Parameters:
     ///   - weight: the same elements before the change, row by row, if ``readsWeight``.
     ///   - offset: where the elements begin, row by row, in `y`.
-    func add(rows: Range<Int>, _ range: Range<Int>, weight: Buffer?, to y: Buffer, at offset: Int, strength: Float) {
+    func add(rows: Range<Int>, _ range: Range<Int>, weight: Buffer?, to y: Buffer, at offset: Int) {
       let pitch = range.count
       let range = range.clamped(to: 0..<columns)
       guard !range.isEmpty else { return }
       if case .products(let products) = delta, products.count == 1 {
-        let (left, right) = products[0]
-        return LowRank.add(
-          left, rows: rows, rank: right.count / columns, right, width: columns, columns: range, scale: scale * strength,
-          into: y, at: offset, pitch: pitch)
+        return products[0].add(rows: rows, columns: range, into: y, at: offset, pitch: pitch)
       }
       for (index, row) in rows.enumerated() {
         let start = index * pitch
         y.withMutableSpan(offset + start..<offset + start + range.count) { y in
-          add(row: row, range, weight: weight, from: start, to: &y, scale: scale * strength)
+          add(row: row, range, weight: weight, from: start, to: &y)
         }
       }
     }
 
     private func add(
-      row: Int, _ range: Range<Int>, weight: Buffer?, from start: Int, to y: inout MutableSpan<Float>, scale: Float
+      row: Int, _ range: Range<Int>, weight: Buffer?, from start: Int, to y: inout MutableSpan<Float>
     ) {
       switch delta {
       case .products(let products):
-        let parts = products.map { left, right in
+        let parts = products.map { product in
           let part = Buffer(repeating: 0, count: range.count)
-          LowRank.add(
-            left, rows: row..<row + 1, rank: right.count / columns, right, width: columns, columns: range, scale: 1,
-            into: part, at: 0, pitch: range.count)
+          product.add(rows: row..<row + 1, columns: range, into: part, at: 0, pitch: range.count)
           return part
         }
         for index in 0..<range.count { y[index] += parts.reduce(scale) { $0 * $1[index] } }
