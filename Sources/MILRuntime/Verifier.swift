@@ -292,9 +292,12 @@ struct Verifier {
 }
 
 extension Verifier {
-  /// The checked program's constants by name.
+  /// The program's constants by name; of what is computed nothing is looked at, nor is what it is made of known here.
   mutating func constants() throws(MILError) -> [String: RuntimeValue] {
-    _ = try plan()
+    for operation in function.block.operations
+    where operation.type == "const" || ConstantOperation.all.contains(where: { $0.name == operation.type }) {
+      try check(operation)
+    }
     return slots.compactMapValues { result.constants[$0] }
   }
 }

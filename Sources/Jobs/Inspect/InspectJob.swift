@@ -63,6 +63,10 @@ package struct Inspection: Codable, Sendable {
   /// - Returns: what it is.
   /// - Throws: an error that names the first fault.
   package static func verified(_ path: String) throws -> String {
+    if URL(filePath: path).pathExtension == "mlpackage" {
+      try PackageInspection.verify(path)
+      return PackageInspection.kind
+    }
     let kind = try Inspection(of: path).kind
     if kind == "model" { try ModelInspection.verify(folder: path) }
     return kind

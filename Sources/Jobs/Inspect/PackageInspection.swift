@@ -47,8 +47,11 @@ package struct FeatureFact: Codable, Sendable {
   /// A dimension that is only known when the program runs is nil.
   package let shape: [Int?]
 
-  init(_ feature: PackageFeature) {
-    (name, type, shape) = (feature.name, "\(feature.type)", feature.shape)
+  /// - Parameter type: as the program declares it.
+  init(name: String, _ type: ValueType) {
+    self.name = name
+    self.type = type.tensor.map { "\($0.dataType)" } ?? "\(type)"
+    shape = type.tensor?.dimensions ?? []
   }
 
   var text: String { "\(name) \(type)[\(shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", "))]" }
@@ -56,18 +59,24 @@ package struct FeatureFact: Codable, Sendable {
 
 /// What is in a package, every function checked.
 enum PackageInspection {
+  static let kind = "Core ML package"
+
+  /// Everything that can be told, of packages that do not run here too.
+  ///
+  /// - Throws: if the package cannot be decoded.
   static func inspect(_ path: String) throws -> Inspection {
     let package = try ModelPackage(path)
     let audit = try package.auditWeights()
-    let names = package.model.functions.keys.sorted()
-    for name in names where name != package.model.defaultFunction {
-      _ = try PackageModel(path: path, function: name)
+    let model = package.model
+    let names = model.functions.keys.sorted()
+    guard let function = model.functions[model.defaultFunction] else {
+      throw MILError.model(package: path, expected: "a function '\(model.defaultFunction)'", found: "\(names)")
     }
-    try checkOpset(package)
-    let model = try PackageModel(path: path)
-    let stored = try PackageWeights(path: path)
-    let weights = stored.weights
-    let (inputs, outputs) = (model.inputs.map(FeatureFact.init), model.outputs.map(FeatureFact.init))
+    let weights = try PackageWeights(path: path).weights
+    let inputs = function.inputs.map { FeatureFact(name: $0.name, $0.type) }
+    let declared = function.inputs + function.block.operations.flatMap(\.outputs)
+    let types = Dictionary(declared.map { ($0.name, $0.type) }) { first, _ in first }
+    let outputs = function.block.outputs.map { FeatureFact(name: $0, types[$0] ?? .other("no type")) }
     var facts = [
       Inspection.Fact(name: "specification", value: "\(model.specificationVersion)"),
       Inspection.Fact(name: "functions", value: names.joined(separator: ", ")),
@@ -84,21 +93,31 @@ enum PackageInspection {
         Inspection.Fact(
           name: "contents", value: isAsWritten ? "as sdtune wrote them" : "changed since sdtune wrote them"))
     }
+    do { try verify(path) } catch { facts.append(Inspection.Fact(name: "does not run here", value: "\(error)")) }
+    facts += sums(weights)
+    let counts = function.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
+    facts.append(
+      Inspection.Fact(
+        name: "operations",
+        value: counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")))
+    facts += described(model.metadata)
+    return Inspection(kind: kind, facts: facts, weights: weights.map(WeightFact.init), inputs: inputs, outputs: outputs)
+  }
+
+  /// Whether a package runs here.
+  ///
+  /// - Throws: an error that names the first fault.
+  static func verify(_ path: String) throws {
+    let package = try ModelPackage(path)
+    for name in package.model.functions.keys.sorted() { _ = try PackageModel(path: path, function: name) }
+    try checkOpset(package)
     // Masks are added and may be infinite; a weight that is multiplied may not.
-    if let (weight, index) = stored.firstNotFinite,
+    if let (weight, index) = try PackageWeights(path: path).firstNotFinite,
       !weight.readers.allSatisfy({ ["add", "select", "where"].contains($0) })
     {
       throw MILError.model(
         package: path, expected: "finite weights", found: "'\(weight.name)' with element \(index) that is not")
     }
-    facts += sums(weights)
-    let counts = model.operationCounts.sorted { $0.key < $1.key }
-    facts.append(
-      Inspection.Fact(
-        name: "operations", value: counts.map { "\($0.key) \($0.value)" }.joined(separator: ", ")))
-    facts += described(model.metadata)
-    return Inspection(
-      kind: "Core ML package", facts: facts, weights: weights.map(WeightFact.init), inputs: inputs, outputs: outputs)
   }
 
   /// Weights by the way they are stored.
