@@ -15,7 +15,7 @@ endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: tune test build parity packages pictures modelfiles stamps interoperability fuzz format lint benchmark dependencies clean
+.PHONY: tune test build parity packages compiled pictures modelfiles stamps interoperability fuzz format lint benchmark dependencies clean
 
 tune: build
 	.build/release/sdtune --recipe $(RECIPE)
@@ -34,6 +34,10 @@ parity: dependencies
 # Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
 packages: dependencies
 	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter 'MILRuntimeTests|PackagePipelineTests'
+
+# Compiled models of Apple's compiler with the packages they were made of: make compiled COMPILED=DIR
+compiled: dependencies
+	$(if $(COMPILED),SDTUNE_COMPILED="$(abspath $(COMPILED))") $(SWIFT) test -c release --filter CompiledModelTests
 
 # Pictures in every form, folders, captions, latents with what must be read from them: make pictures PICTURES=DIR
 pictures: dependencies

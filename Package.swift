@@ -80,7 +80,9 @@ let package = Package(
       ]),
     .target(
       name: "MIL",
-      dependencies: [.product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels", "Files"],
+      dependencies: [
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"), "Kernels", "Files", "StrictJSON", "Digests",
+      ],
       exclude: ["Protobuf/mil.proto"], swiftSettings: settings),
     .library(
       "CoreMLExport", ["Kernels", "Tensors", "Layers", "StableDiffusion", "Clustering", "MIL", "WeightFiles"]),
@@ -161,7 +163,7 @@ let package = Package(
     .tests("CheckpointsTests", ["TestSupport", "Checkpoints", "Files", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("WeightFilesTests", ["TestSupport", "WeightFiles", "Files", "Kernels"], resources: [.copy("Fixtures")]),
     .tests("RecipesTests", ["Recipes"]),
-    .tests("MILTests", ["TestSupport", "MIL", "Kernels"]),
+    .tests("MILTests", ["TestSupport", "MIL", "Kernels"], resources: [.copy("CompiledModels")]),
     .tests(
       "MILRuntimeTests", ["TestSupport", "MILRuntime", "MIL", "Kernels", "PackageFuzzing"],
       exclude: ["Support/make_operation_references.py"],

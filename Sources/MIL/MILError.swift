@@ -7,6 +7,8 @@ package enum MILError: Error, Equatable, CustomStringConvertible {
   case manifest(package: String, expected: String, found: String)
   /// `model.mlmodel` is no ML Program that can be decoded.
   case model(package: String, expected: String, found: String)
+  /// A compiled model's program text is no such text; lines and columns, in bytes, count from 1.
+  case text(file: String, line: Int, column: Int, expected: String, found: String)
   /// A record of a weight file is damaged.
   case weights(file: String, offset: UInt64, expected: String, found: String)
   /// The program is put together wrongly.
@@ -31,6 +33,8 @@ package enum MILError: Error, Equatable, CustomStringConvertible {
           + "copy the whole .mlpackage folder again"
       case .model(let package, let expected, let found):
         "\(package): model: expected \(expected), found \(found); convert to an ML Program again"
+      case .text(let file, let line, let column, let expected, let found):
+        "\(file):\(line):\(column): expected \(expected), found \(found); copy or compile the model again"
       case .weights(let file, let offset, let expected, let found):
         "\(file): record at \(offset): expected \(expected), found \(found); "
           + "the file is damaged, copy the package again"

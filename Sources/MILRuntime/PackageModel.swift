@@ -24,7 +24,7 @@ package struct PackageFeature: Sendable, Equatable {
   package let shape: [Int?]
 }
 
-/// A package, ready to run: every operation, argument, type and weight record has been checked.
+/// A package or a compiled model, ready to run: every operation, argument, type and weight record has been checked.
 ///
 /// Arithmetic is in 32-bit floats, whatever widths the program declares. Weights stay as the
 /// package stores them and are decoded a few rows at a time where they are used. A model does not
@@ -35,10 +35,10 @@ package final class PackageModel: Sendable {
   package let outputs: [PackageFeature]
   /// Descriptions, author, licence and what a converter left.
   package let metadata: Metadata
-  package let specificationVersion: Int
-  /// How many operations of each type the program has.
-  package let operationCounts: [String: Int]
   private let plan: Plan
+
+  /// Whether a path leads to a package or a compiled model, or is meant to by its ending.
+  package static func isPackage(_ path: String) -> Bool { ModelPackage.isPackage(path) }
 
   /// What a converter noted under a key of its own.
   package func note(_ key: String) -> String? { metadata.userDefined[key] }
@@ -53,14 +53,12 @@ package final class PackageModel: Sendable {
     plan = try verifier.plan()
     self.path = package.path
     metadata = model.metadata
-    specificationVersion = Int(model.specificationVersion)
     inputs = plan.inputs.map {
       PackageFeature(name: $0.name, type: $0.type.dataType, shape: $0.type.dimensions)
     }
     outputs = plan.outputs.map {
       PackageFeature(name: $0.name, type: $0.type.dataType, shape: $0.type.dimensions)
     }
-    operationCounts = verifier.function.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
   }
 
   /// Bytes of values that are alive at once while the program runs, as far as its shapes are known

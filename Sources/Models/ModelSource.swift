@@ -74,11 +74,9 @@ package struct ModelSource: Sendable {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
     let files = names.filter { [".safetensors", ".ckpt", ".gguf", ".pt"].contains(where: $0.hasSuffix) }
     if let file = files.first { return "\(files.count) single files: give one itself, such as \(folder)/\(file)" }
-    if names.contains("coremldata.bin") {
-      return "a compiled Core ML model, which is not read: packages (.mlpackage) are"
-    }
-    if let compiled = names.first(where: { $0.hasSuffix(".mlmodelc") }) {
-      return "compiled Core ML models such as \(compiled), which are not read: packages (.mlpackage) are"
+    if names.contains("coremldata.bin") { return "a compiled Core ML model, whose weights cannot be changed" }
+    if let name = names.first(where: { $0.hasSuffix(".mlmodelc") || $0.hasSuffix(".mlpackage") }) {
+      return "Core ML models such as \(name), whose weights cannot be changed"
     }
     if names.contains("config.json") { return "one component of a model" }
     return names.isEmpty ? "an empty folder" : names.prefix(5).joined(separator: ", ")

@@ -11,9 +11,8 @@ struct SDTune: ParsableCommand {
     abstract: "Fine-tune Stable Diffusion while its weights are palettized; export and run Core ML packages.",
     version: "0.1.0",
     subcommands: [
-      Tune.self, Prepare.self, Train.self, Analyze.self, Palettize.self, Convert.self, Export.self, Run.self,
-      Generate.self,
-      Evaluate.self, Inspect.self, Verify.self, Diff.self, Benchmark.self,
+      Tune.self, Prepare.self, Train.self, Analyze.self, Palettize.self, Convert.self, Compile.self, Export.self,
+      Run.self, Generate.self, Evaluate.self, Inspect.self, Verify.self, Diff.self, Benchmark.self,
     ],
     defaultSubcommand: Tune.self)
 }

@@ -1,6 +1,8 @@
 import Foundation
+import Kernels
 import MIL
 import MILRuntime
+import TestSupport
 import Testing
 
 /// Every package of a folder against its expected results.
@@ -27,6 +29,20 @@ import Testing
         Self.bound, loaded.timeIntervalSince(start), end.timeIntervalSince(loaded),
         worst >= Self.bound ? "pass" : "FAIL"))
     #expect(worst >= Self.bound)
+  }
+
+  /// Compiled, read from its text and run: the same bits.
+  @Test(arguments: PackageSet.cases) func runsCompiled(_ item: PackageSet.Case) throws {
+    let scratch = try ScratchFolder()
+    let path = scratch.file("Model.mlmodelc")
+    try CompiledModelWriter(ModelPackage(item.package)).write(to: path)
+    let inputs = try TensorFile(item.references).group("in.")
+    let expected = try PackageModel(path: item.package).run(inputs: inputs)
+    let found = try PackageModel(path: path).run(inputs: inputs)
+    #expect(found.keys.sorted() == expected.keys.sorted())
+    for (name, value) in expected {
+      #expect(found[name]?.shape == value.shape && found[name]?.elements.bytes == value.elements.bytes, "\(item) \(name)")
+    }
   }
 
   @Test(arguments: PackageSet.broken) func refusesDamage(_ path: String) {

@@ -9,11 +9,14 @@ package enum ModelPlace: Sendable {
   case component(ModelComponent)
   case package(String)
 
-  /// A package by its ending; otherwise a component's folder, or the part of a whole model's folder or single file.
+  /// A package or a compiled model; otherwise a component's folder, or the part of a whole model's folder or single file.
   package init(path: String, _ part: ModelPart) throws {
-    self =
-      path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/")
-      ? .package(path) : .component(try ModelComponent(path: path, part))
+    self = PackageModel.isPackage(path) ? .package(path) : .component(try ModelComponent(path: path, part))
+  }
+
+  /// A ControlNet's folder, package or compiled model.
+  package init(controlNet path: String) throws {
+    self = PackageModel.isPackage(path) ? .package(path) : .component(try ModelComponent(controlNet: path))
   }
 
   package var path: String {
@@ -44,7 +47,7 @@ extension ModelComponent {
   package init(controlNet path: String) throws {
     guard FileManager.default.fileExists(atPath: path + "/config.json") else {
       throw ModelError.missing(
-        part: "ControlNet", path: path, hint: "expected a folder with config.json, or an .mlpackage")
+        part: "ControlNet", path: path, hint: "expected a folder with config.json, an .mlpackage or an .mlmodelc")
     }
     try self.init(folder: path)
   }

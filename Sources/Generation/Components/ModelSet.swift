@@ -149,14 +149,11 @@ private struct Search {
   }
 
   func missing(_ part: ModelPart, _ names: [String]) throws -> GenerationError {
-    if let compiled = folder.compiled(names) {
-      return .missing(
-        component: part.rawValue, place: path,
-        hint: "\(compiled) is compiled, which is not read: packages (.mlpackage) are")
-    }
     return .missing(
       component: part.rawValue, place: path,
-      hint: "expected \(part.rawValue)/config.json or \(names[0]).mlpackage, found \(ModelSource.inWords(path))")
+      hint:
+        "expected \(part.rawValue)/config.json, \(names[0]).mlpackage or \(names[0]).mlmodelc, found \(ModelSource.inWords(path))"
+    )
   }
 
   /// Whether a package's only text encoder is SD 2's, by the width of its states.

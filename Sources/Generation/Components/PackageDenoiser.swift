@@ -103,15 +103,15 @@ package struct PackageDenoiser: Denoiser {
     return try rest.result("noise_pred", inputs: known(all, rest))
   }
 
-  /// The other half of `…Chunk1.mlpackage` or `…chunk1.mlpackage`.
+  /// The other half of `…Chunk1.mlpackage` or `…chunk1.mlpackage`, compiled or not.
   private static func secondChunk(of path: String) throws(GenerationError) -> String? {
     let name = path.hasSuffix("/") ? String(path.dropLast()) : path
-    let ending = "hunk1.mlpackage"
-    guard name.hasSuffix(ending) else { return nil }
-    let other = name.dropLast(ending.count) + "hunk2.mlpackage"
-    guard FileManager.default.fileExists(atPath: String(other)) else {
-      throw .missing(component: "second half", place: String(other), hint: "a UNet in chunks has two")
+    let endings = [".mlpackage", ".mlmodelc"]
+    guard let ending = endings.first(where: { name.hasSuffix("hunk1" + $0) }) else { return nil }
+    let other = "\(name.dropLast("1".count + ending.count))2\(ending)"
+    guard FileManager.default.fileExists(atPath: other) else {
+      throw .missing(component: "second half", place: other, hint: "a UNet in chunks has two")
     }
-    return String(other)
+    return other
   }
 }

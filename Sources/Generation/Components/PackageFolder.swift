@@ -3,7 +3,7 @@ internal import MILRuntime
 internal import Models
 internal import StableDiffusion
 
-/// A folder of packages under Apple's names: the converter's own, a `Resources` folder, or any level of a repository in the
+/// A folder of packages or compiled models under Apple's names: the converter's own, a `Resources` folder, or any level of a repository in the
 /// layout of Apple's on the hub.
 struct PackageFolder {
   let path: String
@@ -15,29 +15,23 @@ struct PackageFolder {
   init(_ path: String) {
     self.path = path
     let levels = [""] + Self.forms.map { "/\($0)" }
-    roots = levels.flatMap { level in ["", "/packages", "/Resources"].map { path + level + $0 } }
+    roots = levels.flatMap { level in ["", "/packages", "/Resources", "/compiled"].map { path + level + $0 } }
       .filter { FileManager.default.fileExists(atPath: $0) }
   }
 
+  /// A package, or if there is none a compiled model.
+  ///
   /// - Parameters:
   ///   - names: of the package, without its ending
   ///   - suffixes: how the converter's long names end
   func package(_ names: [String], _ suffixes: [String]) -> String? {
-    for root in roots {
-      let entries = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
-      let found = entries.first { entry in
-        names.contains { entry == $0 + ".mlpackage" } || suffixes.contains { entry.hasSuffix($0 + ".mlpackage") }
-      }
-      if let found { return "\(root)/\(found)" }
-    }
-    return nil
-  }
-
-  /// A compiled model that lies where a package was looked for.
-  func compiled(_ names: [String]) -> String? {
-    for root in roots + Self.forms.map({ "\(path)/\($0)/compiled" }) + ["\(path)/compiled"] {
-      for name in names where FileManager.default.fileExists(atPath: "\(root)/\(name).mlmodelc") {
-        return "\(root)/\(name).mlmodelc"
+    for ending in [".mlpackage", ".mlmodelc"] {
+      for root in roots {
+        let entries = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
+        let found = entries.first { entry in
+          names.contains { entry == $0 + ending } || suffixes.contains { entry.hasSuffix($0 + ending) }
+        }
+        if let found { return "\(root)/\(found)" }
       }
     }
     return nil

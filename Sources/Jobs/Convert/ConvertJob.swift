@@ -12,7 +12,7 @@ package struct ConvertJob: Sendable {
     package let packages: [Package]
     /// Files of the folder that an application takes, if there is one.
     package let resources: [String]
-    /// What remains to be done on a Mac, a line for each package.
+    /// What remains to be done on a Mac, a line for each package; nothing if they were compiled.
     package let compile: [String]
 
     package var text: String {
@@ -29,7 +29,8 @@ package struct ConvertJob: Sendable {
               $0.applePSNR)
           }
       }
-      return (lines + ["on a Mac:"] + compile.map { "  " + $0 }).joined(separator: "\n")
+      let commands = compile.isEmpty ? [] : ["on a Mac, or with --compiled here:"] + compile.map { "  " + $0 }
+      return (lines + commands).joined(separator: "\n")
     }
   }
 
@@ -108,10 +109,11 @@ package struct ConvertJob: Sendable {
         }
       }
     }
-    let bundle = PackageBundle(layout, tokenizer: tokenizer)
+    let bundle = PackageBundle(layout, tokenizer: tokenizer, isCompiled: options.compiles)
+    if options.compiles { stage("compiling \(packages.count) packages") }
     return Outcome(
       packages: packages, resources: try bundle.write(packages),
-      compile: packages.map(bundle.compileCommand))
+      compile: options.compiles ? [] : packages.map(bundle.compileCommand))
   }
 
   /// The first text encoder's, whose vocabulary the others share.

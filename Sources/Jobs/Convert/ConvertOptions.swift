@@ -67,6 +67,8 @@ package struct ConvertOptions: Sendable {
   package var bundlesResources = false
   /// Whether the folders are those of Apple's repositories on the hub.
   package var usesHubLayout = false
+  /// Whether packages are compiled too.
+  package var compiles = false
 
   package init() {}
 

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import StableDiffusion
 
-/// Packages laid out as Apple's Swift package and demo app look for them.
+/// Packages, compiled or not, laid out as Apple's Swift package and demo app look for them.
 struct PackageBundle: Sendable {
   /// Apple's names in a `Resources` folder, by component.
   static let resourceNames = [
@@ -23,11 +23,15 @@ struct PackageBundle: Sendable {
 
   private let layout: PackageLayout
   private let tokenizer: TokenizerFiles?
+  private let isCompiled: Bool
 
-  /// - Parameter tokenizer: its vocabulary and merges are written; nil for none.
-  init(_ layout: PackageLayout, tokenizer: TokenizerFiles?) {
+  /// - Parameters:
+  ///   - tokenizer: its vocabulary and merges are written; nil for none.
+  ///   - isCompiled: whether packages are compiled.
+  init(_ layout: PackageLayout, tokenizer: TokenizerFiles?, isCompiled: Bool) {
     self.layout = layout
     self.tokenizer = tokenizer
+    self.isCompiled = isCompiled
   }
 
   /// Puts packages and tokenizer files where an application looks for them; what lies there under the same names is
@@ -38,7 +42,13 @@ struct PackageBundle: Sendable {
   /// - Returns: names of what was put there.
   func write(_ packages: [ConvertJob.Package]) throws -> [String] {
     var names: [String] = []
-    if let folder = layout.resources {
+    if isCompiled {
+      for package in packages {
+        let path = compiledPath(package)
+        _ = try CompileJob([package.path], output: path)()
+        names.append((path as NSString).lastPathComponent)
+      }
+    } else if let folder = layout.resources {
       for package in packages {
         let name = package.resource + ".mlpackage"
         try Self.place(package.path, at: "\(folder)/\(name)")
@@ -53,6 +63,14 @@ struct PackageBundle: Sendable {
       }
     }
     return names
+  }
+
+  /// Under Apple's name where there is a folder for it, otherwise beside the package.
+  private func compiledPath(_ package: ConvertJob.Package) -> String {
+    guard let folder = layout.resources ?? layout.compiled else {
+      return (package.path as NSString).deletingPathExtension + ".mlmodelc"
+    }
+    return "\(folder)/\(package.resource).mlmodelc"
   }
 
   /// The line that makes of a package what an application loads; it needs a Mac.

@@ -36,9 +36,11 @@ package struct Inspection: Codable, Sendable {
 
   /// Reads and checks a file; whatever is wrong with it is thrown.
   package init(of path: String) throws {
-    switch URL(filePath: path).pathExtension {
-    case "mlpackage":
+    if ModelPackage.isPackage(path) {
       self = try PackageInspection.inspect(path)
+      return
+    }
+    switch URL(filePath: path).pathExtension {
     case "h5", "hdf5":
       if (try? LatentCache.isCache(path)) == true {
         let cache = try LatentCache(path)
@@ -52,7 +54,8 @@ package struct Inspection: Codable, Sendable {
       var isFolder: ObjCBool = false
       guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
         throw JobError.notATarget(
-          path: path, expected: "an .mlpackage, a checkpoint .h5, a model, a file of weights or a recipe .json")
+          path: path,
+          expected: "an .mlpackage, an .mlmodelc, a checkpoint .h5, a model, a file of weights or a recipe .json")
       }
       self = isFolder.boolValue ? try ModelInspection.folder(path) : try ModelInspection.file(path)
     }
@@ -63,10 +66,7 @@ package struct Inspection: Codable, Sendable {
   /// - Returns: what it is.
   /// - Throws: an error that names the first fault.
   package static func verified(_ path: String) throws -> String {
-    if URL(filePath: path).pathExtension == "mlpackage" {
-      try PackageInspection.verify(path)
-      return PackageInspection.kind
-    }
+    if ModelPackage.isPackage(path) { return try PackageInspection.verify(path) }
     let kind = try Inspection(of: path).kind
     if kind == "model" { try ModelInspection.verify(folder: path) }
     return kind

@@ -38,9 +38,9 @@ package struct PackageDifference: Codable, Sendable {
   package init(_ first: String, _ second: String) throws {
     let (a, b) = (try Side(first), try Side(second))
     interface = Self.interface(a, b)
-    let types = Set(a.model.operationCounts.keys).union(b.model.operationCounts.keys).sorted()
-    operations = types.compactMap { type in
-      let (x, y) = (a.model.operationCounts[type] ?? 0, b.model.operationCounts[type] ?? 0)
+    let (first, second) = (a.interface.operationCounts, b.interface.operationCounts)
+    operations = Set(first.keys).union(second.keys).sorted().compactMap { type in
+      let (x, y) = (first[type] ?? 0, second[type] ?? 0)
       return x == y ? nil : Operations(type: type, first: x, second: y)
     }
     arguments = ProgramOutline(a.package).differences(to: ProgramOutline(b.package))
@@ -49,30 +49,27 @@ package struct PackageDifference: Codable, Sendable {
 
   private struct Side {
     let package: ModelPackage
-    let model: PackageModel
+    let interface: PackageInterface
     let weights: PackageWeights
 
     init(_ path: String) throws {
       package = try ModelPackage(path)
-      model = try PackageModel(path: path)
+      interface = try PackageInterface(package)
       weights = try PackageWeights(path: path)
     }
 
     /// A line for each fact that an application sees.
     var facts: [String: String] {
+      let metadata = package.model.metadata
       var facts = [
-        "specification": "\(model.specificationVersion)",
-        "attention": PackageInspection.attention(package), "version": model.metadata.version,
-        "author": model.metadata.author, "license": model.metadata.license,
-        "description": model.metadata.shortDescription,
+        "specification": "\(package.model.specificationVersion)",
+        "attention": PackageInspection.attention(package), "version": metadata.version,
+        "author": metadata.author, "license": metadata.license, "description": metadata.shortDescription,
       ]
-      for (kind, features) in [("input", model.inputs), ("output", model.outputs)] {
-        for feature in features {
-          let shape = feature.shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
-          facts["\(kind) \(feature.name)"] = "\(feature.type)[\(shape)]"
-        }
+      for (kind, features) in [("input", interface.inputs), ("output", interface.outputs)] {
+        for feature in features { facts["\(kind) \(feature.name)"] = feature.typeText }
       }
-      for (key, value) in model.metadata.userDefined { facts[key] = value }
+      for (key, value) in metadata.userDefined { facts[key] = value }
       return facts
     }
   }
@@ -165,36 +162,5 @@ package struct PackageDifference: Codable, Sendable {
       return "weight \(weight.name): " + [forms, size, weight.note].compactMap { $0 }.joined(separator: ", ")
     }
     return (lines + ["\(equalWeights) weights are equal"]).joined(separator: "\n")
-  }
-}
-
-/// How far values are from their reference.
-struct SignalError {
-  /// Largest magnitude of a difference.
-  let maximum: Double
-  /// 20 log₁₀(peak of the reference / root mean square of the differences), in dB.
-  let psnr: Double
-  /// Apple's figure: the peak is that of the values under test, and both are kept from zero.
-  let applePSNR: Double
-
-  /// - Precondition: as many values as reference values.
-  init(_ reference: Buffer, _ values: Buffer) {
-    precondition(reference.count == values.count, "\(values.count) values for \(reference.count)")
-    var (sum, maximum, peak, ownPeak) = (0.0, 0.0, 0.0, 0.0)
-    reference.withSpan { x in
-      values.withSpan { y in
-        for index in 0..<x.count {
-          let difference = abs(Double(x[index]) - Double(y[index]))
-          sum += difference * difference
-          if !maximum.isNaN, !(difference <= maximum) { maximum = difference }
-          peak = max(peak, Double(abs(x[index])))
-          ownPeak = max(ownPeak, Double(abs(y[index])))
-        }
-      }
-    }
-    let deviation = (sum / Double(max(1, reference.count))).squareRoot()
-    self.maximum = maximum
-    psnr = 20 * log10(peak / deviation)
-    applePSNR = 20 * log10((ownPeak + 1e-5) / (deviation + 1e-10))
   }
 }

@@ -40,27 +40,8 @@ package struct WeightFact: Codable, Sendable {
   }
 }
 
-/// An input or output of a package.
-package struct FeatureFact: Codable, Sendable {
-  package let name: String
-  package let type: String
-  /// A dimension that is only known when the program runs is nil.
-  package let shape: [Int?]
-
-  /// - Parameter type: as the program declares it.
-  init(name: String, _ type: ValueType) {
-    self.name = name
-    self.type = type.tensor.map { "\($0.dataType)" } ?? "\(type)"
-    shape = type.tensor?.dimensions ?? []
-  }
-
-  var text: String { "\(name) \(type)[\(shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", "))]" }
-}
-
 /// What is in a package, every function checked.
 enum PackageInspection {
-  static let kind = "Core ML package"
-
   /// Everything that can be told, of packages that do not run here too.
   ///
   /// - Throws: if the package cannot be decoded.
@@ -69,19 +50,13 @@ enum PackageInspection {
     let audit = try package.auditWeights()
     let model = package.model
     let names = model.functions.keys.sorted()
-    guard let function = model.functions[model.defaultFunction] else {
-      throw MILError.model(package: path, expected: "a function '\(model.defaultFunction)'", found: "\(names)")
-    }
+    let interface = try PackageInterface(package)
     let weights = try PackageWeights(path: path).weights
-    let inputs = function.inputs.map { FeatureFact(name: $0.name, $0.type) }
-    let declared = function.inputs + function.block.operations.flatMap(\.outputs)
-    let types = Dictionary(declared.map { ($0.name, $0.type) }) { first, _ in first }
-    let outputs = function.block.outputs.map { FeatureFact(name: $0, types[$0] ?? .other("no type")) }
     var facts = [
       Inspection.Fact(name: "specification", value: "\(model.specificationVersion)"),
       Inspection.Fact(name: "functions", value: names.joined(separator: ", ")),
-      Inspection.Fact(name: "inputs", value: inputs.map(\.text).joined(separator: ", ")),
-      Inspection.Fact(name: "outputs", value: outputs.map(\.text).joined(separator: ", ")),
+      Inspection.Fact(name: "inputs", value: interface.inputs.map(\.text).joined(separator: ", ")),
+      Inspection.Fact(name: "outputs", value: interface.outputs.map(\.text).joined(separator: ", ")),
       Inspection.Fact(name: "attention", value: attention(package)),
       Inspection.Fact(
         name: "weight file",
@@ -93,21 +68,31 @@ enum PackageInspection {
         Inspection.Fact(
           name: "contents", value: isAsWritten ? "as sdtune wrote them" : "changed since sdtune wrote them"))
     }
-    do { try verify(path) } catch { facts.append(Inspection.Fact(name: "does not run here", value: "\(error)")) }
+    if package.isCompiled {
+      facts.insert(Inspection.Fact(name: "compiler", value: package.compiler ?? "not said"), at: 1)
+    }
+    do { _ = try verify(path) } catch { facts.append(Inspection.Fact(name: "does not run here", value: "\(error)")) }
     facts += sums(weights)
-    let counts = function.block.operations.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
+    let counts = interface.operationCounts
     facts.append(
       Inspection.Fact(
         name: "operations",
         value: counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")))
     facts += described(model.metadata)
-    return Inspection(kind: kind, facts: facts, weights: weights.map(WeightFact.init), inputs: inputs, outputs: outputs)
+    return Inspection(
+      kind: kind(package), facts: facts, weights: weights.map(WeightFact.init), inputs: interface.inputs,
+      outputs: interface.outputs)
+  }
+
+  private static func kind(_ package: ModelPackage) -> String {
+    package.isCompiled ? "compiled Core ML model" : "Core ML package"
   }
 
   /// Whether a package runs here.
   ///
+  /// - Returns: what it is.
   /// - Throws: an error that names the first fault.
-  static func verify(_ path: String) throws {
+  static func verify(_ path: String) throws -> String {
     let package = try ModelPackage(path)
     for name in package.model.functions.keys.sorted() { _ = try PackageModel(path: path, function: name) }
     try checkOpset(package)
@@ -118,6 +103,7 @@ enum PackageInspection {
       throw MILError.model(
         package: path, expected: "finite weights", found: "'\(weight.name)' with element \(index) that is not")
     }
+    return kind(package)
   }
 
   /// Weights by the way they are stored.

@@ -60,7 +60,7 @@ struct ProgramOutline {
       case .float32, .float64: data.count <= 8 ? "\(Array(data))" : nil
       default: list(Array(data))
       }
-    case .list, .blob: nil
+    case .list, .tuple, .dictionary, .blob: nil
     }
   }
 }

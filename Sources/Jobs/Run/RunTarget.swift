@@ -21,12 +21,9 @@ package struct RunTarget {
   ///   any form with `#unet`, `#text_encoder`, `#text_encoder_2`, `#vae_decoder`, `#vae_encoder` or `#safety_checker`.
   package init(_ path: String) throws {
     self.path = path
-    if path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/") {
+    if PackageModel.isPackage(path) {
       kind = .package
       return
-    }
-    guard !FileManager.default.fileExists(atPath: path + "/coremldata.bin") else {
-      throw JobError.notATarget(path: path, expected: "an .mlpackage, found \(ModelSource.inWords(path))")
     }
     let parts = path.split(separator: "#", maxSplits: 1).map(String.init)
     let (place, which) = (parts.first ?? path, parts.count > 1 ? parts[1] : "")
@@ -40,7 +37,8 @@ package struct RunTarget {
     else {
       throw JobError.notATarget(
         path: path,
-        expected: "an .mlpackage, a diffusers component folder with config.json, or a model with #unet, #text_encoder, "
+        expected:
+          "an .mlpackage, an .mlmodelc, a diffusers component folder with config.json, or a model with #unet, #text_encoder, "
           + "#text_encoder_2, #vae_decoder, #vae_encoder or #safety_checker")
     }
     kind = .component(try ModelSource(place).component(part), half: half)

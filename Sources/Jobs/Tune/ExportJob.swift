@@ -14,7 +14,7 @@ internal import WeightFiles
 /// A checkpoint's weights as a package, as a model with the palettized values written out, or as tables and indices.
 package struct ExportJob: Sendable {
   package enum Format: String, Sendable, CaseIterable {
-    case mlpackage, diffusers
+    case mlpackage, mlmodelc, diffusers
     case singleFile = "single-file"
     case palettes = "safetensors-palettes"
   }
@@ -40,10 +40,29 @@ package struct ExportJob: Sendable {
     switch format {
     case .mlpackage:
       try PackageExport(recipe, model, try geometry(contents, &recipe)).write(hard, to: output)
+    case .mlmodelc:
+      let export = try PackageExport(recipe, model, try geometry(contents, &recipe))
+      try Self.compile(to: output) { try export.write(hard, to: $0) }
     case .diffusers: try ModelExport(model: model, hard: hard).writeFolder(output)
     case .singleFile: try ModelExport(model: model, hard: hard).writeSingleFile(output)
     case .palettes: try ModelExport(model: model, hard: hard).writePalettes(output)
     }
+  }
+
+  /// Compiles a package that nobody else sees.
+  ///
+  /// - Parameter write: writes the package to a path.
+  private static func compile(to output: String, _ write: (String) throws -> Void) throws {
+    let place = URL(filePath: output)
+    let name = place.deletingPathExtension().lastPathComponent
+    let folder = place.deletingLastPathComponent().appending(
+      path: ".\(name).partial-\(ProcessInfo.processInfo.processIdentifier)"
+    ).path
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let package = "\(folder)/\(name).mlpackage"
+    try write(package)
+    try CompiledModelWriter(ModelPackage(package)).write(to: output)
   }
 
   /// The checkpoint's, or of one that does not say, the data's.

@@ -4,20 +4,27 @@ internal import Kernels
 internal import SwiftProtobuf
 internal import Synchronization
 
-/// An `.mlpackage` folder, opened for reading.
+/// A Core ML model on disk, opened for reading: an `.mlpackage` folder, or a compiled one (`.mlmodelc`).
 ///
 /// Opening decodes the model and checks every record that the program names in its weight files,
 /// which are mapped and never read outside their bounds. Nothing outside the folder is ever opened.
 package final class ModelPackage: Sendable {
   package let path: String
   package let model: Model
-  /// The folder that holds the model file, which `@model_path` stands for.
-  private let modelFolder: String
+  /// Whether the program lies there as text, as applications load it.
+  package let isCompiled: Bool
+  /// The interface as it is written, ranges of sizes included.
+  let interface: WireModelDescription
+  /// The file that holds the program.
+  let modelFile: String
   private let weightFiles = Mutex<[String: WeightFile]>([:])
 
   /// The largest model file that is read, in bytes; programs are a few megabytes, weights lie
   /// elsewhere.
   private static let modelLimit = 256 << 20
+
+  /// A compiled model's program.
+  static let textFile = "model.mil"
 
   package init(_ path: String) throws(MILError) {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
@@ -25,17 +32,39 @@ package final class ModelPackage: Sendable {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
     else {
-      throw .file(path: path, reason: "no such folder; an .mlpackage is a folder")
+      throw .file(path: path, reason: "no such folder; .mlpackage and .mlmodelc are folders")
     }
+    isCompiled = Self.isCompiled(path)
+    (model, interface, modelFile) = isCompiled ? try Self.compiledModel(path) : try Self.packagedModel(path)
+    _ = try auditWeights()
+  }
+
+  /// Whether a path leads to a package or a compiled model, or is meant to by its ending.
+  package static func isPackage(_ path: String) -> Bool {
+    let name = path.hasSuffix("/") ? path.dropLast() : path[...]
+    return name.hasSuffix(".mlpackage") || name.hasSuffix(".mlmodelc")
+      || FileManager.default.fileExists(atPath: "\(path)/\(Manifest.fileName)") || isCompiled(path)
+  }
+
+  /// Whether a folder holds a compiled model.
+  package static func isCompiled(_ path: String) -> Bool {
+    let files = FileManager.default
+    return !files.fileExists(atPath: "\(path)/\(Manifest.fileName)")
+      && [CompiledDescription.fileName, textFile].contains { files.fileExists(atPath: "\(path)/\($0)") }
+  }
+
+  private typealias Contents = (model: Model, interface: WireModelDescription, file: String)
+
+  private static func packagedModel(_ path: String) throws(MILError) -> Contents {
     let manifest = try Manifest(
-      Self.read(Manifest.fileName, in: path, package: path, limit: 1 << 20), package: path)
+      read(Manifest.fileName, in: path, package: path, limit: 1 << 20), package: path)
     for item in manifest.itemInfoEntries.values.sorted(by: { $0.path < $1.path }) {
-      _ = try Self.resolve("Data/" + item.path, in: path, package: path)
+      _ = try resolve("Data/" + item.path, in: path, package: path)
     }
     guard let root = manifest.itemInfoEntries[manifest.rootModelIdentifier] else {
       throw .manifest(package: path, expected: "a root model", found: "none")
     }
-    let data = try Self.read("Data/" + root.path, in: path, package: path, limit: Self.modelLimit)
+    let data = try read("Data/" + root.path, in: path, package: path, limit: modelLimit)
     let message: WireModel
     do {
       message = try WireModel(serializedBytes: data)
@@ -43,9 +72,38 @@ package final class ModelPackage: Sendable {
       throw .model(
         package: path, expected: "a Core ML model", found: "\(data.count) bytes that do not decode")
     }
-    model = try Model(message, package: path)
-    modelFolder = ((path + "/Data/" + root.path) as NSString).deletingLastPathComponent
-    _ = try auditWeights()
+    return (try Model(message, package: path), message.description_p, path + "/Data/" + root.path)
+  }
+
+  private static func compiledModel(_ path: String) throws(MILError) -> Contents {
+    let file = path + "/" + textFile
+    let description = try CompiledDescription(
+      read(CompiledDescription.fileName, in: path, package: path, limit: modelLimit), package: path)
+    let text = try read(textFile, in: path, package: path, limit: modelLimit)
+    var reader = ProgramTextReader([UInt8](text), file: file)
+    let program = try reader.program()
+    var model = try Model(
+      description.description, specificationVersion: description.specificationVersion,
+      functions: program.functions, attributes: program.attributes, package: path)
+    // The text has inputs by name, programs and applications as they are described.
+    for (name, function) in program.functions {
+      let order = model.interface(of: name).inputs.map(\.name)
+      func place(_ input: NamedType) -> Int { order.firstIndex(of: input.name) ?? order.count }
+      model.functions[name]?.inputs = function.inputs.sorted { (place($0), $0.name) < (place($1), $1.name) }
+    }
+    return (model, description.description, file)
+  }
+
+  /// Who compiled a compiled model, such as `coremlc 3520.5.1`; nil if it does not say.
+  package var compiler: String? {
+    guard isCompiled, case .dictionary(let entries)? = model.attributes["buildInfo"]?.content else { return nil }
+    let versions = entries.compactMap { entry -> String? in
+      guard case .strings(let key) = entry.key.content, case .strings(let value) = entry.value.content,
+        let name = key.first, ProgramText.compilerKeys.contains(name)
+      else { return nil }
+      return "\(name) \(value.first ?? "")"
+    }
+    return versions.isEmpty ? nil : versions.joined(separator: ", ")
   }
 
   private static func resolve(
@@ -86,18 +144,26 @@ package final class ModelPackage: Sendable {
 
   func weightFile(_ name: String) throws(MILError) -> WeightFile {
     if let known = weightFiles.withLock({ $0[name] }) { return known }
-    let prefix = "@model_path/"
-    guard name.hasPrefix(prefix) else {
+    let file = try WeightFile(place(ofWeightFile: name))
+    weightFiles.withLock { $0[name] = file }
+    return file
+  }
+
+  /// What stands for the folder of the model in names of weight files.
+  static let weightPrefix = "@model_path/"
+
+  /// The folder that holds the model file.
+  var modelFolder: String { (modelFile as NSString).deletingLastPathComponent }
+
+  func place(ofWeightFile name: String) throws(MILError) -> String {
+    guard name.hasPrefix(Self.weightPrefix) else {
       throw .file(
-        path: path, reason: "weight file '\(name.prefix(200))' does not begin with \(prefix)")
+        path: path, reason: "weight file '\(name.prefix(200))' does not begin with \(Self.weightPrefix)")
     }
-    switch PackagePath.resolve(String(name.dropFirst(prefix.count)), in: modelFolder) {
+    switch PackagePath.resolve(String(name.dropFirst(Self.weightPrefix.count)), in: modelFolder) {
     case .failure(let refusal):
       throw .file(path: path, reason: "the program names \(refusal.reason)")
-    case .success(let path):
-      let file = try WeightFile(path)
-      weightFiles.withLock { $0[name] = file }
-      return file
+    case .success(let path): return path
     }
   }
 }

@@ -22,6 +22,8 @@ extension Model {
   func contentDigest(weights: String?) throws -> String {
     var model = self
     model.metadata.userDefined[Metadata.contentKey] = nil
+    // Whoever compiles adds a note of its own.
+    model.attributes = [:]
     let program = ContentDigest.text(ContentDigest.of(try model.encoded()))
     return try program + (weights.map { try ContentDigest.ofFile($0) } ?? "")
   }
@@ -31,7 +33,7 @@ extension ModelPackage {
   /// Whether program and weights are byte for byte what our writer wrote; nil if it did not write them.
   package func isAsWritten() throws -> Bool? {
     guard let written = model.metadata.userDefined[Metadata.contentKey] else { return nil }
-    let weights = path + "/Data/com.apple.CoreML/weights/weight.bin"
+    let weights = modelFolder + "/weights/weight.bin"
     let hasWeights = FileManager.default.fileExists(atPath: weights)
     return try model.contentDigest(weights: hasWeights ? weights : nil) == written
   }

@@ -46,8 +46,13 @@ extension ModelPackage {
     _ value: Value, _ place: Place, into records: inout [String: [UInt64: WeightRecord]]
   ) throws(MILError) {
     switch value.content {
-    case .list(let values):
+    case .list(let values), .tuple(let values):
       for value in values { try collect(value, place, into: &records) }
+    case .dictionary(let entries):
+      for entry in entries {
+        try collect(entry.key, place, into: &records)
+        try collect(entry.value, place, into: &records)
+      }
     case .blob(let file, let offset):
       guard let type = value.type.tensor, let shape = type.shape,
         let count = TensorShape.count(shape)

@@ -3,15 +3,22 @@ package import Foundation
 /// A type of a value in a program.
 package indirect enum ValueType: Sendable, Equatable, CustomStringConvertible {
   case tensor(TensorType)
-  case list(ValueType)
-  /// A tuple, dictionary, state or nothing at all: no operation here takes one.
-  case other(String)
+  /// - Parameter length: nil if it is only known when the program runs.
+  case list(ValueType, length: Int?)
+  case tuple([ValueType])
+  case dictionary(key: ValueType, value: ValueType)
+  case state(ValueType)
+  /// Nothing is said.
+  case unknown
 
   package var description: String {
     switch self {
     case .tensor(let type): "\(type)"
-    case .list(let element): "list of \(element)"
-    case .other(let name): name
+    case .list(let element, _): "list of \(element)"
+    case .tuple(let elements): "tuple of \(elements)"
+    case .dictionary(let key, let value): "dictionary of \(key) and \(value)"
+    case .state(let wrapped): "state of \(wrapped)"
+    case .unknown: "no type"
     }
   }
 
@@ -53,8 +60,20 @@ package struct Value: Sendable, Equatable {
     /// Little-endian elements; sub-byte ones are packed, least significant bits first.
     case bytes(Data)
     case list([Value])
+    case tuple([Value])
+    case dictionary([Entry])
     /// A record of a weight file.
     case blob(file: String, offset: UInt64)
+  }
+
+  /// Of a dictionary.
+  package struct Entry: Sendable, Equatable {
+    package var key, value: Value
+
+    package init(_ key: Value, _ value: Value) {
+      self.key = key
+      self.value = value
+    }
   }
 
   package var type: ValueType
@@ -171,6 +190,8 @@ package struct Model: Sendable, Equatable {
   package var outputs: [Feature]
   package var metadata: Metadata
   package var functions: [String: Function]
+  /// Of the program, such as `buildInfo`.
+  package var attributes: [String: Value]
   /// The function to run when none is named; ``inputs`` and ``outputs`` are its own.
   package var defaultFunction: String
   /// Of the other functions that are described.
@@ -190,13 +211,15 @@ package struct Model: Sendable, Equatable {
 
   package init(
     specificationVersion: Int32, inputs: [Feature], outputs: [Feature], metadata: Metadata,
-    functions: [String: Function], defaultFunction: String = "main", furtherInterfaces: [String: Interface] = [:]
+    functions: [String: Function], attributes: [String: Value] = [:], defaultFunction: String = "main",
+    furtherInterfaces: [String: Interface] = [:]
   ) {
     self.specificationVersion = specificationVersion
     self.inputs = inputs
     self.outputs = outputs
     self.metadata = metadata
     self.functions = functions
+    self.attributes = attributes
     self.defaultFunction = defaultFunction
     self.furtherInterfaces = furtherInterfaces
   }

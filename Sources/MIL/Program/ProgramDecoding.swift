@@ -17,14 +17,28 @@ extension Model {
     guard program.version == 1 else {
       throw .model(package: package, expected: "program version 1", found: "\(program.version)")
     }
-    let description = message.description_p
-    let defaultFunction =
-      description.defaultFunctionName.isEmpty ? "main" : description.defaultFunctionName
-    let interface = description.functions.first { $0.name == defaultFunction }
     var functions: [String: Function] = [:]
     for (name, function) in program.functions.sorted(by: { $0.key < $1.key }) {
       functions[name] = try Function(function, name: name, package: package)
     }
+    let reader = ProgramReader(package: package)
+    var attributes: [String: Value] = [:]
+    for (name, value) in program.attributes {
+      attributes[name] = try reader.value(value, Place(package: package, operation: "attribute", name: name))
+    }
+    try self.init(
+      message.description_p, specificationVersion: message.specificationVersion, functions: functions,
+      attributes: attributes, package: package)
+  }
+
+  /// Puts what an application is told and the program together.
+  init(
+    _ description: WireModelDescription, specificationVersion: Int32, functions: [String: Function],
+    attributes: [String: Value], package: String
+  ) throws(MILError) {
+    let defaultFunction =
+      description.defaultFunctionName.isEmpty ? "main" : description.defaultFunctionName
+    let interface = description.functions.first { $0.name == defaultFunction }
     var further: [String: Interface] = [:]
     for interface in description.functions where interface.name != defaultFunction {
       further[interface.name] = Interface(
@@ -32,10 +46,10 @@ extension Model {
         outputs: try Feature.list(interface.output, package: package))
     }
     self.init(
-      specificationVersion: message.specificationVersion,
+      specificationVersion: specificationVersion,
       inputs: try Feature.list(interface?.input ?? description.input, package: package),
       outputs: try Feature.list(interface?.output ?? description.output, package: package),
-      metadata: Metadata(description.metadata), functions: functions,
+      metadata: Metadata(description.metadata), functions: functions, attributes: attributes,
       defaultFunction: defaultFunction, furtherInterfaces: further)
   }
 }
@@ -152,11 +166,16 @@ struct ProgramReader {
   func type(_ message: WireValueType, _ place: Place) throws(MILError) -> ValueType {
     switch message.type {
     case .tensorType(let tensor)?: return .tensor(try self.tensor(tensor, place))
-    case .listType(let list)?: return .list(try type(list.type, place))
-    case .tupleType?: return .other("tuple")
-    case .dictionaryType?: return .other("dictionary")
-    case .stateType?: return .other("state")
-    case nil: return .other("no type")
+    case .listType(let list)?:
+      return .list(try type(list.type, place), length: list.hasLength ? try dimension(list.length, place) : nil)
+    case .tupleType(let tuple)?:
+      var types: [ValueType] = []
+      for element in tuple.types { types.append(try type(element, place)) }
+      return .tuple(types)
+    case .dictionaryType(let dictionary)?:
+      return .dictionary(key: try type(dictionary.keyType, place), value: try type(dictionary.valueType, place))
+    case .stateType(let state)?: return .state(try type(state.wrappedType, place))
+    case nil: return .unknown
     }
   }
 
@@ -170,21 +189,23 @@ struct ProgramReader {
         found: "\(message.dimensions.count)")
     }
     var dimensions: [Int?] = []
-    for dimension in message.dimensions {
-      switch dimension.dimension {
-      case .constant(let constant)?:
-        guard constant.size <= UInt64(TensorShape.limit) else {
-          throw .tooLarge(place, what: "dimension \(constant.size)", limit: "\(TensorShape.limit)")
-        }
-        dimensions.append(Int(constant.size))
-      case .unknown?: dimensions.append(nil)
-      case nil: throw .program(place, expected: "a dimension", found: "nothing")
-      }
-    }
+    for size in message.dimensions { dimensions.append(try dimension(size, place)) }
     guard TensorShape.count(dimensions.map { $0 ?? 1 }) != nil else {
       throw .tooLarge(place, what: "a tensor of \(dimensions)", limit: "\(TensorShape.limit) elements")
     }
     return TensorType(dataType, dimensions)
+  }
+
+  private func dimension(_ message: WireDimension, _ place: Place) throws(MILError) -> Int? {
+    switch message.dimension {
+    case .constant(let constant)?:
+      guard constant.size <= UInt64(TensorShape.limit) else {
+        throw .tooLarge(place, what: "dimension \(constant.size)", limit: "\(TensorShape.limit)")
+      }
+      return Int(constant.size)
+    case .unknown?: return nil
+    case nil: throw .program(place, expected: "a dimension", found: "nothing")
+    }
   }
 
   func value(_ message: WireValue, _ place: Place) throws(MILError) -> Value {
@@ -199,7 +220,17 @@ struct ProgramReader {
         var values: [Value] = []
         for value in list.values { values.append(try self.value(value, place)) }
         return Value(type, .list(values))
-      default: throw .program(place, expected: "a tensor or a list", found: "another value")
+      case .tuple(let tuple)?:
+        var values: [Value] = []
+        for value in tuple.values { values.append(try self.value(value, place)) }
+        return Value(type, .tuple(values))
+      case .dictionary(let dictionary)?:
+        var entries: [Value.Entry] = []
+        for pair in dictionary.values {
+          entries.append(Value.Entry(try value(pair.key, place), try value(pair.value, place)))
+        }
+        return Value(type, .dictionary(entries))
+      case nil: throw .program(place, expected: "elements", found: "none")
       }
     case nil: throw .program(place, expected: "a value", found: "nothing")
     }

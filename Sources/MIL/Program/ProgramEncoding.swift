@@ -11,6 +11,7 @@ extension WireModel {
     description_p.metadata.userDefined = model.metadata.userDefined
     mlProgram.version = 1
     mlProgram.functions = model.functions.mapValues(WireFunction.init)
+    mlProgram.attributes = model.attributes.mapValues(WireValue.init)
   }
 }
 
@@ -94,19 +95,27 @@ extension WireValueType {
     case .tensor(let tensor):
       tensorType.dataType = tensor.dataType.rawValue
       tensorType.rank = Int64(tensor.dimensions.count)
-      tensorType.dimensions = tensor.dimensions.map { dimension in
-        var message = WireDimension()
-        if let dimension {
-          message.constant.size = UInt64(dimension)
-        } else {
-          message.unknown.variadic = false
-        }
-        return message
-      }
-    case .list(let element):
+      tensorType.dimensions = tensor.dimensions.map(WireDimension.init)
+    case .list(let element, let length):
       listType.type = WireValueType(element)
-      listType.length.unknown.variadic = false
-    case .other(let name): preconditionFailure("a value of type \(name) is not written")
+      listType.length = WireDimension(length)
+    case .tuple(let elements): tupleType.types = elements.map(WireValueType.init)
+    case .dictionary(let key, let value):
+      dictionaryType.keyType = WireValueType(key)
+      dictionaryType.valueType = WireValueType(value)
+    case .state(let wrapped): stateType.wrappedType = WireValueType(wrapped)
+    case .unknown: break
+    }
+  }
+}
+
+extension WireDimension {
+  init(_ size: Int?) {
+    self.init()
+    if let size {
+      constant.size = UInt64(size)
+    } else {
+      unknown.variadic = false
     }
   }
 }
@@ -124,6 +133,14 @@ extension WireValue {
     case .strings(let values): immediateValue.tensor.strings.values = values
     case .bytes(let values): immediateValue.tensor.bytes.values = values
     case .list(let values): immediateValue.list.values = values.map(WireValue.init)
+    case .tuple(let values): immediateValue.tuple.values = values.map(WireValue.init)
+    case .dictionary(let entries):
+      immediateValue.dictionary.values = entries.map { entry in
+        var pair = WireKeyValuePair()
+        pair.key = WireValue(entry.key)
+        pair.value = WireValue(entry.value)
+        return pair
+      }
     case .blob(let file, let offset):
       blobFileValue.fileName = file
       blobFileValue.offset = offset

@@ -199,10 +199,10 @@ nonisolated struct WireFeatureType: Sendable {
     set {type = .multiArrayType(newValue)}
   }
 
-  var stateType: WireOpaque {
+  var stateType: WireStateFeatureType {
     get {
       if case .stateType(let v)? = type {return v}
-      return WireOpaque()
+      return WireStateFeatureType()
     }
     set {type = .stateType(newValue)}
   }
@@ -214,7 +214,7 @@ nonisolated struct WireFeatureType: Sendable {
   nonisolated enum OneOf_Type: Equatable, Sendable {
     case imageType(WireOpaque)
     case multiArrayType(WireArrayFeatureType)
-    case stateType(WireOpaque)
+    case stateType(WireStateFeatureType)
 
   }
 
@@ -229,6 +229,102 @@ nonisolated struct WireArrayFeatureType: Sendable {
   var shape: [Int64] = []
 
   var dataType: Int32 = 0
+
+  var flexibility: WireArrayFeatureType.OneOf_Flexibility? = nil
+
+  var enumeratedShapes: WireEnumeratedShapes {
+    get {
+      if case .enumeratedShapes(let v)? = flexibility {return v}
+      return WireEnumeratedShapes()
+    }
+    set {flexibility = .enumeratedShapes(newValue)}
+  }
+
+  var shapeRange: WireShapeRange {
+    get {
+      if case .shapeRange(let v)? = flexibility {return v}
+      return WireShapeRange()
+    }
+    set {flexibility = .shapeRange(newValue)}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated enum OneOf_Flexibility: Equatable, Sendable {
+    case enumeratedShapes(WireEnumeratedShapes)
+    case shapeRange(WireShapeRange)
+
+  }
+
+  init() {}
+}
+
+nonisolated struct WireStateFeatureType: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var arrayType: WireArrayFeatureType {
+    get {_arrayType ?? WireArrayFeatureType()}
+    set {_arrayType = newValue}
+  }
+  /// Returns true if `arrayType` has been explicitly set.
+  var hasArrayType: Bool {self._arrayType != nil}
+  /// Clears the value of `arrayType`. Subsequent reads from it will return its default value.
+  mutating func clearArrayType() {self._arrayType = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _arrayType: WireArrayFeatureType? = nil
+}
+
+nonisolated struct WireEnumeratedShapes: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var shapes: [WireArrayShape] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireArrayShape: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var shape: [Int64] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireShapeRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sizeRanges: [WireSizeRange] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireSizeRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var lowerBound: UInt64 = 0
+
+  /// Without an upper bound, -1.
+  var upperBound: Int64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -263,6 +359,8 @@ nonisolated struct WireProgram: Sendable {
   var version: Int64 = 0
 
   var functions: Dictionary<String,WireFunction> = [:]
+
+  var attributes: Dictionary<String,WireValue> = [:]
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -416,26 +514,26 @@ nonisolated struct WireValueType: @unchecked Sendable {
     set {_uniqueStorage()._type = .listType(newValue)}
   }
 
-  var tupleType: WireOpaque {
+  var tupleType: WireTupleType {
     get {
       if case .tupleType(let v)? = _storage._type {return v}
-      return WireOpaque()
+      return WireTupleType()
     }
     set {_uniqueStorage()._type = .tupleType(newValue)}
   }
 
-  var dictionaryType: WireOpaque {
+  var dictionaryType: WireDictionaryType {
     get {
       if case .dictionaryType(let v)? = _storage._type {return v}
-      return WireOpaque()
+      return WireDictionaryType()
     }
     set {_uniqueStorage()._type = .dictionaryType(newValue)}
   }
 
-  var stateType: WireOpaque {
+  var stateType: WireStateType {
     get {
       if case .stateType(let v)? = _storage._type {return v}
-      return WireOpaque()
+      return WireStateType()
     }
     set {_uniqueStorage()._type = .stateType(newValue)}
   }
@@ -445,11 +543,74 @@ nonisolated struct WireValueType: @unchecked Sendable {
   nonisolated enum OneOf_Type: Equatable, Sendable {
     case tensorType(WireTensorType)
     case listType(WireListType)
-    case tupleType(WireOpaque)
-    case dictionaryType(WireOpaque)
-    case stateType(WireOpaque)
+    case tupleType(WireTupleType)
+    case dictionaryType(WireDictionaryType)
+    case stateType(WireStateType)
 
   }
+
+  init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+nonisolated struct WireTupleType: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var types: [WireValueType] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireDictionaryType: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var keyType: WireValueType {
+    get {_storage._keyType ?? WireValueType()}
+    set {_uniqueStorage()._keyType = newValue}
+  }
+  /// Returns true if `keyType` has been explicitly set.
+  var hasKeyType: Bool {_storage._keyType != nil}
+  /// Clears the value of `keyType`. Subsequent reads from it will return its default value.
+  mutating func clearKeyType() {_uniqueStorage()._keyType = nil}
+
+  var valueType: WireValueType {
+    get {_storage._valueType ?? WireValueType()}
+    set {_uniqueStorage()._valueType = newValue}
+  }
+  /// Returns true if `valueType` has been explicitly set.
+  var hasValueType: Bool {_storage._valueType != nil}
+  /// Clears the value of `valueType`. Subsequent reads from it will return its default value.
+  mutating func clearValueType() {_uniqueStorage()._valueType = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+nonisolated struct WireStateType: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var wrappedType: WireValueType {
+    get {_storage._wrappedType ?? WireValueType()}
+    set {_uniqueStorage()._wrappedType = newValue}
+  }
+  /// Returns true if `wrappedType` has been explicitly set.
+  var hasWrappedType: Bool {_storage._wrappedType != nil}
+  /// Clears the value of `wrappedType`. Subsequent reads from it will return its default value.
+  mutating func clearWrappedType() {_uniqueStorage()._wrappedType = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
@@ -620,10 +781,10 @@ nonisolated struct WireImmediateValue: Sendable {
     set {value = .tensor(newValue)}
   }
 
-  var tuple: WireOpaque {
+  var tuple: WireTupleValue {
     get {
       if case .tuple(let v)? = value {return v}
-      return WireOpaque()
+      return WireTupleValue()
     }
     set {value = .tuple(newValue)}
   }
@@ -636,10 +797,10 @@ nonisolated struct WireImmediateValue: Sendable {
     set {value = .list(newValue)}
   }
 
-  var dictionary: WireOpaque {
+  var dictionary: WireDictionaryValue {
     get {
       if case .dictionary(let v)? = value {return v}
-      return WireOpaque()
+      return WireDictionaryValue()
     }
     set {value = .dictionary(newValue)}
   }
@@ -648,13 +809,68 @@ nonisolated struct WireImmediateValue: Sendable {
 
   nonisolated enum OneOf_Value: Equatable, Sendable {
     case tensor(WireTensorValue)
-    case tuple(WireOpaque)
+    case tuple(WireTupleValue)
     case list(WireListValue)
-    case dictionary(WireOpaque)
+    case dictionary(WireDictionaryValue)
 
   }
 
   init() {}
+}
+
+nonisolated struct WireTupleValue: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var values: [WireValue] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireDictionaryValue: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var values: [WireKeyValuePair] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct WireKeyValuePair: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var key: WireValue {
+    get {_key ?? WireValue()}
+    set {_key = newValue}
+  }
+  /// Returns true if `key` has been explicitly set.
+  var hasKey: Bool {self._key != nil}
+  /// Clears the value of `key`. Subsequent reads from it will return its default value.
+  mutating func clearKey() {self._key = nil}
+
+  var value: WireValue {
+    get {_value ?? WireValue()}
+    set {_value = newValue}
+  }
+  /// Returns true if `value` has been explicitly set.
+  var hasValue: Bool {self._value != nil}
+  /// Clears the value of `value`. Subsequent reads from it will return its default value.
+  mutating func clearValue() {self._value = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _key: WireValue? = nil
+  fileprivate var _value: WireValue? = nil
 }
 
 nonisolated struct WireListValue: Sendable {
@@ -1151,7 +1367,7 @@ nonisolated extension WireFeatureType: SwiftProtobuf.Message, SwiftProtobuf._Mes
         }
       }()
       case 8: try {
-        var v: WireOpaque?
+        var v: WireStateFeatureType?
         var hadOneofValue = false
         if let current = self.type {
           hadOneofValue = true
@@ -1205,7 +1421,7 @@ nonisolated extension WireFeatureType: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireArrayFeatureType: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "ArrayFeatureType"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shape\0\u{3}data_type\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shape\0\u{3}data_type\0\u{4}\u{13}enumerated_shapes\0\u{4}\u{a}shape_range\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1215,6 +1431,146 @@ nonisolated extension WireArrayFeatureType: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedInt64Field(value: &self.shape) }()
       case 2: try { try decoder.decodeSingularInt32Field(value: &self.dataType) }()
+      case 21: try {
+        var v: WireEnumeratedShapes?
+        var hadOneofValue = false
+        if let current = self.flexibility {
+          hadOneofValue = true
+          if case .enumeratedShapes(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.flexibility = .enumeratedShapes(v)
+        }
+      }()
+      case 31: try {
+        var v: WireShapeRange?
+        var hadOneofValue = false
+        if let current = self.flexibility {
+          hadOneofValue = true
+          if case .shapeRange(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.flexibility = .shapeRange(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.shape.isEmpty {
+      try visitor.visitPackedInt64Field(value: self.shape, fieldNumber: 1)
+    }
+    if self.dataType != 0 {
+      try visitor.visitSingularInt32Field(value: self.dataType, fieldNumber: 2)
+    }
+    switch self.flexibility {
+    case .enumeratedShapes?: try {
+      guard case .enumeratedShapes(let v)? = self.flexibility else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .shapeRange?: try {
+      guard case .shapeRange(let v)? = self.flexibility else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireArrayFeatureType, rhs: WireArrayFeatureType) -> Bool {
+    if lhs.shape != rhs.shape {return false}
+    if lhs.dataType != rhs.dataType {return false}
+    if lhs.flexibility != rhs.flexibility {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireStateFeatureType: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "StateFeatureType"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}array_type\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._arrayType) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._arrayType {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireStateFeatureType, rhs: WireStateFeatureType) -> Bool {
+    if lhs._arrayType != rhs._arrayType {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireEnumeratedShapes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "EnumeratedShapes"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shapes\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.shapes) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.shapes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.shapes, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireEnumeratedShapes, rhs: WireEnumeratedShapes) -> Bool {
+    if lhs.shapes != rhs.shapes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireArrayShape: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "ArrayShape"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}shape\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedInt64Field(value: &self.shape) }()
       default: break
       }
     }
@@ -1224,15 +1580,76 @@ nonisolated extension WireArrayFeatureType: SwiftProtobuf.Message, SwiftProtobuf
     if !self.shape.isEmpty {
       try visitor.visitPackedInt64Field(value: self.shape, fieldNumber: 1)
     }
-    if self.dataType != 0 {
-      try visitor.visitSingularInt32Field(value: self.dataType, fieldNumber: 2)
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireArrayShape, rhs: WireArrayShape) -> Bool {
+    if lhs.shape != rhs.shape {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireShapeRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "ShapeRange"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}size_ranges\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.sizeRanges) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.sizeRanges.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.sizeRanges, fieldNumber: 1)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: WireArrayFeatureType, rhs: WireArrayFeatureType) -> Bool {
-    if lhs.shape != rhs.shape {return false}
-    if lhs.dataType != rhs.dataType {return false}
+  static func ==(lhs: WireShapeRange, rhs: WireShapeRange) -> Bool {
+    if lhs.sizeRanges != rhs.sizeRanges {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireSizeRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "SizeRange"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}lower_bound\0\u{3}upper_bound\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.lowerBound) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.upperBound) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.lowerBound != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lowerBound, fieldNumber: 1)
+    }
+    if self.upperBound != 0 {
+      try visitor.visitSingularInt64Field(value: self.upperBound, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireSizeRange, rhs: WireSizeRange) -> Bool {
+    if lhs.lowerBound != rhs.lowerBound {return false}
+    if lhs.upperBound != rhs.upperBound {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1290,7 +1707,7 @@ nonisolated extension WireMetadata: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireProgram: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "Program"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}functions\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}functions\0\u{2}\u{2}attributes\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1300,6 +1717,7 @@ nonisolated extension WireProgram: SwiftProtobuf.Message, SwiftProtobuf._Message
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularInt64Field(value: &self.version) }()
       case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireFunction>.self, value: &self.functions) }()
+      case 4: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireValue>.self, value: &self.attributes) }()
       default: break
       }
     }
@@ -1312,12 +1730,16 @@ nonisolated extension WireProgram: SwiftProtobuf.Message, SwiftProtobuf._Message
     if !self.functions.isEmpty {
       try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireFunction>.self, value: self.functions, fieldNumber: 2)
     }
+    if !self.attributes.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireValue>.self, value: self.attributes, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: WireProgram, rhs: WireProgram) -> Bool {
     if lhs.version != rhs.version {return false}
     if lhs.functions != rhs.functions {return false}
+    if lhs.attributes != rhs.attributes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1646,7 +2068,7 @@ nonisolated extension WireValueType: SwiftProtobuf.Message, SwiftProtobuf._Messa
           }
         }()
         case 3: try {
-          var v: WireOpaque?
+          var v: WireTupleType?
           var hadOneofValue = false
           if let current = _storage._type {
             hadOneofValue = true
@@ -1659,7 +2081,7 @@ nonisolated extension WireValueType: SwiftProtobuf.Message, SwiftProtobuf._Messa
           }
         }()
         case 4: try {
-          var v: WireOpaque?
+          var v: WireDictionaryType?
           var hadOneofValue = false
           if let current = _storage._type {
             hadOneofValue = true
@@ -1672,7 +2094,7 @@ nonisolated extension WireValueType: SwiftProtobuf.Message, SwiftProtobuf._Messa
           }
         }()
         case 5: try {
-          var v: WireOpaque?
+          var v: WireStateType?
           var hadOneofValue = false
           if let current = _storage._type {
             hadOneofValue = true
@@ -1729,6 +2151,183 @@ nonisolated extension WireValueType: SwiftProtobuf.Message, SwiftProtobuf._Messa
         let _storage = _args.0
         let rhs_storage = _args.1
         if _storage._type != rhs_storage._type {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTupleType: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "TupleType"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}types\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.types) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.types.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.types, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireTupleType, rhs: WireTupleType) -> Bool {
+    if lhs.types != rhs.types {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDictionaryType: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "DictionaryType"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}key_type\0\u{3}value_type\0")
+
+  fileprivate class _StorageClass {
+    var _keyType: WireValueType? = nil
+    var _valueType: WireValueType? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _keyType = source._keyType
+      _valueType = source._valueType
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._keyType) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._valueType) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._keyType {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._valueType {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireDictionaryType, rhs: WireDictionaryType) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._keyType != rhs_storage._keyType {return false}
+        if _storage._valueType != rhs_storage._valueType {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireStateType: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "StateType"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}wrapped_type\0")
+
+  fileprivate class _StorageClass {
+    var _wrappedType: WireValueType? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _wrappedType = source._wrappedType
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._wrappedType) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._wrappedType {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireStateType, rhs: WireStateType) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._wrappedType != rhs_storage._wrappedType {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -2078,7 +2677,7 @@ nonisolated extension WireImmediateValue: SwiftProtobuf.Message, SwiftProtobuf._
         }
       }()
       case 2: try {
-        var v: WireOpaque?
+        var v: WireTupleValue?
         var hadOneofValue = false
         if let current = self.value {
           hadOneofValue = true
@@ -2104,7 +2703,7 @@ nonisolated extension WireImmediateValue: SwiftProtobuf.Message, SwiftProtobuf._
         }
       }()
       case 4: try {
-        var v: WireOpaque?
+        var v: WireDictionaryValue?
         var hadOneofValue = false
         if let current = self.value {
           hadOneofValue = true
@@ -2150,6 +2749,105 @@ nonisolated extension WireImmediateValue: SwiftProtobuf.Message, SwiftProtobuf._
 
   static func ==(lhs: WireImmediateValue, rhs: WireImmediateValue) -> Bool {
     if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireTupleValue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "TupleValue"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}values\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.values) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.values.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.values, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireTupleValue, rhs: WireTupleValue) -> Bool {
+    if lhs.values != rhs.values {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDictionaryValue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "DictionaryValue"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}values\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.values) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.values.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.values, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireDictionaryValue, rhs: WireDictionaryValue) -> Bool {
+    if lhs.values != rhs.values {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireKeyValuePair: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = "KeyValuePair"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}value\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._key) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._value) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._key {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._value {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: WireKeyValuePair, rhs: WireKeyValuePair) -> Bool {
+    if lhs._key != rhs._key {return false}
+    if lhs._value != rhs._value {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

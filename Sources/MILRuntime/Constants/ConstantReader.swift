@@ -52,6 +52,8 @@ struct ConstantReader: Sendable {
       case .strings(let list): "\(list.count) texts"
       case .bytes(let data): "\(data.count) bytes"
       case .list(let list): "a list of \(list.count)"
+      case .tuple(let values): "a tuple of \(values.count)"
+      case .dictionary(let entries): "a dictionary of \(entries.count)"
       case .blob: "a record of a weight file"
       }
     return .program(place, expected: "elements of \(type)", found: found)

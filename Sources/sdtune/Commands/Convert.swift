@@ -11,7 +11,7 @@ struct Convert: ParsableCommand {
     abstract: "Convert a Stable Diffusion model in any form to Core ML packages.",
     discussion: """
       Features, shapes, types and file names are those of Apple's python_coreml_stable_diffusion. What an application \
-      loads is made of each package on a Mac: xcrun coremlcompiler compile PACKAGE FOLDER.
+      loads is made of each package with --compiled, or on a Mac: xcrun coremlcompiler compile PACKAGE FOLDER.
       """)
 
   @Option(
@@ -93,6 +93,12 @@ struct Convert: ParsableCommand {
   @Flag(help: "Lay packages out as Apple's repositories on the hub: OUTPUT/split_einsum/packages and so on.")
   var hubLayout = false
 
+  @Flag(
+    help: """
+      Also compile the packages: in Resources, in the hub layout's compiled folder, or beside each package.
+      """)
+  var compiled = false
+
   @Option(help: "The folder to write to; packages in it that are up to date are kept.")
   var output: String
 
@@ -172,6 +178,7 @@ struct Convert: ParsableCommand {
     wishes.checksOutputs = checkOutputCorrectness
     wishes.bundlesResources = bundleResourcesForSwiftCli
     wishes.usesHubLayout = hubLayout
+    wishes.compiles = compiled
     let job = try ConvertJob(model: ModelSource(model, try allAdditions()), options: wishes, output: output)
     let result = try job { Terminal.note($0) }
     try options.show(result, text: result.text)

@@ -7,10 +7,10 @@ struct Diff: ParsableCommand {
     abstract: "Say in which features, operations and weights two packages differ, and by how much.",
     discussion: "Ends with status 0 if they are equal and 1 if they are not.")
 
-  @Argument(help: "The first package.", completion: .file(extensions: ["mlpackage"]))
+  @Argument(help: "The first package.", completion: .file(extensions: ["mlpackage", "mlmodelc"]))
   var first: String
 
-  @Argument(help: "The second package.", completion: .file(extensions: ["mlpackage"]))
+  @Argument(help: "The second package.", completion: .file(extensions: ["mlpackage", "mlmodelc"]))
   var second: String
 
   @OptionGroup var options: OutputOptions

@@ -14,10 +14,13 @@ struct Export: ParsableCommand {
 
   @Option(
     help: """
-      mlpackage; diffusers: the whole model's folder; single-file: the file that the model came in; both with the palettized \
+      mlpackage; mlmodelc: compiled, as applications load it; diffusers: the whole model's folder; single-file: the file that the model came in; both with the palettized \
       values written out; or safetensors-palettes: tables and packed indices of the UNet.
       """)
   var format: ExportJob.Format = .mlpackage
+
+  @Flag(help: "The same as --format mlmodelc.")
+  var compiled = false
 
   @Option(
     help: "The model the run started from (default: the recipe's, from recipes/ or from here).", completion: .file())
@@ -29,7 +32,11 @@ struct Export: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    try ExportJob(checkpoint: checkpoint, modelFolder: model, data: data)(format: format, output: output)
+    guard !compiled || format == .mlpackage || format == .mlmodelc else {
+      throw ValidationError("--compiled: expected a package, found --format \(format.rawValue)")
+    }
+    try ExportJob(checkpoint: checkpoint, modelFolder: model, data: data)(
+      format: compiled ? .mlmodelc : format, output: output)
     try options.show(["output": output], text: output)
   }
 }

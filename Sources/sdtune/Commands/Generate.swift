@@ -171,8 +171,7 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   }
 
   private func controlNet(_ path: String) throws -> ModelPlace {
-    path.hasSuffix(".mlpackage") || path.hasSuffix(".mlpackage/")
-      ? .package(path) : .component(try ModelComponent(controlNet: path))
+    try ModelPlace(controlNet: path)
   }
 
   private func request() throws -> GenerationRequest {

@@ -1,0 +1,103 @@
+internal import Digests
+internal import Foundation
+
+/// Makes of a package the folder `.mlmodelc` that applications load, as Apple's `coremlcompiler` does: nothing is computed,
+/// the program is written as text and the weights are copied.
+package struct CompiledModelWriter {
+  /// What `buildInfo` says of who compiled the program; Core ML looks at neither.
+  package static let compiler = ["coremlc-component-MIL": "sdtune", "coremlc-version": "1"]
+
+  private let package: ModelPackage
+  private let compiler: [String: String]
+
+  package init(_ package: ModelPackage, compiler: [String: String] = CompiledModelWriter.compiler) {
+    self.package = package
+    self.compiler = compiler
+  }
+
+  /// The text of `model.mil`.
+  package func text() throws(MILError) -> String {
+    let description = package.interface
+    var ranges: [String: [FlexibleInput]] = [:]
+    for name in package.model.functions.keys {
+      let features = description.functions.first { $0.name == name }?.input ?? description.input
+      for feature in features {
+        if case .enumeratedShapes? = feature.type.multiArrayType.flexibility {
+          throw .model(
+            package: package.path, expected: "one shape or ranges of shapes for '\(feature.name)'",
+            found: "a list of shapes, which cannot be compiled here")
+        }
+      }
+      ranges[name] = FlexibleInput.list(features)
+    }
+    return try ProgramTextWriter.text(
+      of: package.model, compiler: compiler, ranges: ranges, origin: package.path)
+  }
+
+  /// Writes the folder, replacing a compiled model that is there.
+  ///
+  /// - Throws: of a model that is compiled already, too.
+  package func write(to path: String) throws(MILError) {
+    guard !package.isCompiled else {
+      throw .file(path: package.path, reason: "it is compiled already; packages (.mlpackage) are compiled")
+    }
+    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    let model = package.model
+    let text = try text()
+    let folder = try StagedFolder(path, kind: "compiled model") { $0.contains(CompiledDescription.fileName) }
+    func place(_ name: String) -> URL { URL(filePath: "\(folder.temporary)/\(name)") }
+    try folder.createFolder("analytics")
+    do {
+      try Data(text.utf8).write(to: place(ModelPackage.textFile))
+      try CompiledDescription(specificationVersion: model.specificationVersion, description: package.interface)
+        .encoded(functions: model.functions.count).write(to: place(CompiledDescription.fileName))
+      let name = ((package.path as NSString).lastPathComponent as NSString).deletingPathExtension
+      try CompiledMetadata(model, package.interface, name: name).encoded()
+        .write(to: place(CompiledMetadata.fileName))
+      try analytics().write(to: place("analytics/" + CompiledDescription.fileName))
+      for file in weightFiles.sorted() {
+        let source = try package.place(ofWeightFile: file)
+        let target = place(String(file.dropFirst(ModelPackage.weightPrefix.count)))
+        try FileManager.default.createDirectory(
+          at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: source, toPath: target.path)
+      }
+      try folder.finish()
+    } catch let error as MILError {
+      throw error
+    } catch {
+      throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// Weight files that the program names.
+  private var weightFiles: Set<String> {
+    var names: Set<String> = []
+    for value in package.model.functions.values.flatMap(\.block.operations).flatMap(\.values) {
+      if case .blob(let file, _) = value.content { names.insert(file) }
+    }
+    return names
+  }
+
+  /// The source's digest, in sections of strings with their lengths in front.
+  private func analytics() throws -> Data {
+    let digest = SHA256.of(try Data(contentsOf: URL(filePath: package.modelFile)))
+    var data = Data()
+    func append(_ text: String) {
+      data.append(littleEndian: UInt64(text.utf8.count))
+      data.append(Data(text.utf8))
+    }
+    for (section, entries) in [
+      ("NeuralNetworkModelDetails", [("containsCustomLayer", "0"), ("modelDimension", "0")]),
+      ("SpecificationDetails", [("modelHash", Data(digest).base64EncodedString()), ("modelName", "model")]),
+    ] {
+      append(section)
+      data.append(littleEndian: UInt64(entries.count))
+      for (key, value) in entries {
+        append(key)
+        append(value)
+      }
+    }
+    return data
+  }
+}
