@@ -52,7 +52,7 @@ let package = Package(
       linkerSettings: ["jpeg", "png", "webp", "webpdemux", "exif"].map { .linkedLibrary($0) }),
     .target(
       name: "PictureSets",
-      dependencies: ["CArchive", "Pictures", "StrictJSON", .product(name: "SwiftCSV", package: "SwiftCSV")],
+      dependencies: ["Archives", "Pictures", "StrictJSON", .product(name: "SwiftCSV", package: "SwiftCSV")],
       swiftSettings: settings),
     .library("Pictures", ["CPictures", "CLittleCMS", "CKernels", "Kernels", "Tensors", "Files"]),
     .target(name: "CKernels"),
@@ -69,6 +69,7 @@ let package = Package(
     .library("Files", ["Kernels", "StrictJSON"]),
     .library("WeightFiles", ["Files", "Kernels", "StrictJSON"]),
     .library("Digests", ["CCrypto"]),
+    .library("Archives", ["CArchive"]),
     .library("Checkpoints", ["Files", "Kernels", "CHDF5"]),
     .library("Recipes", ["StrictJSON"]),
     .library(
@@ -95,13 +96,13 @@ let package = Package(
       [
         "Kernels", "Tensors", "Layers", "Clustering", "Checkpoints", "Recipes", "StrictJSON", "StableDiffusion", "MIL",
         "Training", "CoreMLExport", "MILRuntime", "Generation", "Pictures", "PictureSets", "Digests", "Distribution",
-        "Files", "WeightFiles", "Models",
+        "Files", "WeightFiles", "Models", "Archives",
       ]),
     .executableTarget(
       name: "sdtune",
       dependencies: [
         "Jobs", "Recipes", "Training", "Generation", "Models", "StableDiffusion", "CoreMLExport", "MIL", "Tensors",
-        "Pictures", "Benchmarks",
+        "Pictures", "Benchmarks", "Archives",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -143,6 +144,7 @@ let package = Package(
       ]),
     .tests("GenerationTests", ["TestSupport", "Generation", "Pictures", "StableDiffusion", "Tensors", "Kernels"]),
     .tests("DigestsTests", ["Digests"]),
+    .tests("ArchivesTests", ["Archives", "TestSupport"]),
     .tests(
       "ModelsTests",
       [

@@ -1,4 +1,4 @@
-internal import CArchive
+internal import Archives
 internal import Foundation
 internal import Pictures
 
@@ -19,19 +19,37 @@ struct ArchiveStore: PictureStore {
 
   /// - Parameter archives: several are the shards of one set, told apart by the prefixes.
   init(_ archives: [(path: String, prefix: String)]) throws(PictureSetError) {
+    var listing = Listing()
+    for (path, prefix) in archives {
+      do {
+        try listing.add(path, prefix: prefix)
+      } catch {
+        throw error as? PictureSetError ?? .archive(path: path, reason: (error as? ArchiveError)?.reason ?? "\(error)")
+      }
+    }
     self.archives = archives
+    // Which of several entries of a name is meant, nobody can say.
+    let ambiguous = Set(listing.refused.map(\.file))
+    files = listing.files.filter { !ambiguous.contains($0) }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    refused = listing.refused
+    small = listing.small
+  }
+
+  /// What is in archives, as they are gone through once.
+  private struct Listing {
     var files: [String] = []
-    var names: Set<String> = []
     var refused: [UnusablePicture] = []
     var small: [String: [UInt8]] = [:]
-    var room = Self.mostTextBytes
-    for (path, prefix) in archives {
-      let archive = try OpenArchive.open(path)
+    private var names: Set<String> = []
+    private var room = mostTextBytes
+
+    mutating func add(_ path: String, prefix: String) throws {
+      let archive = try ArchiveReader(path)
       while let entry = try archive.next() {
         // A folder packed as `.` has an entry of that name.
         if entry.isFolder, RelativePath.isNowhere(entry.name) { continue }
         guard let name = RelativePath.normalized(entry.name) else {
-          throw .archive(path: path, reason: "entry \"\(entry.name)\" leaves the archive")
+          throw PictureSetError.archive(path: path, reason: "entry \"\(entry.name)\" leaves the archive")
         }
         let file = prefix + name
         guard !entry.isFolder, !RelativePath.isJunk(file) else { continue }
@@ -46,22 +64,18 @@ struct ArchiveStore: PictureStore {
           continue
         }
         files.append(file)
-        guard files.count <= Self.mostEntries else { throw .archive(path: path, reason: "too many entries") }
-        if Self.textEndings.contains(RelativePath.stemAndExtension(file).ending) {
-          let bytes = try archive.bytes(limit: min(room, Self.mostTextBytes))
+        guard files.count <= mostEntries else { throw PictureSetError.archive(path: path, reason: "too many entries") }
+        if textEndings.contains(RelativePath.stemAndExtension(file).ending) {
+          let bytes = try archive.bytes(limit: min(room, mostTextBytes))
           room -= bytes.count
           guard room > 0 else {
-            throw .archive(path: path, reason: "more than \(Self.mostTextBytes) bytes of captions and metadata")
+            throw PictureSetError.archive(
+              path: path, reason: "more than \(mostTextBytes) bytes of captions and metadata")
           }
           small[file] = bytes
         }
       }
     }
-    // Which of several entries of a name is meant, nobody can say.
-    let ambiguous = Set(refused.map(\.file))
-    self.files = files.filter { !ambiguous.contains($0) }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    self.refused = refused
-    self.small = small
   }
 
   func bytes(of file: String, limit: Int) throws(PictureSetError) -> [UInt8] {
@@ -73,14 +87,14 @@ struct ArchiveStore: PictureStore {
     _ files: Set<String>, _ body: (String, Result<[UInt8], UnusablePicture>) throws -> Bool
   ) throws {
     for (path, prefix) in archives where files.contains(where: { $0.hasPrefix(prefix) }) {
-      let archive = try OpenArchive.open(path)
+      let archive = try ArchiveReader(path)
       while let entry = try archive.next() {
         guard entry.isFile, let name = RelativePath.normalized(entry.name), files.contains(prefix + name) else {
           continue
         }
         let file = prefix + name
         let bytes: Result<[UInt8], UnusablePicture>
-        do throws(PictureSetError) {
+        do throws(ArchiveError) {
           let found = try archive.bytes(limit: PictureFile.mostBytes + 1)
           bytes =
             found.count > PictureFile.mostBytes
@@ -92,75 +106,5 @@ struct ArchiveStore: PictureStore {
         guard try body(file, bytes) else { return }
       }
     }
-  }
-
-}
-
-/// An archive that is being read from its start.
-private struct OpenArchive: ~Copyable {
-  private let path: String
-  private let handle: OpaquePointer
-
-  struct Entry {
-    let name: String
-    let isFile, isFolder: Bool
-  }
-
-  /// libarchive asks the locale for names, and a program starts in one of ASCII alone.
-  private static let readsUTF8: Void = { setlocale(LC_CTYPE, "C.UTF-8") }()
-
-  private init(_ path: String, _ handle: OpaquePointer) {
-    self.path = path
-    self.handle = handle
-  }
-
-  static func open(_ path: String) throws(PictureSetError) -> OpenArchive {
-    _ = Self.readsUTF8
-    // A pipe would never end.
-    let facts = try? FileManager.default.attributesOfItem(atPath: URL(filePath: path).resolvingSymlinksInPath().path)
-    guard facts?[.type] as? FileAttributeType == .typeRegular else {
-      throw .archive(path: path, reason: "not a regular file")
-    }
-    guard let handle = archive_read_new() else { throw .archive(path: path, reason: "out of memory") }
-    let archive = OpenArchive(path, handle)
-    archive_read_support_format_tar(handle)
-    archive_read_support_format_zip(handle)
-    archive_read_set_options(handle, "zip:hdrcharset=UTF-8")
-    guard archive_read_open_filename(handle, path, 1 << 18) == ARCHIVE_OK else { throw archive.failure() }
-    return archive
-  }
-
-  deinit { archive_read_free(handle) }
-
-  /// - Throws: if the archive is broken here.
-  func next() throws(PictureSetError) -> Entry? {
-    var entry: OpaquePointer?
-    let status = archive_read_next_header(handle, &entry)
-    if status == ARCHIVE_EOF { return nil }
-    guard status >= ARCHIVE_WARN, let entry else { throw failure() }
-    let name = archive_entry_pathname_utf8(entry) ?? archive_entry_pathname(entry)
-    guard let name else { throw failure() }
-    let kind = archive_entry_filetype(entry)
-    let isLink = archive_entry_hardlink(entry) != nil
-    return Entry(name: String(cString: name), isFile: kind == S_IFREG && !isLink, isFolder: kind == S_IFDIR)
-  }
-
-  /// The bytes of the entry that ``next()`` gave, at most so many.
-  func bytes(limit: Int) throws(PictureSetError) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 1 << 16)
-    while bytes.count < limit {
-      let count = archive_read_data(handle, &piece, piece.count)
-      guard count >= 0 else { throw failure() }
-      guard count > 0 else { break }
-      bytes += piece[..<min(Int(count), limit - bytes.count)]
-    }
-    return bytes
-  }
-
-  private func failure() -> PictureSetError {
-    .archive(
-      path: path,
-      reason: "a broken archive: " + (archive_error_string(handle).map { String(cString: $0) } ?? "unknown damage"))
   }
 }

@@ -12,6 +12,8 @@ package struct ConvertJob: Sendable {
     package let packages: [Package]
     /// Files of the folder that an application takes, if there is one.
     package let resources: [String]
+    /// Of the compiled models, if they were packed.
+    package let archive: String?
     /// What remains to be done on a Mac, a line for each package; nothing if they were compiled.
     package let compile: [String]
 
@@ -30,7 +32,7 @@ package struct ConvertJob: Sendable {
           }
       }
       let commands = compile.isEmpty ? [] : ["on a Mac, or with --compiled here:"] + compile.map { "  " + $0 }
-      return (lines + commands).joined(separator: "\n")
+      return (lines + [archive].compactMap { $0 } + commands).joined(separator: "\n")
     }
   }
 
@@ -111,8 +113,14 @@ package struct ConvertJob: Sendable {
     }
     let bundle = PackageBundle(layout, tokenizer: tokenizer, isCompiled: options.compiles)
     if options.compiles { stage("compiling \(packages.count) packages") }
+    let resources = try bundle.write(packages)
+    var archive: String?
+    if options.zips {
+      stage("packing the compiled models")
+      archive = try bundle.zip(named: "coreml-\(components.fileVersion)_\(options.attention.hubFolder)_compiled")
+    }
     return Outcome(
-      packages: packages, resources: try bundle.write(packages),
+      packages: packages, resources: resources, archive: archive,
       compile: options.compiles ? [] : packages.map(bundle.compileCommand))
   }
 

@@ -69,6 +69,8 @@ package struct ConvertOptions: Sendable {
   package var usesHubLayout = false
   /// Whether packages are compiled too.
   package var compiles = false
+  /// Whether the folder of compiled models is packed as an archive.
+  package var zips = false
 
   package init() {}
 

@@ -20,8 +20,11 @@ struct ModelComponents {
     family = model.family
   }
 
-  /// What file names and metadata call the model.
+  /// What metadata call the model.
   private var modelName: String { options.name ?? model.name }
+
+  /// What file names call it.
+  var fileVersion: String { modelName.replacingOccurrences(of: "/", with: "_") }
 
   func parts(of component: ConvertOptions.Component) throws -> [ComponentPart] {
     switch component {
@@ -168,11 +171,10 @@ struct ModelComponents {
     precision: ExportOptions.Precision = .half, attention: ExportOptions.AttentionForm? = nil,
     described: [String: String] = [:]
   ) -> ComponentPart {
-    let version = modelName.replacingOccurrences(of: "/", with: "_")
     var metadata = metadata(name, of: modelName)
     metadata.userDefined.merge(described) { $1 }
     return ComponentPart(
-      name: name, fileName: "Stable_Diffusion_version_\(version)_\(name).mlpackage",
+      name: name, fileName: "Stable_Diffusion_version_\(fileVersion)_\(name).mlpackage",
       resource: PackageBundle.resourceNames[name] ?? name, reference: reference, network: network,
       component: component, precision: precision, attention: attention, metadata: metadata)
   }

@@ -1,3 +1,4 @@
+internal import Archives
 internal import Foundation
 internal import StableDiffusion
 
@@ -44,9 +45,9 @@ struct PackageBundle: Sendable {
     var names: [String] = []
     if isCompiled {
       for package in packages {
-        let path = compiledPath(package)
-        _ = try CompileJob([package.path], output: path)()
-        names.append((path as NSString).lastPathComponent)
+        let paths = compiledPaths(package)
+        for path in paths { _ = try CompileJob([package.path], output: path)() }
+        names.append((paths[0] as NSString).lastPathComponent)
       }
     } else if let folder = layout.resources {
       for package in packages {
@@ -65,12 +66,22 @@ struct PackageBundle: Sendable {
     return names
   }
 
-  /// Under Apple's name where there is a folder for it, otherwise beside the package.
-  private func compiledPath(_ package: ConvertJob.Package) -> String {
-    guard let folder = layout.resources ?? layout.compiled else {
-      return (package.path as NSString).deletingPathExtension + ".mlmodelc"
-    }
-    return "\(folder)/\(package.resource).mlmodelc"
+  /// Under Apple's name where there are folders for it, otherwise beside the package.
+  private func compiledPaths(_ package: ConvertJob.Package) -> [String] {
+    let folders = [layout.resources, layout.compiled].compactMap { $0 }
+    guard !folders.isEmpty else { return [(package.path as NSString).deletingPathExtension + ".mlmodelc"] }
+    return folders.map { "\($0)/\(package.resource).mlmodelc" }
+  }
+
+  /// Packs the folder of compiled models as Apple's archives on the hub are packed: the folder inside has the archive's name.
+  ///
+  /// - Parameter name: of the archive, without its ending.
+  /// - Returns: the archive's path.
+  func zip(named name: String) throws -> String? {
+    guard isCompiled, let folder = layout.compiled ?? layout.resources else { return nil }
+    let path = "\(layout.root)/\(name).zip"
+    try ZipWriter.write(folder, named: name, to: path)
+    return path
   }
 
   /// The line that makes of a package what an application loads; it needs a Mac.

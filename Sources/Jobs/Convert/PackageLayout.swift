@@ -2,6 +2,8 @@ internal import CoreMLExport
 
 /// Where the packages of a conversion lie, and where what a Mac makes of them belongs.
 struct PackageLayout: Sendable {
+  /// The folder of everything.
+  let root: String
   /// The folder of the packages.
   let packages: String
   /// A folder of packages under the names of Apple's Swift package, which are compiled where they lie; nil for none.
@@ -13,6 +15,7 @@ struct PackageLayout: Sendable {
   ///   - hubFolder: of a form of attention, in the layout of Apple's repositories; nil for packages in `output` itself
   ///   - hasResources: whether there is a `Resources` folder
   init(_ output: String, hubFolder: String?, hasResources: Bool) {
+    self.root = output
     let root = hubFolder.map { "\(output)/\($0)" } ?? output
     packages = hubFolder == nil ? root : root + "/packages"
     resources = hasResources ? root + "/Resources" : nil

@@ -99,6 +99,9 @@ struct Convert: ParsableCommand {
       """)
   var compiled = false
 
+  @Flag(help: "Also pack the compiled models as an archive that applications download.")
+  var zip = false
+
   @Option(help: "The folder to write to; packages in it that are up to date are kept.")
   var output: String
 
@@ -113,6 +116,9 @@ struct Convert: ParsableCommand {
     ]
     try require("--quantize-nbits", quantizeNbits != nil, for: palettes)
     try require("--mixed-bit-recipe", mixedBitRecipe != nil, for: [("--selected-recipe", selectedRecipe != nil)])
+    try require(
+      "--compiled with --hub-layout or --bundle-resources-for-swift-cli",
+      compiled && (hubLayout || bundleResourcesForSwiftCli), for: [("--zip", zip)])
     let written = Set(components.list)
     let unet = [
       ("--chunk-unet", chunkUnet), ("--unet-support-controlnet", unetSupportControlnet),
@@ -179,6 +185,7 @@ struct Convert: ParsableCommand {
     wishes.bundlesResources = bundleResourcesForSwiftCli
     wishes.usesHubLayout = hubLayout
     wishes.compiles = compiled
+    wishes.zips = zip
     let job = try ConvertJob(model: ModelSource(model, try allAdditions()), options: wishes, output: output)
     let result = try job { Terminal.note($0) }
     try options.show(result, text: result.text)

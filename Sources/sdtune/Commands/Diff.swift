@@ -16,7 +16,7 @@ struct Diff: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let difference = try PackageDifference(first, second)
+    let difference = try PackageDifference(first.unpacked(), second.unpacked())
     try options.show(difference, text: difference.text)
     if !difference.isEmpty { throw ExitCode(1) }
   }

@@ -15,7 +15,7 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
 
   @OptionGroup var additions: ModelAdditionOptions
 
-  @Option(name: .customLong("package"), help: "A UNet package; repeatable.")
+  @Option(name: .customLong("package"), help: "A UNet package, compiled model or .zip of one; repeatable.")
   var packages: [String] = []
 
   @Option(
@@ -52,7 +52,7 @@ struct Evaluate: ParsableCommand, InterruptibleCommand {
   private func models() throws -> ModelSet {
     var wishes = additions.additions
     wishes.guidance = guidance
-    return try ModelSet(reference, additions: wishes)
+    return try ModelSet(reference.unpacked(), additions: wishes)
   }
 
   func run() throws {

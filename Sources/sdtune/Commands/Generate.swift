@@ -9,7 +9,10 @@ internal import Tensors
 /// Where a model's parts are.
 struct ModelOptions: ParsableArguments {
   @Option(
-    help: "A diffusers folder, a Hugging Face cache folder, a single file, or a folder of packages with a tokenizer.",
+    help: """
+      A diffusers folder, a Hugging Face cache folder, a single file, or a folder or .zip of packages or compiled models \
+      with a tokenizer.
+      """,
     completion: .file())
   var models: String
 
@@ -33,14 +36,14 @@ struct ModelOptions: ParsableArguments {
   /// - Parameter guidance: what a UNet that takes it is told.
   func set(guidance: Double, checksSafety: Bool) throws -> ModelSet {
     var packages = ModelSet.Replacements()
-    packages.unet = unet
-    packages.textEncoder = textEncoder
-    packages.textEncoder2 = textEncoder2
-    packages.decoder = vaeDecoder
-    packages.encoder = vaeEncoder
+    packages.unet = try unet?.unpacked()
+    packages.textEncoder = try textEncoder?.unpacked()
+    packages.textEncoder2 = try textEncoder2?.unpacked()
+    packages.decoder = try vaeDecoder?.unpacked()
+    packages.encoder = try vaeEncoder?.unpacked()
     var wishes = additions.additions
     wishes.guidance = guidance
-    return try ModelSet(models, replacing: packages, additions: wishes, checksSafety: checksSafety)
+    return try ModelSet(models.unpacked(), replacing: packages, additions: wishes, checksSafety: checksSafety)
   }
 }
 
@@ -171,7 +174,7 @@ struct Generate: ParsableCommand, InterruptibleCommand {
   }
 
   private func controlNet(_ path: String) throws -> ModelPlace {
-    try ModelPlace(controlNet: path)
+    try ModelPlace(controlNet: path.unpacked())
   }
 
   private func request() throws -> GenerationRequest {
@@ -197,7 +200,7 @@ struct Generate: ParsableCommand, InterruptibleCommand {
     }
     if let refiner {
       request.refiner = GenerationRequest.Refiner(
-        unet: try ModelPlace(path: refiner, .unet), start: refinerStart ?? 0.8)
+        unet: try ModelPlace(path: refiner.unpacked(), .unet), start: refinerStart ?? 0.8)
     }
     if let controlnet, let controlImage {
       request.control = GenerationRequest.ControlPicture(

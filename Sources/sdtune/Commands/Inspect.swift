@@ -17,6 +17,7 @@ struct Inspect: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
+    let file = try file.unpacked()
     let inspection = try Inspection(of: file)
     if let weights { try inspection.writeWeights(of: file, to: weights) }
     try options.show(inspection, text: inspection.text)
@@ -40,7 +41,7 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    let kind = try Inspection.verified(file)
+    let kind = try Inspection.verified(file.unpacked())
     try options.show(Verdict(file: file, kind: kind, sound: true), text: "\(file): a sound \(kind)")
   }
 }

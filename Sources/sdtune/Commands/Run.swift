@@ -8,7 +8,7 @@ struct Run: ParsableCommand {
 
   @Argument(
     help:
-      "An .mlpackage; a component's folder (MODEL/unet, MODEL/vae#decoder, a ControlNet); or a model in any form with #unet, #text_encoder, #vae_decoder …"
+      "An .mlpackage, an .mlmodelc or a .zip of one; a component's folder (MODEL/unet, MODEL/vae#decoder, a ControlNet); or a model in any form with #unet, #text_encoder, #vae_decoder …"
   )
   var target: String
 
@@ -21,7 +21,7 @@ struct Run: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let results = try RunTarget(target)(
+    let results = try RunTarget(target.unpacked())(
       inputs: inputs, outputs: outputs)
     let shapes = Dictionary(uniqueKeysWithValues: results.map { ($0.name, $0.shape) })
     try options.show(
