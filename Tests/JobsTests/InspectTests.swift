@@ -25,7 +25,9 @@ import Testing
         functions: ["main": function]))
     let result = try Program.run(["inspect", path])
     #expect(result.status == 0, "\(result.errors)")
-    for part in ["x fp32[2, 3]", "y fp32[2, 3]", "const 1, lstm 1", "weight  2×3  fp32", "does not run here", "lstm 'y'"] {
+    for part in [
+      "x fp32[2, 3]", "y fp32[2, 3]", "const 1, lstm 1", "weight  2×3  fp32", "does not run here", "lstm 'y'",
+    ] {
       #expect(result.output.contains(part), "\(part): \(result.output)")
     }
     let verified = try Program.run(["verify", path])

@@ -41,7 +41,8 @@ import Testing
     let found = try PackageModel(path: path).run(inputs: inputs)
     #expect(found.keys.sorted() == expected.keys.sorted())
     for (name, value) in expected {
-      #expect(found[name]?.shape == value.shape && found[name]?.elements.bytes == value.elements.bytes, "\(item) \(name)")
+      #expect(
+        found[name]?.shape == value.shape && found[name]?.elements.bytes == value.elements.bytes, "\(item) \(name)")
     }
   }
 
