@@ -15,7 +15,7 @@ endif
 # Root needs no sudo.
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: tune test build parity packages compiled pictures modelfiles stamps interoperability fuzz format lint benchmark dependencies clean
+.PHONY: tune test build parity packages operations compiled pictures modelfiles stamps interoperability fuzz format lint benchmark dependencies clean
 
 tune: build
 	.build/release/sdtune --recipe $(RECIPE)
@@ -34,6 +34,10 @@ parity: dependencies
 # Packages with expected outputs, as made by Apple's tools: make packages PACKAGES=DIR
 packages: dependencies
 	$(if $(PACKAGES),SDTUNE_PACKAGES="$(abspath $(PACKAGES))") $(SWIFT) test -c release --filter 'MILRuntimeTests|PackagePipelineTests'
+
+# Packages of single operations with inputs and expected outputs, such as coremltools' own tests: make operations OPERATIONS=DIR
+operations: dependencies
+	$(if $(OPERATIONS),SDTUNE_OPERATIONS="$(abspath $(OPERATIONS))") $(SWIFT) test -c release --filter OperationFolderTests
 
 # Compiled models of Apple's compiler with the packages they were made of: make compiled COMPILED=DIR
 compiled: dependencies

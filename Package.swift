@@ -168,7 +168,7 @@ let package = Package(
     .tests("MILTests", ["TestSupport", "MIL", "Kernels"], resources: [.copy("CompiledModels")]),
     .tests(
       "MILRuntimeTests", ["TestSupport", "MILRuntime", "MIL", "Kernels", "PackageFuzzing"],
-      exclude: ["Support/make_operation_references.py"],
+      exclude: ["Support/make_operation_references.py", "Support/make_rare_operation_references.py"],
       resources: [.copy("Packages"), .copy("FuzzCorpus")]),
   ]
 )

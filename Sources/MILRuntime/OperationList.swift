@@ -8,9 +8,12 @@ enum OperationList {
       BilinearUpsampling.kinds, Cast.kinds, Comparison.kinds, Concatenation.kinds, Convolution.kinds,
       CumulativeSum.kinds, EinsteinSum.kinds, Filling.kinds, GatherAlongAxis.kinds, GatherByPosition.kinds,
       GatherSlices.kinds, LayerNorm.kinds, Linear.kinds, Logic.kinds, MatrixMultiplication.kinds, NonZero.kinds,
-      OneHot.kinds, Padding.kinds, PerChannelNorm.kinds, PixelShuffle.kinds, Pooling.kinds, Reduction.kinds,
+      OneHot.kinds, Padding.kinds, ParametricActivation.kinds, PerChannelNorm.kinds, PixelShuffle.kinds, Pooling.kinds,
+      Quantization.kinds, Reduction.kinds,
       Reshape.kinds, ScatterByPosition.kinds, Selection.kinds, ShapeOf.kinds, SliceByIndex.kinds, SliceBySize.kinds,
-      Softmax.kinds, Split.kinds, Stack.kinds, Tile.kinds, TransposedConvolution.kinds, Transposition.kinds,
+      SliceUpdate.kinds,
+      Softmax.kinds, Sorting.kinds, Split.kinds, Stack.kinds, Tile.kinds, TransposedConvolution.kinds,
+      Transposition.kinds,
       Upsampling.kinds,
     ].flatMap { $0 }.sorted { $0.name < $1.name }
 

@@ -79,10 +79,11 @@ import Testing
       type: "resize_nearest_neighbor", inputs: row, shape: [1, 1, 1, 14],
       arguments: ["target_size_height": .int(1), "target_size_width": .int(18)], result: [1, 1, 1, 18],
       expected: (0..<18).map { Float($0 * 14 / 18) }),
+    // Of what coremltools' own tests expect: sizes come from the factor, places from the sizes.
     Case(
       type: "upsample_nearest_neighbor", inputs: [("x", [0, 1])], shape: [1, 1, 2, 1],
       arguments: ["scale_factor_height": .single(2.4), "scale_factor_width": .single(1)], result: [1, 1, 4, 1],
-      expected: [0, 0, 0, 1]),
+      expected: [0, 0, 1, 1]),
     Case(
       type: "upsample_nearest_neighbor", inputs: [("x", (0..<10).map { Float($0) })], shape: [1, 1, 10, 1],
       arguments: ["scale_factor_height": .single(0.7), "scale_factor_width": .single(1)], result: [1, 1, 7, 1],

@@ -9,7 +9,13 @@ struct BilinearUpsampling: MILOperation {
       [
         .required("x", .floats), .optional("scale_factor_height", .number), .optional("scale_factor_width", .number),
         .optional("align_corners", .boolean), .optional("half_pixel_centers", .boolean),
-      ], BilinearUpsampling.self)
+      ], BilinearUpsampling.self),
+    OperationKind(
+      "resize_bilinear",
+      [
+        .required("x", .floats), .optional("target_size_height", .integers),
+        .optional("target_size_width", .integers), .optional("sampling_mode", .text),
+      ], BilinearUpsampling.self),
   ]
 
   let results: [TensorType]
@@ -19,6 +25,14 @@ struct BilinearUpsampling: MILOperation {
   private struct Source {
     let first, second: Int
     let share: Float
+
+    /// - Parameter place: kept inside of the axis.
+    init(_ place: Double, of size: Int) {
+      let inside = min(max(place, 0), Double(size - 1))
+      first = Int(inside)
+      second = min(first + 1, size - 1)
+      share = Float(inside - inside.rounded(.down))
+    }
   }
 
   init(_ call: Call) throws(MILError) {
@@ -34,6 +48,7 @@ struct BilinearUpsampling: MILOperation {
   }
 
   private static func sources(_ size: Int, _ axis: String, _ call: Call) throws(MILError) -> [Source] {
+    if call.operation == "resize_bilinear" { return try resized(size, axis, call) }
     let count = Int(try call.scaleFactor(axis, of: size) * Float(size))
     let alignsCorners = try call.boolean("align_corners", or: true)
     let usesCenters = try call.boolean("half_pixel_centers", or: !alignsCorners)
@@ -46,10 +61,29 @@ struct BilinearUpsampling: MILOperation {
         alignsCorners
         ? Double(pixel * (size - 1)) / Double(max(1, count - 1))
         : usesCenters ? (Double(pixel) + 0.5) * ratio - 0.5 : Double(pixel) * ratio
-      let inside = min(max(place, 0), Double(size - 1))
-      return Source(
-        first: Int(inside), second: min(Int(inside) + 1, size - 1), share: Float(inside - inside.rounded(.down)))
+      return Source(place, of: size)
     }
+  }
+
+  /// By a size instead of a factor; the grids are those of coremltools' documentation of `resize_bilinear`.
+  private static func resized(_ size: Int, _ axis: String, _ call: Call) throws(MILError) -> [Source] {
+    let count = try call.integer("target_size_" + axis, or: 1)
+    guard count > 0, count <= 1 << 20, size > 0 else {
+      throw call.refuse("target_size_" + axis, "1 to 2²⁰", "\(count)")
+    }
+    let (from, to) = (Double(size), Double(count))
+    let grid: (Double) -> Double
+    switch try call.text("sampling_mode", or: "DEFAULT") {
+    case "ALIGN_CORNERS" where count == 1: grid = { _ in (from - 1) / 2 }
+    case "ALIGN_CORNERS", "STRICT_ALIGN_CORNERS": grid = { $0 * (from - 1) / max(1, to - 1) }
+    case "DEFAULT": grid = { $0 * (from - from / to) / max(1, to - 1) }
+    case "OFFSET_CORNERS": grid = { ($0 + 0.5) * max(1, from - 1) / to }
+    case "UNALIGN_CORNERS": grid = { ($0 + 0.5) * from / to - 0.5 }
+    case let mode:
+      throw call.refuse(
+        "sampling_mode", "DEFAULT, ALIGN_CORNERS, STRICT_ALIGN_CORNERS, OFFSET_CORNERS or UNALIGN_CORNERS", "'\(mode)'")
+    }
+    return (0..<count).map { Source(grid(Double($0)), of: size) }
   }
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {

@@ -21,7 +21,9 @@ struct Window: Sendable {
     guard free >= 0 else {
       throw call.refuse("x", "at least \(dilation * (kernel - 1) + 1) pixels", "\(size)")
     }
-    output = (ceiling ? (free + stride - 1) / stride : free / stride) + 1
+    let all = (ceiling ? (free + stride - 1) / stride : free / stride) + 1
+    // A window that begins behind the pixels would see padding alone.
+    output = ceiling && before + after > 0 && (all - 1) * stride >= size + before ? all - 1 : all
   }
 
   /// Reads `strides`, `pad_type`, `pad` and `dilations` for every spatial axis.
@@ -160,10 +162,8 @@ struct Pooling: MILOperation {
     guard kernels.count == x.count - 2, kernels.allSatisfy({ $0 <= 1024 }) else {
       throw call.refuse("kernel_sizes", "\(x.count - 2) sizes up to 1024", "\(kernels)")
     }
-    guard try !call.boolean("ceil_mode", or: false) else {
-      throw call.refuse("ceil_mode", "false", "true")
-    }
-    windows = try Window.windows(call, sizes: Array(x[2...]), kernels: kernels)
+    windows = try Window.windows(
+      call, sizes: Array(x[2...]), kernels: kernels, ceiling: call.boolean("ceil_mode", or: false))
     excludesPadding = try call.boolean("exclude_padding_from_average", or: false)
     results = [TensorType(try call.type("x"), Array(x[..<2]) + windows.map(\.output))]
   }
@@ -194,7 +194,7 @@ struct Pooling: MILOperation {
     return [RuntimeValue(x.type, results[0].shape ?? [], y)]
   }
 
-  /// Calls `body` with the pixels below one window, `nil` for padding.
+  /// Calls `body` with the pixels below one window, `nil` for padding; what lies beyond the padding is not there at all.
   private func forEachPixel(_ position: Int, _ body: (Int?) -> Void) {
     let wide = windows[windows.count - 1]
     let (row, column) = position.quotientAndRemainder(dividingBy: wide.output)
@@ -202,6 +202,9 @@ struct Pooling: MILOperation {
       let at = windows.count == 2 ? row * windows[0].stride + y - windows[0].before : 0
       for x in 0..<wide.kernel {
         let pixel = column * wide.stride + x - wide.before
+        guard pixel < wide.size + wide.after, windows.count == 1 || at < windows[0].size + windows[0].after else {
+          continue
+        }
         let inside =
           pixel >= 0 && pixel < wide.size && at >= 0
           && at < (windows.count == 2 ? windows[0].size : 1)

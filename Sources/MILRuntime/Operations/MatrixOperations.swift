@@ -97,22 +97,26 @@ struct MatrixMultiplication: MatrixProductOperation {
   private let shape: [Int]
 
   init(_ call: Call) throws(MILError) {
-    let x = try call.shape("x")
-    let y = try call.shape("y")
-    guard x.count >= 2, y.count >= 2 else {
-      throw call.refuse("y", "at least two axes on both sides", "\(x) and \(y)")
+    var x = try call.shape("x")
+    var y = try call.shape("y")
+    guard !x.isEmpty, !y.isEmpty else {
+      throw call.refuse("y", "at least one axis on both sides", "\(x) and \(y)")
     }
+    // A vector is a row on the left and a column on the right, and its axis is gone from the result.
+    let (isRow, isColumn) = (x.count == 1, y.count == 1)
+    if isRow { x = [1] + x }
+    if isColumn { y = y + [1] }
     let (rowsX, columnsX) = (x[x.count - 2], x[x.count - 1])
     let (rowsY, columnsY) = (y[y.count - 2], y[y.count - 1])
-    let transposeX = try call.boolean("transpose_x", or: false)
-    let transposeY = try call.boolean("transpose_y", or: false)
+    let transposeX = try call.boolean("transpose_x", or: false) && !isRow
+    let transposeY = try call.boolean("transpose_y", or: false) && !isColumn
     let (m, k) = transposeX ? (columnsX, rowsX) : (rowsX, columnsX)
     let n = transposeY ? rowsY : columnsY
     guard (transposeY ? columnsY : rowsY) == k else {
       throw call.refuse("y", "a matrix that goes with \(x)", "\(y)")
     }
     let broadcast = try Broadcast(Array(x.dropLast(2)), Array(y.dropLast(2)), call)
-    shape = broadcast.shape + [m, n]
+    shape = broadcast.shape + (isRow ? [] : [m]) + (isColumn ? [] : [n])
     results = [TensorType(try call.type("x"), shape)]
     guard let count = TensorShape.count(broadcast.shape), count <= 1 << 24, TensorShape.count(shape) != nil
     else {

@@ -174,8 +174,9 @@ struct Upsampling: MILOperation {
       }
       return (0..<target).map { $0 * size / target }
     }
-    let factor = try call.scaleFactor(axis, of: size)
-    return (0..<Int(factor * Float(size))).map { min(size - 1, Int(Double($0) / Double(factor))) }
+    // The factor says how many there are, and how many there are says where each comes from.
+    let target = Int(try call.scaleFactor(axis, of: size) * Float(size))
+    return (0..<target).map { $0 * size / target }
   }
 
   func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
@@ -223,7 +224,10 @@ struct PixelShuffle: MILOperation {
   static let kinds = [
     OperationKind(
       "pixel_shuffle", [.required("x", .floats), .required("upscale_factor", .integers)],
-      PixelShuffle.self)
+      PixelShuffle.self),
+    OperationKind(
+      "pixel_unshuffle", [.required("x", .floats), .required("downscale_factor", .integers)],
+      PixelShuffle.self),
   ]
 
   let results: [TensorType]
@@ -232,6 +236,19 @@ struct PixelShuffle: MILOperation {
 
   init(_ call: Call) throws(MILError) {
     let x = try call.shape("x")
+    guard call.operation == "pixel_shuffle" else {
+      let factor = try call.integer("downscale_factor")
+      guard x.count == 4, factor > 0, factor <= 1024, x[2] % factor == 0, x[3] % factor == 0 else {
+        throw call.refuse("downscale_factor", "a factor that goes with \(x)", "\(factor)")
+      }
+      let plane = x[2] * x[3]
+      view = StridedView(
+        shape: [x[0], x[1], factor, factor, x[2] / factor, x[3] / factor],
+        strides: [x[1] * plane, plane, x[3], 1, factor * x[3], factor])
+      shape = [x[0], x[1] * factor * factor, x[2] / factor, x[3] / factor]
+      results = [TensorType(try call.type("x"), shape)]
+      return
+    }
     let factor = try call.integer("upscale_factor")
     guard x.count == 4, factor > 0, factor <= 1024, x[1] % (factor * factor) == 0 else {
       throw call.refuse("upscale_factor", "a factor that goes with \(x)", "\(factor)")

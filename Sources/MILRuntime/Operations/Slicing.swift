@@ -170,3 +170,49 @@ struct Split: MILOperation {
     return views.map { $0.count == 0 ? x.picked([], shape: $0.shape) : x.picked($0) }
   }
 }
+
+/// The same with some elements from another tensor, those that ``SliceByIndex`` would pick.
+struct SliceUpdate: MILOperation {
+  static let kinds = [
+    OperationKind(
+      "slice_update",
+      [
+        .required("x", .any), .required("update", .any), .required("begin", .integers), .required("end", .integers),
+        .optional("stride", .integers), .optional("begin_mask", .boolean), .optional("end_mask", .boolean),
+        .optional("squeeze_mask", .boolean),
+      ], SliceUpdate.self)
+  ]
+
+  let results: [TensorType]
+  private let view: StridedView
+
+  init(_ call: Call) throws(MILError) {
+    let slice = try SliceByIndex(call)
+    let expected = slice.results[0]
+    guard try call.shape("update") == expected.shape, try call.type("update") == expected.dataType else {
+      throw call.refuse("update", "\(expected)", "\(TensorType(try call.type("update"), try call.shape("update")))")
+    }
+    view = slice.view
+    results = [TensorType(try call.type("x"), try call.shape("x"))]
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
+    let x = try call.value("x")
+    let update = try call.value("update")
+    func updated<Element>(_ elements: [Element], _ new: [Element]) -> [Element] {
+      var elements = elements
+      for (position, element) in zip(view.positions(), new) { elements[position] = element }
+      return elements
+    }
+    if let old = x.floats, let new = update.floats {
+      return [RuntimeValue(x.type, x.shape, Buffer(updated(old.elements, new.elements)))]
+    }
+    switch (x.storage, update.storage) {
+    case (.integers(let old), .integers(let new)):
+      return [RuntimeValue(x.type, x.shape, .integers(updated(old, new)))]
+    case (.booleans(let old), .booleans(let new)):
+      return [RuntimeValue(x.type, x.shape, .booleans(updated(old, new)))]
+    default: throw call.refuse("update", "\(x.type)", "\(update.type)")
+    }
+  }
+}

@@ -20,7 +20,9 @@ enum PackageSet {
     }
   }
 
-  static var cases: [Case] {
+  static var cases: [Case] { cases(in: folder) }
+
+  static func cases(in folder: String) -> [Case] {
     files(folder).filter { $0.hasSuffix(".safetensors") && $0.contains(".io") }.map { file in
       let name = file.components(separatedBy: ".io")[0]
       return Case(package: "\(folder)/\(name).mlpackage", references: "\(folder)/\(file)")
