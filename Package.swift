@@ -52,7 +52,7 @@ let package = Package(
       linkerSettings: ["jpeg", "png", "webp", "webpdemux", "exif"].map { .linkedLibrary($0) }),
     .target(
       name: "PictureSets",
-      dependencies: ["Archives", "Pictures", "StrictJSON", .product(name: "SwiftCSV", package: "SwiftCSV")],
+      dependencies: ["Archives", "Files", "Pictures", "StrictJSON", .product(name: "SwiftCSV", package: "SwiftCSV")],
       swiftSettings: settings),
     .library("Pictures", ["CPictures", "CLittleCMS", "CKernels", "Kernels", "Tensors", "Files"]),
     .target(name: "CKernels"),
@@ -69,7 +69,7 @@ let package = Package(
     .library("Files", ["Kernels", "StrictJSON"]),
     .library("WeightFiles", ["Files", "Kernels", "StrictJSON"]),
     .library("Digests", ["CCrypto"]),
-    .library("Archives", ["CArchive"]),
+    .library("Archives", ["CArchive", "Files"]),
     .library("Checkpoints", ["Files", "Kernels", "CHDF5"]),
     .library("Recipes", ["StrictJSON"]),
     .library(
@@ -127,7 +127,8 @@ let package = Package(
     .tests(
       "JobsTests",
       [
-        "sdtune", "Jobs", "Generation", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Recipes", "Layers",
+        "sdtune", "Jobs", "Archives", "Generation", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Recipes",
+        "Layers",
         "Tensors", "Clustering", "Pictures", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints",
         "Distribution", "Kernels", "TestSupport",
       ]),

@@ -1,4 +1,5 @@
 internal import CArchive
+internal import Files
 internal import Foundation
 
 /// Why an archive is not read or written; one line.
@@ -6,7 +7,7 @@ package struct ArchiveError: Error, Equatable, CustomStringConvertible {
   package let path: String
   package let reason: String
 
-  package var description: String { "\(path): \(reason)" }
+  package var description: String { "\(path): \(reason)".onOneLine }
 }
 
 /// A tar or zip archive that is being read from its start, with libarchive.

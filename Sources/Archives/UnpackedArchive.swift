@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 
 /// A zip archive of Core ML models, unpacked into a folder beside it.
@@ -9,6 +10,8 @@ package struct UnpackedArchive {
   private let state: String
 
   private static let mark = ".archive"
+  /// Files that packages and compiled models have.
+  private static let marks: Set = ["Manifest.json", "coremldata.bin", "model.mil"]
   private static let mostEntries = 100_000
   /// No model becomes so much smaller in an archive.
   private static let largestRatio = 100
@@ -16,9 +19,12 @@ package struct UnpackedArchive {
   /// - Parameter path: any file.
   /// - Returns: nil of everything but a zip archive with a package or a compiled model in it.
   package init?(_ path: String) throws(ArchiveError) {
-    guard let file = FileHandle(forReadingAtPath: path), (try? file.read(upToCount: 4)) == Data([0x50, 0x4B, 3, 4]),
-      let facts = try? FileManager.default.attributesOfItem(atPath: path),
-      let size = facts[.size] as? Int, let date = facts[.modificationDate] as? Date
+    // Opening a pipe would wait for somebody to write to it.
+    let place = URL(filePath: path).resolvingSymlinksInPath().path
+    guard let facts = try? FileManager.default.attributesOfItem(atPath: place),
+      facts[.type] as? FileAttributeType == .typeRegular, let size = facts[.size] as? Int,
+      let date = facts[.modificationDate] as? Date, let file = FileHandle(forReadingAtPath: path),
+      (try? file.read(upToCount: 4)) == Data([0x50, 0x4B, 3, 4])
     else { return nil }
     archive = path
     folder = path + ".unpacked"
@@ -31,7 +37,7 @@ package struct UnpackedArchive {
     while let entry = try archive.next() {
       let parts = entry.name.split(separator: "/")
       guard let name = parts.last, !parts.contains("__MACOSX") else { continue }
-      if ["Manifest.json", "coremldata.bin", "model.mil"].contains(name) { return true }
+      if marks.contains(String(name)) { return true }
     }
     return false
   }
@@ -43,10 +49,12 @@ package struct UnpackedArchive {
 
   /// Unpacks, unless that was done before.
   ///
+  /// - Parameter anew: whether the archive is read even if that was done before.
   /// - Returns: the model in the archive, or the folder of several.
-  package func unpacked() throws(ArchiveError) -> String {
-    if !isCurrent {
-      let partial = "\(folder).partial-\(ProcessInfo.processInfo.processIdentifier)"
+  package func unpacked(anew: Bool = false) throws(ArchiveError) -> String {
+    if anew || !isCurrent {
+      PartialPath.removeAbandoned(folder)
+      let partial = PartialPath.own(folder)
       defer { try? FileManager.default.removeItem(atPath: partial) }
       try unpack(into: partial)
       do {
@@ -62,28 +70,40 @@ package struct UnpackedArchive {
     return Self.contents(of: folder)
   }
 
-  /// Inside of folders that hold one folder and nothing else.
+  /// The only model below a folder, or the innermost folder of all of them.
   private static func contents(of folder: String) -> String {
-    let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])
-      .filter { !$0.hasPrefix(".") && $0 != "__MACOSX" }
-    var isFolder: ObjCBool = false
-    guard names.count == 1, FileManager.default.fileExists(atPath: "\(folder)/\(names[0])", isDirectory: &isFolder),
-      isFolder.boolValue
-    else { return folder }
-    return contents(of: "\(folder)/\(names[0])")
+    var models: [[Substring]] = []
+    for path in (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? [] {
+      let parts = path.split(separator: "/")
+      guard let name = parts.last, marks.contains(String(name)), !parts.contains("__MACOSX") else { continue }
+      models.append(Array(parts.dropLast()))
+    }
+    // Files of the same names deeper inside of a model are its own.
+    models = models.filter { model in !models.contains { $0.count < model.count && model.starts(with: $0) } }
+    guard var common = models.first else { return folder }
+    if Set(models).count > 1 {
+      for model in models {
+        while !model.dropLast().starts(with: common) { common.removeLast() }
+      }
+    }
+    return ([folder] + common.map(String.init)).joined(separator: "/")
   }
 
   private func unpack(into target: String) throws(ArchiveError) {
     let reader = try ArchiveReader(archive)
     var names: Set<String> = []
+    var count = 0
     let size = (try? FileManager.default.attributesOfItem(atPath: archive)[.size] as? Int) ?? 0
     var room = size * Self.largestRatio
     var piece = [UInt8](repeating: 0, count: 1 << 20)
     try make(target)
     while let entry = try reader.next() {
       let parts = entry.name.split(separator: "/", omittingEmptySubsequences: false)
-      let path = entry.isFolder && parts.last == "" ? parts.dropLast() : parts[...]
-      guard !path.isEmpty, path.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." && !$0.utf8.contains(0) }) else {
+      let path = (entry.isFolder && parts.last == "" ? parts.dropLast() : parts[...]).filter { $0 != "." }
+      count += 1
+      guard count <= Self.mostEntries else { throw failure("more than \(Self.mostEntries) entries") }
+      if path.isEmpty, entry.isFolder { continue }
+      guard !path.isEmpty, path.allSatisfy({ !$0.isEmpty && $0 != ".." && !$0.utf8.contains(0) }) else {
         throw failure("entry '\(entry.name.prefix(200))' may leave the archive; unpack it by hand if you trust it")
       }
       let place = "\(target)/\(path.joined(separator: "/"))"
@@ -94,18 +114,16 @@ package struct UnpackedArchive {
       guard entry.isFile else {
         throw failure("entry '\(entry.name.prefix(200))' is a link; expected files and folders")
       }
-      guard names.insert(place).inserted, names.count <= Self.mostEntries else {
-        throw failure("entry '\(entry.name.prefix(200))' is there twice, or one of more than \(Self.mostEntries)")
-      }
+      guard names.insert(place).inserted else { throw failure("entry '\(entry.name.prefix(200))' is there twice") }
       try make((place as NSString).deletingLastPathComponent)
       guard FileManager.default.createFile(atPath: place, contents: nil), let file = FileHandle(forWritingAtPath: place)
       else { throw failure("\(place) cannot be created") }
       while true {
-        let count = try reader.read(into: &piece)
-        guard count > 0 else { break }
-        room -= count
+        let read = try reader.read(into: &piece)
+        guard read > 0 else { break }
+        room -= read
         guard room >= 0 else { throw failure("more than \(Self.largestRatio) times its size when unpacked") }
-        do { try file.write(contentsOf: piece[..<count]) } catch {
+        do { try file.write(contentsOf: piece[..<read]) } catch {
           throw failure("\(place) cannot be written: \(error.localizedDescription)")
         }
       }

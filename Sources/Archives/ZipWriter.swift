@@ -1,4 +1,5 @@
 internal import CArchive
+internal import Files
 internal import Foundation
 
 /// Packs a folder as a zip archive, with libarchive.
@@ -7,18 +8,25 @@ package enum ZipWriter {
   ///
   /// The archive appears when it is complete, in the place of what was there.
   ///
-  /// - Parameter top: the folder's name in the archive.
-  package static func write(_ folder: String, named top: String, to path: String) throws(ArchiveError) {
+  /// - Parameters:
+  ///   - items: of the folder, by name; all of them if nil.
+  ///   - top: the folder's name in the archive.
+  package static func write(
+    _ folder: String, items: Set<String>? = nil, named top: String, to path: String
+  ) throws(ArchiveError) {
     _ = ArchiveReader.usesUTF8
-    let partial = "\(path).partial-\(ProcessInfo.processInfo.processIdentifier)"
+    PartialPath.removeAbandoned(path)
+    let partial = PartialPath.own(path)
     defer { try? FileManager.default.removeItem(atPath: partial) }
-    try pack(folder, top, partial)
+    try pack(folder, items, top, partial)
     guard rename(partial, path) == 0 else {
       throw ArchiveError(path: path, reason: "cannot be written: \(String(cString: strerror(errno)))")
     }
   }
 
-  private static func pack(_ folder: String, _ top: String, _ path: String) throws(ArchiveError) {
+  private static func pack(
+    _ folder: String, _ items: Set<String>?, _ top: String, _ path: String
+  ) throws(ArchiveError) {
     guard let handle = archive_write_new() else { throw ArchiveError(path: path, reason: "out of memory") }
     defer { archive_write_free(handle) }
     func check(_ status: Int32) throws(ArchiveError) {
@@ -33,7 +41,7 @@ package enum ZipWriter {
     do { names = try FileManager.default.subpathsOfDirectory(atPath: folder).sorted() } catch {
       throw ArchiveError(path: folder, reason: "cannot be read: \(error.localizedDescription)")
     }
-    for name in names {
+    for name in names where items?.contains(name.split(separator: "/").first.map(String.init) ?? "") ?? true {
       let place = "\(folder)/\(name)"
       var facts = stat()
       guard stat(place, &facts) == 0, let entry = archive_entry_new() else {
@@ -52,7 +60,14 @@ package enum ZipWriter {
       guard let file = FileHandle(forReadingAtPath: place) else {
         throw ArchiveError(path: place, reason: "cannot be read")
       }
-      while let piece = try? file.read(upToCount: 1 << 20), !piece.isEmpty {
+      var left = Int(facts.st_size)
+      while left > 0 {
+        let piece: Data
+        do { piece = try file.read(upToCount: min(left, 1 << 20)) ?? Data() } catch {
+          throw ArchiveError(path: place, reason: "cannot be read: \(error.localizedDescription)")
+        }
+        guard !piece.isEmpty else { throw ArchiveError(path: place, reason: "became shorter while it was read") }
+        left -= piece.count
         let written = piece.withUnsafeBytes { archive_write_data(handle, $0.baseAddress, $0.count) }
         guard written == piece.count else { return try check(ARCHIVE_FATAL) }
       }

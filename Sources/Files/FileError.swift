@@ -17,7 +17,9 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
   /// An array whose bytes are not those that were written.
   case damaged(file: String, item: String, expected: String, found: String)
 
-  package var description: String {
+  package var description: String { line.onOneLine }
+
+  private var line: String {
     switch self {
     case .cannotRead(let file, let reason): "\(file): cannot be read: \(reason)"
     case .cannotWrite(let file, let reason):

@@ -1,3 +1,4 @@
+internal import Files
 internal import StrictJSON
 
 /// Finds out which files of a set are pictures, and what the others say of them.

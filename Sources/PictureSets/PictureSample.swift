@@ -1,3 +1,5 @@
+internal import Files
+
 /// A picture of a set with what the set says of it.
 package struct PictureSample: Sendable, Equatable {
   package enum Split: String, Sendable { case train, validation = "val", test }

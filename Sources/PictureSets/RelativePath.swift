@@ -47,10 +47,3 @@ enum RelativePath {
 
   static func isPicture(_ path: String) -> Bool { pictureEndings.contains(stemAndExtension(path).ending) }
 }
-
-extension String {
-  /// The text with `?` for control characters, which names of files may have.
-  package var onOneLine: String {
-    String(String.UnicodeScalarView(unicodeScalars.map { $0.value < 32 || $0.value == 127 ? "?" : $0 }))
-  }
-}

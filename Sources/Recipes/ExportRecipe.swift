@@ -1,10 +1,10 @@
 /// What package the result becomes.
 package struct ExportRecipe: Codable, Sendable, Equatable {
   package enum Target: String, Choice {
-    case iOS16, iOS17, iOS18
+    case iOS16, iOS17, iOS18, iOS26
 
     /// Whether 3 bits, groups, vectors, scales and 8-bit entries can be written for this system.
-    package var hasGroupedPalettes: Bool { self == .iOS18 }
+    package var hasGroupedPalettes: Bool { self == .iOS18 || self == .iOS26 }
 
     /// Widths of indices that can be written for this system.
     package var paletteBits: [Int] { PaletteRecipe.supportedBits.filter { hasGroupedPalettes || $0 != 3 } }

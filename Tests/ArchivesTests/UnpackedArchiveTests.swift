@@ -21,7 +21,8 @@ import Testing
   }
 
   private static let models = [
-    "Unet.mlmodelc/coremldata.bin": "u", "vocab.json": "{}", "ünet/x": String(repeating: "x", count: 70_000),
+    "Unet.mlmodelc/coremldata.bin": "u", "VAEDecoder.mlmodelc/coremldata.bin": "v", "vocab.json": "{}",
+    "ünet/x": String(repeating: "x", count: 70_000),
   ]
 
   @Test func unpacksBeside() throws {
@@ -52,6 +53,35 @@ import Testing
     let scratch = try ScratchFolder()
     let path = try archive(["a/Unet.mlpackage/Manifest.json": "{}", "a/Unet.mlpackage/Data/x": ""], scratch)
     #expect(try #require(try UnpackedArchive(path)).unpacked() == path + ".unpacked/models/a/Unet.mlpackage")
+  }
+
+  /// What lies beside a model does not hide it, and of several the folder is given.
+  @Test func whatLiesBeside() throws {
+    let scratch = try ScratchFolder()
+    let path = try archive(
+      ["Unet.mlpackage/Manifest.json": "{}", "Unet.mlpackage/Data/a/model.mil": "", "README.md": ""], scratch)
+    #expect(try #require(try UnpackedArchive(path)).unpacked() == path + ".unpacked/models/Unet.mlpackage")
+    let several = try archive(["VAEDecoder.mlmodelc/coremldata.bin": ""], scratch)
+    #expect(try #require(try UnpackedArchive(several)).unpacked() == several + ".unpacked/models")
+  }
+
+  /// Names as bsdtar writes them, and parts of unpackings that were killed.
+  @Test func dotsAndWhatWasLeft() throws {
+    let scratch = try ScratchFolder()
+    let path = try archive(Self.models, scratch, named: "./models")
+    // No process has this number: it is above what Linux gives out.
+    let left = path + ".unpacked.partial-99999999"
+    try FileManager.default.createDirectory(atPath: left, withIntermediateDirectories: true)
+    #expect(try #require(try UnpackedArchive(path)).unpacked() == path + ".unpacked/models")
+    #expect(!FileManager.default.fileExists(atPath: left))
+  }
+
+  /// Names from archives do not reach the terminal as they are.
+  @Test func controlCharacters() throws {
+    let scratch = try ScratchFolder()
+    let path = try archive(["Manifest.json": "{}"], scratch, named: "../\u{1B}[31mred\nb")
+    let error = #expect(throws: ArchiveError.self) { try #require(try UnpackedArchive(path)).unpacked() }
+    #expect("\(error as Any)".unicodeScalars.allSatisfy { $0.value >= 32 })
   }
 
   @Test func equalFoldersGiveEqualArchives() throws {

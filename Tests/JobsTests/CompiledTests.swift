@@ -1,3 +1,4 @@
+import Archives
 import Foundation
 import MIL
 import TestSupport
@@ -63,6 +64,12 @@ import Testing
     #expect(try scratch.contents == [name + ".mlmodelc", name + ".mlpackage"])
     #expect(try Program.run(["compile", scratch.file(name + ".mlpackage"), "--output", scratch.file("b")]).status == 0)
     #expect(try ModelPackage(scratch.file("b/\(name).mlmodelc")).isCompiled)
+    try FileManager.default.removeItem(atPath: scratch.file("b"))
+    try FileManager.default.removeItem(atPath: scratch.file(name + ".mlmodelc"))
+    // Beside an archive, not inside of what it was unpacked to.
+    try ZipWriter.write(scratch.file(name + ".mlpackage"), named: name + ".mlpackage", to: scratch.file("P.zip"))
+    #expect(try Program.run(["compile", scratch.file("P.zip")]).status == 0)
+    #expect(try scratch.contents == ["P.zip", "P.zip.unpacked", name + ".mlmodelc", name + ".mlpackage"])
     let twice = try Program.run(["compile", scratch.file(name + ".mlmodelc")])
     #expect(twice.status != 0 && twice.errors.contains("compiled already"), "\(twice.errors)")
     let zip = try Program.run(["convert", "--model", Self.model, "--zip", "--output", scratch.path])

@@ -25,6 +25,10 @@ import Training
     "entries=int8 enforceZero=true prune=0.3",
     "vector=2 bits=6",
     "vector=4 axis=1 groupSize=16 channelScale=true entries=int8 enforceZero=true gradient=straight-through",
+    "iOS26 channelScale=true bits=2",
+    "iOS26 groupSize=1 channelScale=true",
+    "iOS26 channelScale=true entries=int8 groupSize=16",
+    "iOS26 entries=int8 vector=2 groupSize=16",
     "bits=2 layers=[{\"match\":\"*.conv*\",\"bits\":8},{\"match\":\"*.ff.*\",\"groupSize\":4}]",
   ]
 
@@ -35,8 +39,8 @@ import Training
     let words =
       form.isEmpty
       ? []
-      : ["--set", "export.target=iOS18"]
-        + form.split(separator: " ").flatMap { ["--set", "clustering.\($0)"] }
+      : ["--set", "export.target=\(form.hasPrefix("iOS26") ? "iOS26" : "iOS18")"]
+        + form.split(separator: " ").filter { $0 != "iOS26" }.flatMap { ["--set", "clustering.\($0)"] }
     // The smallest values that go through every phase.
     let result = try Program.run(
       ["--recipe", "recipes/smoke.json", "--output", folder, "--set", "evaluation.timesteps=[500]"] + words)
@@ -56,7 +60,7 @@ import Training
   /// norm epsilons, timestep frequencies) and by `batch_norm`'s own epsilon of 1e-5: in all 2e-3 of the peak at worst,
   /// which the frequencies dominate; so the native side is given the stored frequencies' error at timestep 0, where
   /// they do not matter, and the bound there is 1e-4.
-  @Test(arguments: ["iOS16 splitEinsum 4", "iOS17 original 2", "iOS18 splitEinsum 3", "iOS18 original 6"])
+  @Test(arguments: ["iOS16 splitEinsum 4", "iOS17 original 2", "iOS18 splitEinsum 3", "iOS18 original 6", "iOS26 splitEinsum 4"])
   func runnerAgreesWithTheEngine(form: String) throws {
     let words = form.split(separator: " ").map(String.init)
     let scratch = try ScratchFolder()

@@ -33,6 +33,8 @@ import Testing
         description: "iOS18 all", target: .iOS18, bits: 3, groups: 2, vector: 2, hasScale: true),
       Form(
         description: "iOS18 8-bit table", target: .iOS18, groups: 2, hasNarrowTable: true),
+      Form(description: "iOS26 8-bit table", target: .iOS26, groups: 2, hasNarrowTable: true),
+      Form(description: "iOS26 scales", target: .iOS26, hasScale: true),
     ]
 
   @Test(arguments: forms) func palettizedConvolution(_ form: Form) throws {

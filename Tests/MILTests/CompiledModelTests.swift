@@ -155,9 +155,15 @@ import Testing
     ("tensor<fp32, [2]> y = cond(pred = x) { block() };", "operations with blocks, such as loops, are not read"),
     (
       "fp32 y = const()[val = fp32(BLOBFILE(path = string(\"@model_path/w\"), offset = int8(1)))];",
-      "an offset as a uint64"
+      "expected a uint64, found 'int8(1)"
     ),
     (String(repeating: "tuple<", count: 100_000), "expected a type of fewer levels"),
+    (
+      "string y = const()[val = string(BLOBFILE(path = " + String(repeating: "string(BLOBFILE(path = ", count: 100_000),
+      "expected '\"', found 'BLOBFILE"
+    ),
+    ("tensor<fp32, [\(Array(repeating: "1", count: 65).joined(separator: ", "))]> y = relu(x = x);", "at most 64 axes"),
+    (String(repeating: "n", count: 5000) + " = relu(x = x);", "expected a name of at most 1024 letters"),
   ])
   func brokenText(line: String, expected: String) throws {
     let scratch = try ScratchFolder()
@@ -195,14 +201,23 @@ import Testing
     #expect(operations[6].inputs["values"] == [.name("a"), .name("b")])
   }
 
-  /// Kinds of models that are no programs, and files that are cut off or something else.
-  @Test(arguments: [
-    (Data([0xCA, 0, 0, 0]) + Data(count: 100), "a compiled pipeline"),
-    (Data([0xF4, 1, 0, 0]) + Data(count: 100), "a compiled neural network"),
-    (Data([0xF6, 1, 0, 0]), "expected at least 83 bytes, found 4"),
-    (Data([0xF6, 1, 0, 0]) + Data(count: 71) + Data([0xFF, 0, 0, 0, 0, 0, 0, 0x80]), "expected a description of"),
+  /// The beginning of a description of a kind, with a specification version, up to where its length stands.
+  private static func description(kind: UInt16) -> Data {
+    var data = Data(count: 0x4B)
+    (data[0], data[1], data[0x2B]) = (UInt8(kind & 255), UInt8(kind >> 8), 7)
+    return data
+  }
+
+  private static let descriptions: [(Data, String)] = [
+    (description(kind: 202) + Data(count: 29), "a compiled pipeline"),
+    (description(kind: 500) + Data(count: 29), "a compiled neural network"),
+    (description(kind: 502).prefix(4), "expected at least 83 bytes, found 4"),
+    (description(kind: 502) + Data([0xFF, 0, 0, 0, 0, 0, 0, 0x80]), "expected a description of"),
     (Data("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n".utf8), "git lfs pull"),
-  ])
+  ]
+
+  /// Kinds of models that are no programs, and files that are cut off or something else.
+  @Test(arguments: descriptions)
   func brokenDescription(contents: Data, expected: String) throws {
     let scratch = try ScratchFolder()
     let path = try copy(scratch)
@@ -219,6 +234,78 @@ import Testing
       "tensor<fp32, [16]> y = const()[val = tensor<fp32, [16]>(BLOBFILE(path = tensor<string, []>(\"@model_path/\(name)\"), offset = tensor<uint64, []>(64)))];"
     try Data((Self.header + line + Self.footer).utf8).write(to: place(path, "model.mil"))
     #expect(refusal(of: path).contains("may leave the package"), "\(refusal(of: path))")
+  }
+
+  /// Programs that cannot be spelt, or that would read as something else.
+  @Test(arguments: [
+    (TensorType(.float32, [nil, nil]), Value.Content.floats([1, 2])), (TensorType(.float32, [1 << 30]), .floats([1])),
+    (TensorType(.int32, [1]), .floats([1.5])), (TensorType(.bool, [1]), .ints([1])),
+    (TensorType(.float32, [1]), .strings(["a"])),
+    (TensorType(.int4, [1]), .ints([99])), (TensorType(.float16, [1]), .floats([0.1])),
+    (TensorType(.string, []), .strings(["a\"\u{301}b"])), (TensorType(.string, []), .strings(["a\r\nb"])),
+    (TensorType(.float32, [2]), .floats([1, 2, 3])),
+  ])
+  func unwritable(type: TensorType, content: Value.Content) throws {
+    let scratch = try ScratchFolder()
+    let error = #expect(throws: MILError.self) {
+      try CompiledModelWriter(package(type, content, scratch)).write(to: scratch.file("b.mlmodelc"))
+    }
+    #expect("\(error as Any)".contains("cannot be compiled"), "\(error as Any)")
+    #expect(!FileManager.default.fileExists(atPath: scratch.file("b.mlmodelc")))
+  }
+
+  private func package(_ type: TensorType, _ content: Value.Content, _ scratch: ScratchFolder) throws -> ModelPackage {
+    let y = TensorType(.float32, [1])
+    let operations = [
+      ProgramOperation(
+        "const", outputs: [NamedType("c", .tensor(type))], attributes: ["val": Value(.tensor(type), content)]),
+      ProgramOperation("relu", inputs: ["x": [.name("x")]], outputs: [NamedType("y", .tensor(y))]),
+    ]
+    let function = Function(
+      inputs: [NamedType("x", .tensor(y))], opset: "CoreML6", block: Block(operations: operations, outputs: ["y"]))
+    try ModelPackageWriter(scratch.file("a.mlpackage")).finish(
+      Model(
+        specificationVersion: 7, inputs: [Feature("x", y)], outputs: [Feature("y", y)], metadata: Metadata(),
+        functions: ["main": function]))
+    return try ModelPackage(scratch.file("a.mlpackage"))
+  }
+
+  /// One size that is not known can be counted.
+  @Test func unknownSize() throws {
+    let scratch = try ScratchFolder()
+    let text = try CompiledModelWriter(package(TensorType(.int32, [nil, 2]), .ints([1, 2, 3, 4]), scratch)).text()
+    #expect(text.contains("tensor<int32, [?, 2]>([[1, 2], [3, 4]])"), "\(text)")
+  }
+
+  /// What is read and yet not as Apple's compiler writes it.
+  @Test func doubts() throws {
+    let scratch = try ScratchFolder()
+    let path = try copy(scratch)
+    #expect(try ModelPackage(path).doubts.isEmpty)
+    let file = place(path, "coremldata.bin")
+    let bytes = try Data(contentsOf: file)
+    try bytes.dropLast(16).write(to: file)
+    #expect(try ModelPackage(path).doubts.count == 1)
+    var other = bytes
+    other[4] = 8
+    try other.write(to: file)
+    #expect(try ModelPackage(path).doubts.count == 1)
+    try bytes.write(to: file)
+    let text = try String(contentsOf: place(path, "model.mil"), encoding: .utf8)
+    try Data(text.replacing("program(1.3)", with: "program(1.0)").utf8).write(to: place(path, "model.mil"))
+    #expect(try ModelPackage(path).doubts.count == 1)
+  }
+
+  /// A folder with anything else in it is not replaced.
+  @Test func keepsWhatItDoesNotKnow() throws {
+    let scratch = try ScratchFolder()
+    let path = try copy(scratch)
+    try Data().write(to: place(path, "notes"))
+    let package = try package(TensorType(.float32, [1]), .floats([1]), scratch)
+    #expect(throws: MILError.self) { try CompiledModelWriter(package).write(to: path) }
+    try FileManager.default.removeItem(at: place(path, "notes"))
+    try CompiledModelWriter(package).write(to: path)
+    #expect(try ModelPackage(path).model.functions["main"]?.block.operations.count == 2)
   }
 
   @Test func compilesOnce() throws {

@@ -7,6 +7,9 @@ internal import MILRuntime
 ///
 ///     0   bytes of the manifest: UInt32, bytes of the model: UInt32, both little-endian
 ///     8   the manifest, the model, and the weight file to the end
+///
+/// Of a compiled model the description (`coremldata.bin`) stands for the manifest and the text (`model.mil`) for the model; a
+/// model that begins as such a text does is written as one.
 package struct PackageInput {
   package var manifest: Data
   package var model: Data
@@ -23,9 +26,15 @@ package struct PackageInput {
     weights = Data(body.dropFirst(length(0)).dropFirst(length(4)))
   }
 
-  /// - Parameter package: a folder with Apple's file names.
+  /// - Parameter package: a folder with Apple's file names, compiled or not.
   package init(package: String) throws {
     func read(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: "\(package)/\(name)")) }
+    if ModelPackage.isCompiled(package) {
+      manifest = try read("coremldata.bin")
+      model = try read("model.mil")
+      weights = (try? read("weights/weight.bin")) ?? Data()
+      return
+    }
     manifest = try read("Manifest.json")
     model = try read("Data/com.apple.CoreML/model.mlmodel")
     weights = (try? read("Data/com.apple.CoreML/weights/weight.bin")) ?? Data()
@@ -39,8 +48,18 @@ package struct PackageInput {
     return bytes + manifest + model + weights
   }
 
+  private var isCompiled: Bool { model.starts(with: "program".utf8) }
+
   package func write(to package: String) throws {
     let files = FileManager.default
+    guard !isCompiled else {
+      try? files.removeItem(atPath: package + "/Manifest.json")
+      try files.createDirectory(atPath: package + "/weights", withIntermediateDirectories: true)
+      try manifest.write(to: URL(filePath: package + "/coremldata.bin"))
+      try model.write(to: URL(filePath: package + "/model.mil"))
+      try weights.write(to: URL(filePath: package + "/weights/weight.bin"))
+      return
+    }
     let folder = package + "/Data/com.apple.CoreML"
     try files.createDirectory(atPath: folder + "/weights", withIntermediateDirectories: true)
     try manifest.write(to: URL(filePath: package + "/Manifest.json"))
@@ -65,6 +84,8 @@ package func tryPackage(_ path: String) -> PackageOutcome {
   do {
     let model = try PackageModel(path: path)
     let weights = try PackageWeights(path: path)
+    // What was read can be written as text, or is refused by a line.
+    _ = try CompiledModelWriter(ModelPackage(path)).text()
     for weight in weights.weights where weight.count < 1 << 16 { _ = weights.elements(of: weight) }
     var inputs: [String: NamedTensor] = [:]
     for input in model.inputs {

@@ -117,7 +117,8 @@ package struct ConvertJob: Sendable {
     var archive: String?
     if options.zips {
       stage("packing the compiled models")
-      archive = try bundle.zip(named: "coreml-\(components.fileVersion)_\(options.attention.hubFolder)_compiled")
+      archive = try bundle.zip(
+        resources, named: "coreml-\(components.fileVersion)_\(options.attention.hubFolder)_compiled")
     }
     return Outcome(
       packages: packages, resources: resources, archive: archive,

@@ -46,7 +46,7 @@ struct PackageBundle: Sendable {
     if isCompiled {
       for package in packages {
         let paths = compiledPaths(package)
-        for path in paths { _ = try CompileJob([package.path], output: path)() }
+        for path in paths { _ = try CompileJob([(package.path, package.path)], output: path)() }
         names.append((paths[0] as NSString).lastPathComponent)
       }
     } else if let folder = layout.resources {
@@ -75,12 +75,14 @@ struct PackageBundle: Sendable {
 
   /// Packs the folder of compiled models as Apple's archives on the hub are packed: the folder inside has the archive's name.
   ///
-  /// - Parameter name: of the archive, without its ending.
+  /// - Parameters:
+  ///   - names: what ``write(_:)`` put there; what else lies there stays out.
+  ///   - name: of the archive, without its ending.
   /// - Returns: the archive's path.
-  func zip(named name: String) throws -> String? {
+  func zip(_ names: [String], named name: String) throws -> String? {
     guard isCompiled, let folder = layout.compiled ?? layout.resources else { return nil }
     let path = "\(layout.root)/\(name).zip"
-    try ZipWriter.write(folder, named: name, to: path)
+    try ZipWriter.write(folder, items: Set(names), named: name, to: path)
     return path
   }
 

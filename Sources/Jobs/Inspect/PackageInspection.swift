@@ -96,6 +96,9 @@ enum PackageInspection {
     let package = try ModelPackage(path)
     for name in package.model.functions.keys.sorted() { _ = try PackageModel(path: path, function: name) }
     try checkOpset(package)
+    if let doubt = package.doubts.first {
+      throw MILError.model(package: path, expected: "a compiled model as Apple's compiler writes it", found: doubt)
+    }
     // Masks are added and may be infinite; a weight that is multiplied may not.
     if let (weight, index) = try PackageWeights(path: path).firstNotFinite,
       !weight.readers.allSatisfy({ ["add", "select", "where"].contains($0) })
@@ -156,17 +159,18 @@ enum PackageInspection {
     return joinsPieces ? "split-einsum-v2" : "split-einsum"
   }
 
-  /// The operation set must be that of the specification version, or an application refuses the package.
+  /// Functions may be written for older systems than the specification version's, not for newer ones.
   private static func checkOpset(_ package: ModelPackage) throws {
-    let version = package.model.specificationVersion
-    // CoreML5 goes with version 6, and so on.
-    let expected = "CoreML\(version - 1)"
-    for (name, function) in package.model.functions.sorted(by: { $0.key < $1.key })
-    where function.opset != expected {
-      throw MILError.model(
-        package: package.path,
-        expected: "operation set \(expected) of specification \(version) in function '\(name)'",
-        found: function.opset)
+    let version = Int(package.model.specificationVersion)
+    for (name, function) in package.model.functions.sorted(by: { $0.key < $1.key }) {
+      // CoreML5 goes with version 6, and so on.
+      let number = function.opset.hasPrefix("CoreML") ? Int(function.opset.dropFirst("CoreML".count)) : nil
+      guard let number, number >= 5, number < version else {
+        throw MILError.model(
+          package: package.path,
+          expected: "an operation set up to CoreML\(version - 1), of specification \(version), in function '\(name)'",
+          found: function.opset)
+      }
     }
   }
 }

@@ -14,7 +14,10 @@ package struct FeatureFact: Codable, Sendable {
     shape = type.tensor?.dimensions ?? []
   }
 
-  var typeText: String { "\(type)[\(shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", "))]" }
+  /// Types of other values than tensors are words.
+  var typeText: String {
+    type.contains(" ") ? type : "\(type)[\(shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", "))]"
+  }
   var text: String { "\(name) \(typeText)" }
 }
 

@@ -105,6 +105,7 @@ extension ExportRecipe {
       case .iOS16: .iOS16
       case .iOS17: .iOS17
       case .iOS18: .iOS18
+      case .iOS26: .iOS26
       }
     let form: ExportOptions.AttentionForm =
       switch attention {

@@ -1,12 +1,13 @@
 /// The system a package is made for, which decides how constants are encoded.
 package enum DeploymentTarget: String, Sendable, CaseIterable {
-  case iOS16, iOS17, iOS18
+  case iOS16, iOS17, iOS18, iOS26
 
   package var specificationVersion: Int32 {
     switch self {
     case .iOS16: 7
     case .iOS17: 8
     case .iOS18: 9
+    case .iOS26: 10
     }
   }
 
@@ -16,11 +17,21 @@ package enum DeploymentTarget: String, Sendable, CaseIterable {
     case .iOS16: "CoreML6"
     case .iOS17: "CoreML7"
     case .iOS18: "CoreML8"
+    case .iOS26: "CoreML9"
     }
   }
 
   /// Whether compressed constants take inputs, know 3 bits, groups, vectors and scales.
-  package var hasGroupedPalettes: Bool { self == .iOS18 }
+  package var hasGroupedPalettes: Bool { specificationVersion >= 9 }
+
+  /// Whether palettes of 8-bit numbers are looked up first and scaled afterwards, and not the other way round.
+  ///
+  /// coremltools 9, which puts either order into the one that a target wants, says so (`canonicalize_quantized_lut_pattern`).
+  package var scalesAfterLookup: Bool { self == .iOS26 }
+
+  /// Whether factors of channels go into the palettes where every channel has its own: as an operation of their own they
+  /// stop the neural engine of macOS 26.
+  package var foldsChannelScales: Bool { self == .iOS26 }
 
   /// Widths of palette indices that can be stored.
   package var paletteBits: [Int] {

@@ -64,6 +64,22 @@ package struct PalettizedWeight: Sendable {
   }
 }
 
+extension PalettizedWeight {
+  /// The same with the channels' factors in the palettes, if every channel has a palette of its own: then the products are
+  /// rounded as they would be behind the look-up.
+  fileprivate func folded() -> PalettizedWeight {
+    guard let scale, groups == shape[axis], vector == 1, case .half(let codes) = table else { return self }
+    let entries = 1 << indices.bits
+    var folded = self
+    folded.scale = nil
+    folded.table = .half(
+      codes.enumerated().map { index, code in
+        HalfPrecision.encode(HalfPrecision.decode(code) * HalfPrecision.decode(scale[index / entries]))
+      })
+    return folded
+  }
+}
+
 extension ProgramBuilder {
   /// Adds a palettized weight tensor.
   ///
@@ -79,6 +95,7 @@ extension ProgramBuilder {
         expected: "a palette that the target knows", found: obstacle)
     }
     guard target.hasGroupedPalettes else { return try flat(name, weight, type) }
+    let weight = target.foldsChannelScales ? weight.folded() : weight
     guard let scale = weight.scale else { return try grouped(name, weight, type) }
     let dense = try grouped(name + "_unscaled", weight, type)
     var blocks = [Int](repeating: 1, count: weight.shape.count)
@@ -124,7 +141,22 @@ extension ProgramBuilder {
     shape[weight.axis] /= weight.vector
     var groups = [Int](repeating: 1, count: shape.count)
     groups[weight.axis] = weight.groups
-    let lut = try palette(name, weight, groups, type)
+    if target.scalesAfterLookup, case .int8(let codes, let scales) = weight.table {
+      let entries = groups + [1 << weight.indices.bits, weight.vector]
+      let table = Binding.value(try stored(.int8, entries, Data(littleEndian: codes)))
+      let whole = try lookup(name + "_codes", weight, indices, shape, table, .int8)
+      return add(
+        "constexpr_blockwise_shift_scale", name: name,
+        inputs: ["data": [.name(whole.name)], "scale": [.value(try numbers(scales, groups, type))]], attributes: [:],
+        results: [(name, type, weight.shape)])[0]
+    }
+    return try lookup(name, weight, indices, shape, try palette(name, weight, groups, type), type)
+  }
+
+  /// - Parameter shape: of the indices.
+  private func lookup(
+    _ name: String, _ weight: PalettizedWeight, _ indices: DataType, _ shape: [Int], _ lut: Binding, _ type: DataType
+  ) throws(MILError) -> Operand {
     var inputs: [String: [Binding]] = [
       "indices": [.value(try stored(indices, shape, Data(weight.indices.bytes)))], "lut": [lut],
     ]

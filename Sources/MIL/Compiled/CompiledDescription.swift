@@ -7,6 +7,9 @@ struct CompiledDescription {
 
   let specificationVersion: Int32
   let description: WireModelDescription
+  /// The number at byte 4, and what stands behind the description.
+  private var interfaceVersion: UInt32
+  private var trailer: Data
 
   private static let mlProgram: UInt32 = 502
   private static let kindsByNumber: [UInt32: String] = [
@@ -18,6 +21,9 @@ struct CompiledDescription {
   init(specificationVersion: Int32, description: WireModelDescription) {
     self.specificationVersion = specificationVersion
     self.description = description
+    // Before specification 8 the interface has a number of its own.
+    interfaceVersion = specificationVersion >= 8 ? UInt32(clamping: specificationVersion) : 5
+    trailer = Data()
   }
 
   /// - Parameter package: path of the folder, for errors.
@@ -34,17 +40,45 @@ struct CompiledDescription {
     }
     let version = data.littleEndian(UInt64.self, at: Self.versionAt)
     let length = data.littleEndian(UInt64.self, at: Self.lengthAt)
-    guard version <= 1000 else { throw refuse("a specification version at \(Self.versionAt)", "\(version)") }
+    guard (1...1000).contains(version) else {
+      throw refuse("a specification version at \(Self.versionAt)", "\(version)")
+    }
     guard length <= UInt64(data.count - Self.descriptionAt) else {
       throw refuse("a description of \(length) bytes", "\(data.count - Self.descriptionAt)")
     }
     specificationVersion = Int32(version)
+    interfaceVersion = data.littleEndian(UInt32.self, at: 4)
+    let start = data.startIndex + Self.descriptionAt
+    trailer = Data(data[(start + Int(length))...])
     do {
-      let start = data.startIndex + Self.descriptionAt
       description = try WireModelDescription(serializedBytes: Data(data[start..<start + Int(length)]))
     } catch {
       throw refuse("a description of the model", "\(length) bytes that do not decode")
     }
+  }
+
+  /// What is read and yet not as Apple's compiler writes it.
+  ///
+  /// - Parameter functions: how many the program has.
+  func doubts(functions: Int) -> [String] {
+    let expected = CompiledDescription(specificationVersion: specificationVersion, description: description)
+    var doubts: [String] = []
+    if interfaceVersion != expected.interfaceVersion {
+      doubts.append("\(Self.fileName) has \(interfaceVersion) at byte 4, expected \(expected.interfaceVersion)")
+    }
+    if trailer != Self.trailer(functions: functions) {
+      doubts.append("\(Self.fileName) does not end with 16 bytes for each of \(functions) functions")
+    }
+    return doubts
+  }
+
+  private static func trailer(functions: Int) -> Data {
+    var data = Data()
+    for _ in 0..<functions {
+      data.append(littleEndian: mlProgram)
+      data.append(Data(count: 12))
+    }
+    return data
   }
 
   /// - Parameter functions: how many the program has.
@@ -57,8 +91,7 @@ struct CompiledDescription {
     let body: Data = try description.serializedBytes(options: options)
     var data = Data()
     data.append(littleEndian: Self.mlProgram)
-    // Before specification 8 the interface has a number of its own.
-    data.append(littleEndian: specificationVersion >= 8 ? UInt32(specificationVersion) : 5)
+    data.append(littleEndian: interfaceVersion)
     data.append(Data(count: 20))
     data.append(littleEndian: UInt64(Self.target.count))
     data.append(Self.target)
@@ -66,10 +99,6 @@ struct CompiledDescription {
     data.append(Data(count: Self.lengthAt - data.count))
     data.append(littleEndian: UInt64(body.count))
     data.append(body)
-    for _ in 0..<functions {
-      data.append(littleEndian: Self.mlProgram)
-      data.append(Data(count: 12))
-    }
-    return data
+    return data + Self.trailer(functions: functions)
   }
 }

@@ -17,18 +17,9 @@ package struct CompiledModelWriter {
 
   /// The text of `model.mil`.
   package func text() throws(MILError) -> String {
-    let description = package.interface
     var ranges: [String: [FlexibleInput]] = [:]
     for name in package.model.functions.keys {
-      let features = description.functions.first { $0.name == name }?.input ?? description.input
-      for feature in features {
-        if case .enumeratedShapes? = feature.type.multiArrayType.flexibility {
-          throw .model(
-            package: package.path, expected: "one shape or ranges of shapes for '\(feature.name)'",
-            found: "a list of shapes, which cannot be compiled here")
-        }
-      }
-      ranges[name] = FlexibleInput.list(features)
+      ranges[name] = try FlexibleInput.list(package.interface.features(of: name), package: package.path)
     }
     return try ProgramTextWriter.text(
       of: package.model, compiler: compiler, ranges: ranges, origin: package.path)
@@ -43,8 +34,14 @@ package struct CompiledModelWriter {
     }
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     let model = package.model
+    try checkInterface()
     let text = try text()
-    let folder = try StagedFolder(path, kind: "compiled model") { $0.contains(CompiledDescription.fileName) }
+    // Whatever was written can be read.
+    var reader = ProgramTextReader([UInt8](text.utf8), file: "\(package.path), compiled")
+    _ = try reader.program()
+    let folder = try StagedFolder(path, kind: "compiled model") { items in
+      items.contains(CompiledDescription.fileName) && Self.knownItems.isSuperset(of: items)
+    }
     func place(_ name: String) -> URL { URL(filePath: "\(folder.temporary)/\(name)") }
     try folder.createFolder("analytics")
     do {
@@ -57,7 +54,14 @@ package struct CompiledModelWriter {
       try analytics().write(to: place("analytics/" + CompiledDescription.fileName))
       for file in weightFiles.sorted() {
         let source = try package.place(ofWeightFile: file)
-        let target = place(String(file.dropFirst(ModelPackage.weightPrefix.count)))
+        let name = String(file.dropFirst(ModelPackage.weightPrefix.count))
+        guard let top = name.split(separator: "/").first.map(String.init), top != Manifest.fileName,
+          top == "weights" || !Self.knownItems.contains(top)
+        else {
+          throw MILError.file(
+            path: package.path, reason: "a weight file is called \(name), as another file of a compiled model is")
+        }
+        let target = place(name)
         try FileManager.default.createDirectory(
           at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
         try FileManager.default.copyItem(atPath: source, toPath: target.path)
@@ -67,6 +71,35 @@ package struct CompiledModelWriter {
       throw error
     } catch {
       throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// What Apple's compiler writes, and the Finder.
+  private static let knownItems: Set = [
+    CompiledDescription.fileName, CompiledMetadata.fileName, ModelPackage.textFile, "analytics", "weights", ".DS_Store",
+  ]
+
+  /// What an application is told must be what the program takes and gives.
+  private func checkInterface() throws(MILError) {
+    let model = package.model
+    guard model.functions[model.defaultFunction] != nil else {
+      throw .model(
+        package: package.path, expected: "a function '\(model.defaultFunction)'",
+        found: "\(model.functions.keys.sorted())")
+    }
+    for (name, function) in model.functions.sorted(by: { $0.key < $1.key }) {
+      let interface = model.interface(of: name)
+      for (kind, described, present) in [
+        ("inputs", interface.inputs.map(\.name), function.inputs.filter { $0.type.tensor != nil }.map(\.name)),
+        ("outputs", interface.outputs.map(\.name), function.block.outputs),
+      ]
+      where Set(described) != Set(present) || Set(present).count != present.count
+        || kind == "outputs" && present.isEmpty
+      {
+        throw .model(
+          package: package.path, expected: "\(kind) \(present) of function '\(name)' in the description, each once",
+          found: "\(described)")
+      }
     }
   }
 

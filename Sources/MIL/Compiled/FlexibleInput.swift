@@ -2,19 +2,35 @@
 struct FlexibleInput {
   let name: String
   let defaultShape: [Int64]
-  /// Least and most of each size; -1 for no limit.
+  /// Least and most of each size.
   let ranges: [(least: Int64, most: Int64)]
 
   /// Of the described inputs those with ranges.
-  static func list(_ features: [WireFeatureDescription]) -> [FlexibleInput] {
-    features.compactMap { feature in
-      guard case .multiArrayType(let array)? = feature.type.type,
-        case .shapeRange(let range)? = array.flexibility
-      else { return nil }
-      let ranges = range.sizeRanges.map { (least: Int64(clamping: $0.lowerBound), most: $0.upperBound) }
-      return FlexibleInput(
-        name: feature.name, defaultShape: array.shape.isEmpty ? ranges.map(\.least) : array.shape, ranges: ranges)
-    }.sorted { $0.name < $1.name }
+  ///
+  /// - Parameter package: path, for errors.
+  /// - Throws: of kinds of inputs and sizes whose form in compiled models nobody has seen.
+  static func list(_ features: [WireFeatureDescription], package: String) throws(MILError) -> [FlexibleInput] {
+    func refuse(_ feature: WireFeatureDescription, _ expected: String, _ found: String) -> MILError {
+      .model(
+        package: package, expected: "\(expected) of '\(feature.name)'", found: "\(found), which cannot be compiled here"
+      )
+    }
+    var inputs: [FlexibleInput] = []
+    for feature in features {
+      if case .imageType? = feature.type.type { throw refuse(feature, "an array", "a picture") }
+      guard case .multiArrayType(let array)? = feature.type.type else { continue }
+      switch array.flexibility {
+      case .enumeratedShapes?: throw refuse(feature, "one shape or ranges", "a list of shapes")
+      case .shapeRange(let range)?:
+        let ranges = range.sizeRanges.map { (least: Int64(clamping: $0.lowerBound), most: $0.upperBound) }
+        guard ranges.allSatisfy({ $0.most >= $0.least }) else { throw refuse(feature, "sizes with a limit", "none") }
+        inputs.append(
+          FlexibleInput(
+            name: feature.name, defaultShape: array.shape.isEmpty ? ranges.map(\.least) : array.shape, ranges: ranges))
+      case nil: break
+      }
+    }
+    return inputs.sorted { $0.name < $1.name }
   }
 
   /// What a function says of its flexible inputs; nil if it has none.
@@ -40,5 +56,12 @@ struct FlexibleInput {
     }
     let parts = [named("DefaultShapes", defaults), named("RangeDims", limits)]
     return Value(.tuple(parts.map(\.type)), .tuple(parts))
+  }
+}
+
+extension WireModelDescription {
+  /// Inputs that are described of a function.
+  func features(of function: String) -> [WireFeatureDescription] {
+    functions.first { $0.name == function }?.input ?? input
   }
 }

@@ -15,15 +15,13 @@ struct OperationSetHistory {
   /// Defined anew with iOS 17 and not before.
   private static let firstUntil17: Set = ["concat", "expand_dims", "slice_by_index", "squeeze", "transpose"]
 
-  /// Defined anew with iOS 16 and not with iOS 17.
+  /// Defined anew with iOS 16 and with iOS 18, but not between.
   private static let of16In17: Set = [
-    "constexpr_affine_dequantize", "constexpr_cast", "constexpr_lut_to_dense", "constexpr_sparse_to_dense",
-    "reduce_max",
-    "reduce_mean", "reduce_min", "reduce_sum", "relu", "sigmoid", "silu", "softmax",
+    "constexpr_cast", "constexpr_lut_to_dense", "constexpr_sparse_to_dense", "relu", "sigmoid", "silu", "softmax",
   ]
 
   /// Defined anew with iOS 16 and not since.
-  private static let of16In18: Set = [
+  private static let of16: Set = [
     "constexpr_affine_dequantize", "cumsum", "fill_like", "pixel_unshuffle", "reduce_l1_norm", "reduce_l2_norm",
     "reduce_log_sum", "reduce_log_sum_exp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum",
     "reduce_sum_square", "resize_bilinear", "upsample_bilinear",
@@ -42,8 +40,8 @@ struct OperationSetHistory {
     switch set {
     case "CoreML5": return nil
     case "CoreML6": return Self.firstUntil17.contains(operation) ? nil : "Ios16"
-    case "CoreML7": return Self.of16In17.contains(operation) ? "Ios16" : "Ios17"
-    default: return Self.of16In18.contains(operation) ? "Ios16" : "Ios18"
+    case "CoreML7": return Self.of16.union(Self.of16In17).contains(operation) ? "Ios16" : "Ios17"
+    default: return Self.of16.contains(operation) ? "Ios16" : "Ios18"
     }
   }
 }

@@ -26,6 +26,12 @@ package final class ModelPackage: Sendable {
   /// A compiled model's program.
   static let textFile = "model.mil"
 
+  /// The largest text that is read, in bytes; Stable Diffusion's are of three megabytes.
+  private static let textLimit = 64 << 20
+
+  /// Of a compiled model: what Apple's loader may refuse though it can be read.
+  package let doubts: [String]
+
   package init(_ path: String) throws(MILError) {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     self.path = path
@@ -35,7 +41,8 @@ package final class ModelPackage: Sendable {
       throw .file(path: path, reason: "no such folder; .mlpackage and .mlmodelc are folders")
     }
     isCompiled = Self.isCompiled(path)
-    (model, interface, modelFile) = isCompiled ? try Self.compiledModel(path) : try Self.packagedModel(path)
+    (model, interface, modelFile, doubts) =
+      isCompiled ? try Self.compiledModel(path) : try Self.packagedModel(path)
     _ = try auditWeights()
   }
 
@@ -53,9 +60,16 @@ package final class ModelPackage: Sendable {
       && [CompiledDescription.fileName, textFile].contains { files.fileExists(atPath: "\(path)/\($0)") }
   }
 
-  private typealias Contents = (model: Model, interface: WireModelDescription, file: String)
+  private typealias Contents = (model: Model, interface: WireModelDescription, file: String, doubts: [String])
 
   private static func packagedModel(_ path: String) throws(MILError) -> Contents {
+    guard FileManager.default.fileExists(atPath: "\(path)/\(Manifest.fileName)") else {
+      let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted().prefix(5)
+      throw .file(
+        path: path,
+        reason: "expected a package (.mlpackage) or a compiled model (.mlmodelc), found "
+          + (names.isEmpty ? "an empty folder" : "a folder of \(names.joined(separator: ", "))"))
+    }
     let manifest = try Manifest(
       read(Manifest.fileName, in: path, package: path, limit: 1 << 20), package: path)
     for item in manifest.itemInfoEntries.values.sorted(by: { $0.path < $1.path }) {
@@ -72,26 +86,43 @@ package final class ModelPackage: Sendable {
       throw .model(
         package: path, expected: "a Core ML model", found: "\(data.count) bytes that do not decode")
     }
-    return (try Model(message, package: path), message.description_p, path + "/Data/" + root.path)
+    return (try Model(message, package: path), message.description_p, path + "/Data/" + root.path, [])
   }
 
   private static func compiledModel(_ path: String) throws(MILError) -> Contents {
+    for name in [CompiledDescription.fileName, textFile] {
+      if case .failure(let refusal) = PackagePath.resolve(name, in: path) {
+        throw .file(path: path, reason: "a compiled model has \(name); found \(refusal.reason)")
+      }
+    }
     let file = path + "/" + textFile
     let description = try CompiledDescription(
       read(CompiledDescription.fileName, in: path, package: path, limit: modelLimit), package: path)
-    let text = try read(textFile, in: path, package: path, limit: modelLimit)
+    let text = try read(textFile, in: path, package: path, limit: textLimit)
     var reader = ProgramTextReader([UInt8](text), file: file)
     let program = try reader.program()
     var model = try Model(
       description.description, specificationVersion: description.specificationVersion,
       functions: program.functions, attributes: program.attributes, package: path)
-    // The text has inputs by name, programs and applications as they are described.
-    for (name, function) in program.functions {
-      let order = model.interface(of: name).inputs.map(\.name)
-      func place(_ input: NamedType) -> Int { order.firstIndex(of: input.name) ?? order.count }
-      model.functions[name]?.inputs = function.inputs.sorted { (place($0), $0.name) < (place($1), $1.name) }
+    var doubts = description.doubts(functions: program.functions.count)
+    if program.hasShortScalars != ProgramText.Dialect(specificationVersion: model.specificationVersion).hasShortScalars
+    {
+      doubts.append("the text is not spelt as specification \(model.specificationVersion) is")
     }
-    return (model, description.description, file)
+    for (name, function) in program.functions {
+      // The text has inputs by name, programs and applications as they are described.
+      let places = Dictionary(
+        model.interface(of: name).inputs.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+      func place(_ input: NamedType) -> (Int, String) { (places[input.name] ?? .max, input.name) }
+      model.functions[name]?.inputs = function.inputs.sorted { place($0) < place($1) }
+      // Ranges of sizes are in the description too.
+      let flexible = model.functions[name]?.attributes.removeValue(forKey: ProgramText.flexibleShapes)
+      let described = try FlexibleInput.list(description.description.features(of: name), package: path)
+      if let flexible, flexible != FlexibleInput.attribute(described) {
+        doubts.append("the sizes that function '\(name)' takes are not those of the description")
+      }
+    }
+    return (model, description.description, file, doubts)
   }
 
   /// Who compiled a compiled model, such as `coremlc 3520.5.1`; nil if it does not say.

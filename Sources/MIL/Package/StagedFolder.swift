@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 
 /// A folder that is written beside its destination and takes its place by one rename.
@@ -9,8 +10,6 @@ final class StagedFolder {
   /// Where it is written.
   let temporary: String
   private var isFinished = false
-
-  private static let suffix = ".partial-"
 
   /// Of a folder that steps aside.
   private static let oldSuffix = "-old"
@@ -27,7 +26,7 @@ final class StagedFolder {
         throw .file(path: path, reason: "it exists and is no \(kind); choose another name for the output")
       }
     }
-    temporary = path + Self.suffix + "\(ProcessInfo.processInfo.processIdentifier)"
+    temporary = PartialPath.own(path)
     Self.removeAbandoned(path)
     do {
       try? files.removeItem(atPath: temporary)
@@ -51,23 +50,16 @@ final class StagedFolder {
     }
   }
 
-  /// Removes what writers left behind that were killed: their numbers belong to no process any more. A folder that stepped
-  /// aside comes back if nothing took its place.
+  /// Removes what writers left behind that were killed. A folder that stepped aside comes back if nothing took its place.
   private static func removeAbandoned(_ path: String) {
-    let place = URL(filePath: path)
-    let prefix = place.lastPathComponent + suffix
-    let folder = place.deletingLastPathComponent().path
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] where name.hasPrefix(prefix) {
-      let isOld = name.hasSuffix(oldSuffix)
-      let number = name.dropFirst(prefix.count).dropLast(isOld ? oldSuffix.count : 0)
-      guard let process = pid_t(number), kill(process, 0) != 0, errno == ESRCH else { continue }
-      let left = folder + "/" + name
-      if isOld, !FileManager.default.fileExists(atPath: path) {
-        try? FileManager.default.moveItem(atPath: left, toPath: path)
+    for old in PartialPath.abandoned(path, ending: oldSuffix) {
+      if FileManager.default.fileExists(atPath: path) {
+        try? FileManager.default.removeItem(atPath: old)
       } else {
-        try? FileManager.default.removeItem(atPath: left)
+        try? FileManager.default.moveItem(atPath: old, toPath: path)
       }
     }
+    PartialPath.removeAbandoned(path)
   }
 
   /// Moves the folder to its place, replacing what was there.

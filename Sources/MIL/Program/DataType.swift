@@ -76,6 +76,17 @@ package enum DataType: Int32, Sendable, CaseIterable, CustomStringConvertible {
     }
   }
 
+  /// The numbers of a type of whole numbers, as far as they are below 2⁶³; nil of other types.
+  var integers: ClosedRange<Int64>? {
+    switch self {
+    case .int4, .int8, .int16, .int32, .int64: (.min >> (64 - bits))...(.max >> (64 - bits))
+    case .uint64: 0 ... .max
+    case .uint1, .uint2, .uint3, .uint4, .uint6, .uint8, .uint16, .uint32, .float8E4M3FN, .float8E5M2:
+      0...(1 << bits) - 1
+    case .bool, .string, .float16, .float32, .float64, .bfloat16: nil
+    }
+  }
+
   /// Whole numbers that a program computes with, `bool` not among them.
   package var isInteger: Bool {
     switch self {

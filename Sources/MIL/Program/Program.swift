@@ -147,11 +147,13 @@ package struct Function: Sendable, Equatable {
   /// The operation set the function is written for, as `CoreML6`.
   package var opset: String
   package var block: Block
+  package var attributes: [String: Value]
 
-  package init(inputs: [NamedType], opset: String, block: Block) {
+  package init(inputs: [NamedType], opset: String, block: Block, attributes: [String: Value] = [:]) {
     self.inputs = inputs
     self.opset = opset
     self.block = block
+    self.attributes = attributes
   }
 }
 

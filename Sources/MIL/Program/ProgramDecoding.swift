@@ -21,11 +21,7 @@ extension Model {
     for (name, function) in program.functions.sorted(by: { $0.key < $1.key }) {
       functions[name] = try Function(function, name: name, package: package)
     }
-    let reader = ProgramReader(package: package)
-    var attributes: [String: Value] = [:]
-    for (name, value) in program.attributes {
-      attributes[name] = try reader.value(value, Place(package: package, operation: "attribute", name: name))
-    }
+    let attributes = try ProgramReader(package: package).values(program.attributes, in: "program")
     try self.init(
       message.description_p, specificationVersion: message.specificationVersion, functions: functions,
       attributes: attributes, package: package)
@@ -36,6 +32,10 @@ extension Model {
     _ description: WireModelDescription, specificationVersion: Int32, functions: [String: Function],
     attributes: [String: Value], package: String
   ) throws(MILError) {
+    guard (1...1000).contains(specificationVersion) else {
+      throw .model(
+        package: package, expected: "a specification version from 1", found: "\(specificationVersion)")
+    }
     let defaultFunction =
       description.defaultFunctionName.isEmpty ? "main" : description.defaultFunctionName
     let interface = description.functions.first { $0.name == defaultFunction }
@@ -126,13 +126,25 @@ extension Function {
     for operation in block.operations { operations.append(try reader.operation(operation)) }
     self.init(
       inputs: inputs, opset: message.opset,
-      block: Block(operations: operations, outputs: block.outputs))
+      block: Block(operations: operations, outputs: block.outputs),
+      attributes: try reader.values(message.attributes, in: "function '\(name)'"))
   }
 }
 
 /// Turns messages into program parts, refusing what cannot be represented.
 struct ProgramReader {
   let package: String
+
+  /// Axes of a tensor, far more than any program has.
+  private static let mostAxes = 64
+
+  func values(_ messages: [String: WireValue], in what: String) throws(MILError) -> [String: Value] {
+    var values: [String: Value] = [:]
+    for (name, message) in messages {
+      values[name] = try value(message, Place(package: package, operation: "attribute of the \(what)", name: name))
+    }
+    return values
+  }
 
   func operation(_ message: WireOperation) throws(MILError) -> ProgramOperation {
     let place = Place(
@@ -187,6 +199,9 @@ struct ProgramReader {
       throw .program(
         place, expected: "as many dimensions as the rank, \(message.rank)",
         found: "\(message.dimensions.count)")
+    }
+    guard message.rank <= Self.mostAxes else {
+      throw .tooLarge(place, what: "a tensor of \(message.rank) axes", limit: "\(Self.mostAxes)")
     }
     var dimensions: [Int?] = []
     for size in message.dimensions { dimensions.append(try dimension(size, place)) }

@@ -51,6 +51,7 @@ extension WireFunction {
     self.init()
     inputs = function.inputs.map(WireNamedValueType.init)
     opset = function.opset
+    attributes = function.attributes.mapValues(WireValue.init)
     var block = WireBlock()
     block.outputs = function.block.outputs
     block.operations = function.block.operations.map(WireOperation.init)

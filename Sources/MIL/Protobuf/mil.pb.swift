@@ -378,6 +378,8 @@ nonisolated struct WireFunction: Sendable {
 
   var blockSpecializations: Dictionary<String,WireBlock> = [:]
 
+  var attributes: Dictionary<String,WireValue> = [:]
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1747,7 +1749,7 @@ nonisolated extension WireProgram: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension WireFunction: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = "Function"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}inputs\0\u{1}opset\0\u{3}block_specializations\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}inputs\0\u{1}opset\0\u{3}block_specializations\0\u{1}attributes\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1758,6 +1760,7 @@ nonisolated extension WireFunction: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.inputs) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.opset) }()
       case 3: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireBlock>.self, value: &self.blockSpecializations) }()
+      case 4: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireValue>.self, value: &self.attributes) }()
       default: break
       }
     }
@@ -1773,6 +1776,9 @@ nonisolated extension WireFunction: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if !self.blockSpecializations.isEmpty {
       try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireBlock>.self, value: self.blockSpecializations, fieldNumber: 3)
     }
+    if !self.attributes.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMessageMap<SwiftProtobuf.ProtobufString,WireValue>.self, value: self.attributes, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1780,6 +1786,7 @@ nonisolated extension WireFunction: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.inputs != rhs.inputs {return false}
     if lhs.opset != rhs.opset {return false}
     if lhs.blockSpecializations != rhs.blockSpecializations {return false}
+    if lhs.attributes != rhs.attributes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -37,11 +37,8 @@ struct LiteralElements {
   /// A number in the range of a type; of 64 bits without a sign, their pattern.
   private static func integer(_ text: String, _ type: DataType) -> Int64? {
     if type == .uint64 { return UInt64(text).map { Int64(bitPattern: $0) } }
-    guard let number = Int64(text) else { return nil }
-    let isSigned = [.int4, .int8, .int16, .int32, .int64].contains(type)
-    guard type.bits < 64 else { return number }
-    let range = isSigned ? -(1 << (type.bits - 1))...(1 << (type.bits - 1)) - 1 : 0...(1 << type.bits) - 1
-    return range.contains(Int(number)) ? number : nil
+    guard let number = Int64(text), let range = type.integers, range.contains(number) else { return nil }
+    return number
   }
 
   var content: Value.Content {

@@ -3,34 +3,61 @@ internal import Kernels
 
 /// Elements of a tensor as a program's text writes them.
 struct LiteralText {
-  let count: Int
+  /// Of the tensor, with what was unknown counted.
+  let shape: [Int]
   private let texts: [String]
+
+  /// An element that stands for all is written out so often at the most.
+  private static let mostRepeated = 1 << 16
 
   /// - Parameter origin: path of the model, for errors.
   init(_ content: Value.Content, _ type: TensorType, origin: String) throws(MILError) {
-    let stored = type.dataType
-    let texts: [String]?
-    switch content {
-    case .floats(let values): texts = values.map { Self.hexadecimal(Double($0)) }
-    case .doubles(let values): texts = values.map { Self.hexadecimal($0) }
-    case .ints(let values): texts = values.map { String($0) }
-    case .longInts(let values):
-      texts = values.map { stored == .uint64 ? String(UInt64(bitPattern: $0)) : String($0) }
-    case .bools(let values): texts = values.map { $0 ? "true" : "false" }
-    case .strings(let values):
-      // What a quote inside of quotes would look like nobody has seen.
-      texts = values.contains { $0.contains { "\"\\\n\r".contains($0) } } ? nil : values.map { "\"\($0)\"" }
-    case .bytes(let data): texts = Self.texts(data, type)
-    case .list, .tuple, .dictionary, .blob: texts = nil
-    }
-    let count = type.shape.flatMap { TensorShape.count($0) }
-    guard var texts, count == nil || texts.count == count || texts.count == 1 else {
+    guard var texts = Self.texts(content, type), let shape = Self.shape(type, elements: texts.count) else {
       throw .file(path: origin, reason: "cannot be compiled: the text of a program has no such elements of \(type)")
     }
-    // One element may stand for all.
-    if let count, texts.count == 1, count > 1 { texts = [String](repeating: texts[0], count: count) }
+    let count = shape.reduce(1, *)
+    if texts.count == 1, count > 1 { texts = [String](repeating: texts[0], count: count) }
     self.texts = texts
-    self.count = texts.count
+    self.shape = shape
+  }
+
+  /// The type's shape if it holds so many elements; one may stand for all, and one unknown size can be counted.
+  private static func shape(_ type: TensorType, elements: Int) -> [Int]? {
+    if let shape = type.shape {
+      guard let count = TensorShape.count(shape) else { return nil }
+      return count == elements || (elements == 1 && 1...mostRepeated ~= count) ? shape : nil
+    }
+    let known = type.dimensions.compactMap { $0 }
+    guard known.count == type.dimensions.count - 1, let count = TensorShape.count(known), count > 0,
+      elements.isMultiple(of: count)
+    else { return nil }
+    return type.dimensions.map { $0 ?? elements / count }
+  }
+
+  /// Nil of contents that are not the type's.
+  private static func texts(_ content: Value.Content, _ type: TensorType) -> [String]? {
+    switch (content, type.dataType) {
+    case (.floats(let values), .float32): return values.map { hexadecimal(Double($0)) }
+    case (.doubles(let values), .float64): return values.map { hexadecimal($0) }
+    case (.bools(let values), .bool): return values.map { $0 ? "true" : "false" }
+    case (.ints(let values), let stored):
+      return isInRange(values.map { Int64($0) }, of: stored) ? values.map { String($0) } : nil
+    case (.longInts(let values), .uint64): return values.map { String(UInt64(bitPattern: $0)) }
+    case (.longInts(let values), let stored): return isInRange(values, of: stored) ? values.map { String($0) } : nil
+    case (.strings(let values), .string):
+      // What quotes and line breaks inside of quotes would look like nobody has seen.
+      let isPlain = values.allSatisfy { text in
+        text.utf8.allSatisfy { $0 >= 32 && $0 != 127 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+      }
+      return isPlain ? values.map { "\"\($0)\"" } : nil
+    case (.bytes(let data), _): return texts(data, type)
+    default: return nil
+    }
+  }
+
+  private static func isInRange(_ values: [Int64], of type: DataType) -> Bool {
+    guard let range = type.integers else { return false }
+    return values.allSatisfy { range.contains($0) }
   }
 
   subscript(index: Int) -> String { texts[index] }

@@ -79,8 +79,13 @@ struct ProgramScanner {
     guard Self.isLetter(next()) else { throw failure(expected) }
     let start = position
     while position < bytes.count, Self.isLetter(bytes[position]) || Self.isDigit(bytes[position]) { position += 1 }
+    guard position - start <= Self.longestName else {
+      throw failure("a name of at most \(Self.longestName) letters", at: start)
+    }
     return String(decoding: bytes[start..<position], as: UTF8.self)
   }
+
+  private static let longestName = 1024
 
   /// A number's characters, or `inf` and `nan`.
   mutating func number(_ expected: String) throws(MILError) -> String {

@@ -4,6 +4,8 @@ struct ProgramTextReader {
   struct Program {
     var functions: [String: Function] = [:]
     var attributes: [String: Value] = [:]
+    /// Whether the text spells values of rank 0 as specification 9 and later do.
+    var hasShortScalars = false
   }
 
   private var scanner: ProgramScanner
@@ -17,6 +19,7 @@ struct ProgramTextReader {
     let place = scanner.place()
     let version = try scanner.number("a version")
     guard version == "1.0" || version == "1.3" else { throw scanner.failure("version 1.0 or 1.3", at: place) }
+    program.hasShortScalars = version != "1.0"
     try scanner.expect(")")
     program.attributes = try attributes()
     try scanner.expect("{")
@@ -49,8 +52,7 @@ struct ProgramTextReader {
       if !inputs.isEmpty { try scanner.expect(",") }
       inputs.append(try namedType())
     }
-    // What they say is in the description too.
-    _ = try attributes()
+    let attributes = try attributes()
     try scanner.expect("{")
     var operations: [ProgramOperation] = []
     while !scanner.skips("}") { operations.append(try operation()) }
@@ -63,7 +65,11 @@ struct ProgramTextReader {
       outputs.append(try scanner.name())
     }
     try scanner.expect(";")
-    return (name, Function(inputs: inputs, opset: opset, block: Block(operations: operations, outputs: outputs)))
+    return (
+      name,
+      Function(
+        inputs: inputs, opset: opset, block: Block(operations: operations, outputs: outputs), attributes: attributes)
+    )
   }
 
   private mutating func namedType() throws(MILError) -> NamedType {
@@ -182,7 +188,10 @@ struct ProgramTextReader {
       if !dimensions.isEmpty { try scanner.expect(",") }
       dimensions.append(try dimension())
     }
-    guard dimensions.count <= ProgramText.deepest, TensorShape.count(dimensions.map { $0 ?? 1 }) != nil else {
+    guard dimensions.count <= ProgramText.deepest else {
+      throw scanner.failure("a tensor of at most \(ProgramText.deepest) axes", at: place)
+    }
+    guard TensorShape.count(dimensions.map { $0 ?? 1 }) != nil else {
       throw scanner.failure("a tensor of at most \(TensorShape.limit) elements", at: place)
     }
     return TensorType(dataType, dimensions)
@@ -217,19 +226,26 @@ struct ProgramTextReader {
   /// `(path = …, offset = …)`
   private mutating func record() throws(MILError) -> Value.Content {
     try scanner.expect("(")
-    let place = scanner.place()
-    try scanner.expect(word: "path")
-    try scanner.expect("=")
-    let path = try value()
+    guard case .strings(let paths) = try scalar("path", .string).content else { throw scanner.failure("a path") }
     try scanner.expect(",")
-    try scanner.expect(word: "offset")
-    try scanner.expect("=")
-    let offset = try value()
+    guard case .longInts(let offsets) = try scalar("offset", .uint64).content else {
+      throw scanner.failure("an offset")
+    }
     try scanner.expect(")")
-    guard path.type == .tensor(TensorType(.string, [])), case .strings(let paths) = path.content, paths.count == 1,
-      offset.type == .tensor(TensorType(.uint64, [])), case .longInts(let offsets) = offset.content, offsets.count == 1
-    else { throw scanner.failure("a path as a string and an offset as a uint64", at: place) }
     return .blob(file: paths[0], offset: UInt64(bitPattern: offsets[0]))
+  }
+
+  /// `name = type(literal)` of rank 0.
+  private mutating func scalar(_ name: String, _ dataType: DataType) throws(MILError) -> Value {
+    try scanner.expect(word: name)
+    try scanner.expect("=")
+    let place = scanner.place()
+    let type = try type()
+    guard type == .tensor(TensorType(dataType, [])) else { throw scanner.failure("a \(dataType)", at: place) }
+    try scanner.expect("(")
+    let value = try literal(type)
+    try scanner.expect(")")
+    return value
   }
 
   private mutating func literal(_ type: ValueType) throws(MILError) -> Value {

@@ -65,15 +65,17 @@ struct ProgramTextWriter {
     _ function: Function, name: String, ranges: [FlexibleInput]
   ) throws(MILError) {
     guard let opset = ProgramText.textName(ofOperationSet: function.opset) else {
-      throw unwritable("the operation set '\(function.opset)' of function '\(name)'")
+      throw unwritable("operation set '\(function.opset)', as function '\(name)' has")
     }
     text += "    func \(try checked(name))<\(opset)>("
     text += try function.inputs.sorted { $0.name < $1.name }.map { (input) throws(MILError) in try named(input) }
       .joined(separator: ", ")
     text += ")"
-    if let value = FlexibleInput.attribute(ranges) {
+    var attributes = function.attributes
+    attributes[ProgramText.flexibleShapes] = FlexibleInput.attribute(ranges)
+    if !attributes.isEmpty {
       text += " "
-      try write(attributes: [ProgramText.flexibleShapes: value])
+      try write(attributes: attributes)
     }
     text += " {\n"
     for operation in function.block.operations { try write(operation) }
@@ -84,7 +86,7 @@ struct ProgramTextWriter {
 
   private mutating func write(_ operation: ProgramOperation) throws(MILError) {
     guard operation.blockCount == 0 else {
-      throw unwritable("'\(operation.type)' with blocks, whose text form nobody has seen")
+      throw unwritable("operations with blocks, whose form nobody has seen, such as '\(operation.type)'")
     }
     text += "            "
     for (index, output) in operation.outputs.enumerated() {
@@ -125,7 +127,7 @@ struct ProgramTextWriter {
 
   private func checked(_ name: String) throws(MILError) -> String {
     guard ProgramScanner.isName(name) else {
-      throw unwritable("the name '\(name.prefix(80))': names are letters, digits and underscores")
+      throw unwritable("names such as '\(name.prefix(80))': they are letters, digits and underscores")
     }
     return name
   }
@@ -147,7 +149,7 @@ struct ProgramTextWriter {
         "tuple<\(try elements.map { (element) throws(MILError) in try self.type(element) }.joined(separator: ", "))>"
     case .dictionary(let key, let value): return "dict<\(try self.type(key)), \(try self.type(value))>"
     case .state(let wrapped): return "state<\(try self.type(wrapped))>"
-    case .unknown: throw unwritable("value without a type")
+    case .unknown: throw unwritable("values without a type")
     }
   }
 
@@ -176,12 +178,12 @@ struct ProgramTextWriter {
         try write([entry.key, entry.value], "{", "}")
       }
       text += "}"
-    case .blob: throw unwritable("record of a weight file inside another value")
+    case .blob: throw unwritable("records of weight files inside of other values")
     default:
       guard case .tensor(let tensor) = value.type else { throw unwritable("elements of \(value.type)") }
       let elements = try LiteralText(value.content, tensor, origin: origin)
       var next = 0
-      write(elements, tensor.dimensions.map { $0 ?? elements.count }[...], &next)
+      write(elements, elements.shape[...], &next)
     }
   }
 

@@ -20,7 +20,7 @@ struct Compile: ParsableCommand {
   @OptionGroup var options: OutputOptions
 
   func run() throws {
-    let written = try CompileJob(packages.map { try $0.unpacked() }, output: output)()
+    let written = try CompileJob(packages.map { (try $0.unpacked(), $0) }, output: output)()
     try options.show(["output": written], text: written.joined(separator: "\n"))
   }
 }

@@ -35,7 +35,7 @@ struct Convert: ParsableCommand {
   @Option(help: "original, split-einsum or split-einsum-v2.")
   var attention: ExportOptions.AttentionForm = .splitEinsum
 
-  @Option(help: "iOS16, iOS17 or iOS18.")
+  @Option(help: "iOS16, iOS17, iOS18 or iOS26.")
   var target: DeploymentTarget = .iOS16
 
   @Option(help: "Bits of post-training palettes: 1, 2, 3, 4, 6 or 8 (default: half precision).")

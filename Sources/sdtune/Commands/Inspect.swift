@@ -41,7 +41,7 @@ struct Verify: ParsableCommand {
   }
 
   func run() throws {
-    let kind = try Inspection.verified(file.unpacked())
+    let kind = try Inspection.verified(file.unpacked(anew: true))
     try options.show(Verdict(file: file, kind: kind, sound: true), text: "\(file): a sound \(kind)")
   }
 }

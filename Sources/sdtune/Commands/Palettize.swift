@@ -31,7 +31,7 @@ struct Palettize: ParsableCommand {
   @Option(help: "The package to write.")
   var output: String
 
-  @Option(help: "iOS16, iOS17 or iOS18 (default: iOS16, or iOS18 if the palettes need it).")
+  @Option(help: "iOS16, iOS17, iOS18 or iOS26 (default: iOS16, or iOS18 if the palettes need it).")
   var target: String?
 
   @Option(help: "original, split-einsum or split-einsum-v2 (default: split-einsum).")
