@@ -1,6 +1,17 @@
 package import MIL
 package import Tensors
 
+/// One of a package's functions.
+package struct PackageFunction {
+  package let name: String
+  package let network: TracedNetwork
+  package let weights: any ExportWeights
+
+  package init(name: String, network: TracedNetwork, weights: any ExportWeights) {
+    (self.name, self.network, self.weights) = (name, network, weights)
+  }
+}
+
 /// A network as a package will show it: its features, and the recording that leads from the ones to the others.
 package struct TracedNetwork: Sendable {
   /// A feature that goes in; the recording knows it as a leaf of the same name.
@@ -75,8 +86,31 @@ package struct TracedNetwork: Sendable {
   package func write(
     _ weights: any ExportWeights, options: ExportOptions, to path: String, metadata: Metadata
   ) throws {
+    try Self.write(
+      [PackageFunction(name: "main", network: self, weights: weights)], options: options, to: path, metadata: metadata)
+  }
+
+  /// Writes several networks as functions of one package, which store what they have in common once.
+  ///
+  /// - Parameter functions: the first one is the default.
+  package static func write(
+    _ functions: [PackageFunction], options: ExportOptions, to path: String, metadata: Metadata
+  ) throws {
     let writer = try ModelPackageWriter(path)
-    let builder = ProgramBuilder(target: options.target, weights: writer.weights)
+    var model: Model?
+    for function in functions {
+      let builder = ProgramBuilder(target: options.target, weights: writer.weights)
+      try function.network.lower(function.weights, options, into: builder)
+      let own = builder.model(metadata: metadata, function: function.name)
+      model = model.map { $0.adding(own) } ?? own
+    }
+    guard let model else { preconditionFailure("a package without functions") }
+    try writer.finish(model)
+  }
+
+  private func lower(
+    _ weights: any ExportWeights, _ options: ExportOptions, into builder: ProgramBuilder
+  ) throws {
     let features = inputs.map {
       builder.input($0.name, $0.type, $0.shape, description: $0.description)
     }
@@ -101,7 +135,6 @@ package struct TracedNetwork: Sendable {
         builder.output(feature.value, description: feature.description)
       }
     }
-    try writer.finish(builder.model(metadata: metadata))
   }
 
   /// Leaves that are no inputs, in the order in which the operations ask for them.

@@ -45,9 +45,13 @@ package final class PackageModel: Sendable {
 
   /// Loads a package and checks its program.
   ///
-  /// - Parameter function: the function to run; the package's own choice if not given.
+  /// - Parameters:
+  ///   - path: of the package, with `#` and a function's name behind it if it is not ``function``.
+  ///   - function: the function to run; the package's own choice if not given.
   package init(path: String, function: String? = nil) throws(MILError) {
-    let package = try ModelPackage(path)
+    let parts = ModelPackage.parts(of: path)
+    let function = function ?? parts.function
+    let package = try ModelPackage(parts.package)
     let model = package.model
     var verifier = try Verifier(package, function: function)
     plan = try verifier.plan()

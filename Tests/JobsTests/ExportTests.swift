@@ -60,7 +60,9 @@ import Training
   /// norm epsilons, timestep frequencies) and by `batch_norm`'s own epsilon of 1e-5: in all 2e-3 of the peak at worst,
   /// which the frequencies dominate; so the native side is given the stored frequencies' error at timestep 0, where
   /// they do not matter, and the bound there is 1e-4.
-  @Test(arguments: ["iOS16 splitEinsum 4", "iOS17 original 2", "iOS18 splitEinsum 3", "iOS18 original 6", "iOS26 splitEinsum 4"])
+  @Test(arguments: [
+    "iOS16 splitEinsum 4", "iOS17 original 2", "iOS18 splitEinsum 3", "iOS18 original 6", "iOS26 splitEinsum 4",
+  ])
   func runnerAgreesWithTheEngine(form: String) throws {
     let words = form.split(separator: " ").map(String.init)
     let scratch = try ScratchFolder()

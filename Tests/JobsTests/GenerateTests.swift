@@ -114,7 +114,7 @@ import Testing
     (["--mask", "README.md"], "--mask: expected --image with it, found none"),
     (["--output", "picture.jpg"], "--output: expected a file name that ends in .png, found picture.jpg"),
     (["--unet", "nowhere.mlpackage"], "nowhere.mlpackage: no unet: no such file or folder"),
-    (["--models", "docs"], "docs: no unet: expected unet/config.json or Unet.mlpackage"),
+    (["--models", "docs"], "docs: no unet: expected unet/config.json, Unet.mlpackage or Unet.mlmodelc"),
   ])
   func mistakesAreOneLine(arguments: [String], line: String) throws {
     let scratch = try ScratchFolder()

@@ -17,4 +17,22 @@ struct ComponentPart {
   /// Nil for the form that was asked for.
   var attention: ExportOptions.AttentionForm?
   let metadata: Metadata
+  /// Further functions of the package, and what its default one is then called.
+  var functions: (own: String, further: [Variant])?
+
+  /// Another size, or other adapters, of the same component.
+  struct Variant {
+    let function: String
+    let network: TracedNetwork
+    let component: ModelComponent
+  }
+
+  /// The function of a package without others.
+  static let onlyFunction = "main"
+
+  /// All of them, the default one first.
+  var variants: [Variant] {
+    [Variant(function: functions?.own ?? Self.onlyFunction, network: network, component: component)]
+      + (functions?.further ?? [])
+  }
 }

@@ -96,7 +96,7 @@ package struct ConvertJob: Sendable {
     let components = ModelComponents(model, options)
     try components.checkMixedBits()
     // Everything is looked at before the first package is written.
-    let parts = try options.allComponents.map { ($0, try components.parts(of: $0)) }
+    let parts = try options.allComponents.map { ($0, try ComponentVariants(model, options).parts(of: $0)) }
     let tokenizer = options.needsTokenizer ? try tokenizer() : nil
     var digests: [String: String] = [:]
     var packages: [Package] = []
@@ -144,9 +144,12 @@ package struct ConvertJob: Sendable {
     let isCurrent = fingerprint.isHeld(by: path, component: part.name)
     stage("\(isCurrent ? "up to date:" : "writing") \(path)")
     if !isCurrent {
-      try part.network.write(
-        StreamedWeights(part.component.weights, policy: policy, precision: part.precision), options: export,
-        to: path, metadata: fingerprint.added(to: part.metadata))
+      let functions = part.variants.map { variant in
+        PackageFunction(
+          name: variant.function, network: variant.network,
+          weights: StreamedWeights(variant.component.weights, policy: policy, precision: part.precision))
+      }
+      try TracedNetwork.write(functions, options: export, to: path, metadata: fingerprint.added(to: part.metadata))
     }
     let package = try Package(
       component: part.name, path: path, resource: part.resource, isCurrent: isCurrent, since: start)

@@ -2,6 +2,7 @@ internal import Clustering
 package import CoreMLExport
 internal import Foundation
 package import MIL
+package import Models
 internal import Recipes
 
 /// What `sdtune convert` is asked for.
@@ -39,6 +40,10 @@ package struct ConvertOptions: Sendable {
   /// Latent pixels; the UNet's sample size if nil.
   package var latentHeight: Int?
   package var latentWidth: Int?
+  /// Latent sizes, each of which becomes a function of the packages; empty for the one size.
+  package var sizes: [LatentSize] = []
+  /// Adapters, each of which becomes a function beside the model's own.
+  package var functions: [AdaptedFunction] = []
   /// Samples in a call of the UNet.
   package var batch = 2
   /// Bits of palettes; nil leaves weights in half precision.
@@ -71,6 +76,19 @@ package struct ConvertOptions: Sendable {
   package var compiles = false
   /// Whether the folder of compiled models is packed as an archive.
   package var zips = false
+
+  package struct LatentSize: Sendable, Hashable {
+    package let height, width: Int
+
+    package init(height: Int, width: Int) { (self.height, self.width) = (height, width) }
+  }
+
+  package struct AdaptedFunction: Sendable {
+    package let name: String
+    package let adapter: ModelAdditions.Adapter
+
+    package init(name: String, adapter: ModelAdditions.Adapter) { (self.name, self.adapter) = (name, adapter) }
+  }
 
   package init() {}
 
@@ -126,6 +144,22 @@ package struct ConvertOptions: Sendable {
       guard size.map((1...1024).contains) ?? true else {
         throw .option(name: name, expected: "1 to 1024 latent pixels", found: "\(size ?? 0)")
       }
+    }
+    if let size = sizes.first(where: { !(1...1024).contains($0.height) || !(1...1024).contains($0.width) }) {
+      throw .option(name: "--sizes", expected: "1 to 1024 latent pixels", found: "\(size.height)x\(size.width)")
+    }
+    guard Set(sizes).count == sizes.count else {
+      throw .option(name: "--sizes", expected: "different sizes", found: "one twice")
+    }
+    let names = functions.map(\.name)
+    let isNamed = names.allSatisfy { $0 == ProgramBuilder.identifier($0) && $0 != ComponentPart.onlyFunction }
+    guard isNamed, Set(names).count == names.count else {
+      throw .option(
+        name: "--function", expected: "different names of letters, digits and underscores, none of them 'main'",
+        found: names.joined(separator: ", "))
+    }
+    if !sizes.isEmpty || !functions.isEmpty, !target.hasGroupedPalettes {
+      throw .option(name: "--target", expected: "iOS18 for packages of several functions", found: target.rawValue)
     }
     guard !components.contains(.controlNet) || !controlNets.isEmpty else {
       throw .option(name: "--controlnet", expected: "a ControlNet's folder", found: "none")

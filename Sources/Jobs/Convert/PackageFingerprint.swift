@@ -27,19 +27,33 @@ struct PackageFingerprint: Equatable {
       "sdtune convert \(Self.writerVersion)", "target \(export.target.rawValue)",
       "attention \(export.attention.rawValue)", "precision \(export.precision)",
     ]
-    lines += part.network.inputs.map { "input \($0.name) \($0.type) \($0.shape) \($0.description)" }
-    lines += part.network.outputs.map { "output \($0.name) \($0.type) \($0.description)" }
-    lines += Self.lines(policy) + Self.lines(part.metadata)
-    let (configuration, weights) = (part.component.configuration, part.component.weights)
-    for file in weights.files {
+    lines += Self.lines(part.network) + Self.lines(policy) + Self.lines(part.metadata)
+    lines += try Self.lines(part.component, &digests)
+    if let functions = part.functions {
+      lines.append("function \(functions.own)")
+      for variant in functions.further {
+        lines += ["function \(variant.function)"] + Self.lines(variant.network)
+        lines += try Self.lines(variant.component, &digests)
+      }
+    }
+    var hash = SHA256()
+    hash.update(Array(lines.joined(separator: "\n").utf8))
+    text = hash.finish()
+  }
+
+  private static func lines(_ network: TracedNetwork) -> [String] {
+    network.inputs.map { "input \($0.name) \($0.type) \($0.shape) \($0.description)" }
+      + network.outputs.map { "output \($0.name) \($0.type) \($0.description)" }
+  }
+
+  private static func lines(_ component: ModelComponent, _ digests: inout [String: String]) throws -> [String] {
+    var lines: [String] = []
+    for file in component.weights.files {
       let digest = try digests[file] ?? ContentDigest.ofFile(file)
       digests[file] = digest
       lines.append("file \(digest)")
     }
-    lines += ["configuration \(configuration.json.text)"] + weights.notes
-    var hash = SHA256()
-    hash.update(Array(lines.joined(separator: "\n").utf8))
-    text = hash.finish()
+    return lines + ["configuration \(component.configuration.json.text)"] + component.weights.notes
   }
 
   private static func lines(_ policy: PalettePolicy) -> [String] {

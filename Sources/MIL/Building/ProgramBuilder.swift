@@ -53,7 +53,9 @@ package final class ProgramBuilder {
   }
 
   /// The model as it stands.
-  package func model(metadata: Metadata = Metadata()) -> Model {
+  ///
+  /// - Parameter function: what its only function is called.
+  package func model(metadata: Metadata = Metadata(), function name: String = "main") -> Model {
     precondition(!outputs.isEmpty, "a program without outputs")
     let function = Function(
       inputs: inputs.compactMap { feature in
@@ -62,7 +64,7 @@ package final class ProgramBuilder {
       block: Block(operations: operations, outputs: outputs.map(\.name)))
     return Model(
       specificationVersion: target.specificationVersion, inputs: inputs, outputs: outputs,
-      metadata: metadata, functions: ["main": function])
+      metadata: metadata, functions: [name: function], defaultFunction: name)
   }
 
   // MARK: Operations

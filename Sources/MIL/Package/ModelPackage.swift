@@ -48,9 +48,17 @@ package final class ModelPackage: Sendable {
 
   /// Whether a path leads to a package or a compiled model, or is meant to by its ending.
   package static func isPackage(_ path: String) -> Bool {
+    let path = parts(of: path).package
     let name = path.hasSuffix("/") ? path.dropLast() : path[...]
     return name.hasSuffix(".mlpackage") || name.hasSuffix(".mlmodelc")
       || FileManager.default.fileExists(atPath: "\(path)/\(Manifest.fileName)") || isCompiled(path)
+  }
+
+  /// A package's path, and the function that stands behind a `#` in it.
+  package static func parts(of path: String) -> (package: String, function: String?) {
+    guard let mark = path.lastIndex(of: "#"), !FileManager.default.fileExists(atPath: path) else { return (path, nil) }
+    let name = String(path[path.index(after: mark)...])
+    return name.isEmpty || name.contains("/") ? (path, nil) : (String(path[..<mark]), name)
   }
 
   /// Whether a folder holds a compiled model.

@@ -211,6 +211,15 @@ package struct Model: Sendable, Equatable {
       : furtherInterfaces[function] ?? Interface(inputs: [], outputs: [])
   }
 
+  /// The same with another model's default function as a further one.
+  package func adding(_ other: Model) -> Model {
+    precondition(functions[other.defaultFunction] == nil, "function '\(other.defaultFunction)' is there twice")
+    var model = self
+    model.functions[other.defaultFunction] = other.functions[other.defaultFunction]
+    model.furtherInterfaces[other.defaultFunction] = Interface(inputs: other.inputs, outputs: other.outputs)
+    return model
+  }
+
   package init(
     specificationVersion: Int32, inputs: [Feature], outputs: [Feature], metadata: Metadata,
     functions: [String: Function], attributes: [String: Value] = [:], defaultFunction: String = "main",

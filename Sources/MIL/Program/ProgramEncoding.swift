@@ -2,8 +2,20 @@ extension WireModel {
   init(_ model: Model) {
     self.init()
     specificationVersion = model.specificationVersion
-    description_p.input = model.inputs.map(WireFeatureDescription.init)
-    description_p.output = model.outputs.map(WireFeatureDescription.init)
+    if model.functions.count > 1 {
+      description_p.functions = model.functions.keys.sorted().map { name in
+        let interface = model.interface(of: name)
+        var function = WireFunctionDescription()
+        function.name = name
+        function.input = interface.inputs.map(WireFeatureDescription.init)
+        function.output = interface.outputs.map(WireFeatureDescription.init)
+        return function
+      }
+      description_p.defaultFunctionName = model.defaultFunction
+    } else {
+      description_p.input = model.inputs.map(WireFeatureDescription.init)
+      description_p.output = model.outputs.map(WireFeatureDescription.init)
+    }
     description_p.metadata.shortDescription = model.metadata.shortDescription
     description_p.metadata.versionString = model.metadata.version
     description_p.metadata.author = model.metadata.author

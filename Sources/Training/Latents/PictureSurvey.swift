@@ -1,5 +1,5 @@
-internal import Files
 internal import Digests
+internal import Files
 internal import Foundation
 internal import Kernels
 package import PictureSets

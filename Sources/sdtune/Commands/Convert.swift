@@ -69,6 +69,21 @@ struct Convert: ParsableCommand {
   @Option(help: "Width of the latents in pixels (default: the UNet's sample size).")
   var latentW: Int?
 
+  @Option(
+    help: """
+      Latent sizes, HEIGHTxWIDTH separated by commas: one package with a function size_HEIGHTxWIDTH for each, which share \
+      their weights; needs iOS18.
+      """)
+  var sizes: LatentSizes?
+
+  @Option(
+    name: .customLong("function"),
+    help: """
+      NAME=LORA or NAME=LORA:STRENGTH: a function of UNet and text encoders with the LoRA, beside main without it; \
+      repeatable; needs iOS18.
+      """)
+  var functions: [AdaptedFunctionArgument] = []
+
   @Flag(help: "One sample in a call of the UNet; two otherwise, for guidance in one call.")
   var unetBatchOne = false
 
@@ -143,6 +158,10 @@ struct Convert: ParsableCommand {
     try require(
       "another component than text-encoder", made != [.textEncoder],
       for: [("--latent-h", latentH != nil), ("--latent-w", latentW != nil)])
+    try require(
+      "one of --sizes, --function, --latent-h with --latent-w, and --chunk-unet",
+      [sizes != nil, !functions.isEmpty, latentH != nil || latentW != nil, chunkUnet].count { $0 } < 2,
+      for: [("--sizes", sizes != nil), ("--function", !functions.isEmpty)])
     let names = controlnet.map(\.value.name)
     if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
       throw ValidationError("--controlnet: expected a name for each, such as other=FOLDER, found '\(twice)' twice")
@@ -179,6 +198,8 @@ struct Convert: ParsableCommand {
     if let quantizeComponents { wishes.palettized = Set(quantizeComponents.list) }
     wishes.latentHeight = latentH
     wishes.latentWidth = latentW
+    wishes.sizes = sizes?.list ?? []
+    wishes.functions = functions.map(\.value)
     wishes.batch = unetBatchOne ? 1 : 2
     wishes.name = modelVersion
     wishes.checksOutputs = checkOutputCorrectness
@@ -206,6 +227,32 @@ struct ConvertComponents: ExpressibleByArgument {
   }
 
   var defaultValueDescription: String { list.map(\.rawValue).joined(separator: ",") }
+}
+
+/// `HEIGHTxWIDTH`, separated by commas.
+struct LatentSizes: ExpressibleByArgument {
+  let list: [ConvertOptions.LatentSize]
+
+  init?(argument: String) {
+    let sizes = argument.split(separator: ",").compactMap { text -> ConvertOptions.LatentSize? in
+      let numbers = text.trimmingCharacters(in: .whitespaces).split(separator: "x").map { Int($0) }
+      guard numbers.count == 2, let height = numbers[0], let width = numbers[1] else { return nil }
+      return ConvertOptions.LatentSize(height: height, width: width)
+    }
+    guard sizes.count == argument.split(separator: ",").count, !sizes.isEmpty else { return nil }
+    list = sizes
+  }
+}
+
+/// `NAME=LORA` or `NAME=LORA:STRENGTH`.
+struct AdaptedFunctionArgument: ExpressibleByArgument {
+  let value: ConvertOptions.AdaptedFunction
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+    guard parts.count == 2 else { return nil }
+    value = ConvertOptions.AdaptedFunction(name: parts[0], adapter: ModelAdditions.Adapter(parts[1]))
+  }
 }
 
 /// `FOLDER` or `NAME=FOLDER`.
