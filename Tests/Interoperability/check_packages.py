@@ -48,6 +48,12 @@ def conversions():
     yield "vectors", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-group", "16", "--palette-vector", "2"]
     yield "scales", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-group", "8", "--channel-scale"]
     yield "8-bit entries", EMOJI, iOS18 + ["--quantize-nbits", "4", "--palette-int8"]
+    iOS26 = palettized + ["--target", "iOS26", "--quantize-nbits", "4"]
+    yield "iOS26", EMOJI, iOS26
+    yield "iOS26 8-bit entries", EMOJI, iOS26 + ["--palette-int8", "--palette-group", "8"]
+    yield "iOS26 scales", EMOJI, iOS26 + ["--channel-scale", "--palette-group", "1"]
+    yield "sizes", EMOJI, ["--components", components, "--target", "iOS18", "--quantize-nbits", "4",
+                           "--sizes", "16x16,24x16"]
     # A VAE that overflows half precision keeps single precision, its palettes too.
     xl = ["--components", "vae-decoder", "--quantize-components", "vae-decoder", "--quantize-nbits", "4"]
     yield "xl VAE", f"{MINIATURES}/sdxl-tiny", xl
@@ -77,14 +83,14 @@ def value_of(variable):
     return None
 
 
-def check_features(spec, function):
+def check_features(description, function):
     """The description against the program: names, types, shapes."""
-    for feature in spec.description.input:
+    for feature in description.input:
         kind = feature.type.multiArrayType
         variable = function.inputs[feature.name]
         assert tuple(kind.shape) == tuple(variable.shape), feature.name
         assert FEATURE_TYPES[kind.dataType] == ct.converters.mil.mil.types.builtin_to_string(variable.dtype), feature.name
-    names = [feature.name for feature in spec.description.output]
+    names = [feature.name for feature in description.output]
     assert names == [variable.name for variable in function.outputs], names
 
 
@@ -93,8 +99,11 @@ def check(sdtune, package):
     model = ct.models.MLModel(package, skip_model_load=True)
     spec = model.get_spec()
     program = load_program(spec, spec.specificationVersion, model.weights_dir)
-    function = program.functions["main"]
-    check_features(spec, function)
+    described = {each.name: each for each in spec.description.functions} or {"main": spec.description}
+    assert set(described) == set(program.functions), set(program.functions)
+    for name, function in program.functions.items():
+        check_features(described[name], function)
+    function = program.functions[spec.description.defaultFunctionName or "main"]
     dumped = package + ".safetensors"
     run(sdtune, "inspect", package, "--weights", dumped)
     ours = load_file(dumped)
