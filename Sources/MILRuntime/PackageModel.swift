@@ -40,6 +40,22 @@ package final class PackageModel: Sendable {
   /// Whether a path leads to a package or a compiled model, or is meant to by its ending.
   package static func isPackage(_ path: String) -> Bool { ModelPackage.isPackage(path) }
 
+  /// The path of a package's function that takes pictures or latents of this size, its own choice first.
+  ///
+  /// - Returns: the path as it is if a function stands in it already, or if none fits.
+  package static func path(_ path: String, height: Int, width: Int) throws(MILError) -> String {
+    guard ModelPackage.parts(of: path).function == nil else { return path }
+    let model = try ModelPackage(path).model
+    let names = [model.defaultFunction] + model.functions.keys.sorted()
+    let fitting = names.first { name in
+      model.functions[name]?.inputs.contains { input in
+        guard let sizes = input.type.tensor?.dimensions, sizes.count == 4 else { return false }
+        return sizes[2] == height && sizes[3] == width
+      } ?? false
+    }
+    return fitting.map { $0 == model.defaultFunction ? path : "\(path)#\($0)" } ?? path
+  }
+
   /// What a converter noted under a key of its own.
   package func note(_ key: String) -> String? { metadata.userDefined[key] }
 

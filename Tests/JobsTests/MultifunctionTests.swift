@@ -72,6 +72,33 @@ import Testing
     #expect(again.output.contains("up to date") && !again.errors.contains("writing"), "\(again.errors)")
   }
 
+  /// Pictures are made by the functions of their size.
+  @Test func generateTakesTheSize() throws {
+    let scratch = try ScratchFolder()
+    let sizes = [("16x16", 64, 64), ("24x16", 96, 64)]
+    let words = ["--components", "text-encoder,unet,vae-decoder", "--bundle-resources-for-swift-cli"]
+    try convert(Self.model, words + ["--sizes", "16x16,24x16"], to: scratch.file("both"))
+    func picture(_ folder: String, _ size: [String]) throws -> Data {
+      let path = scratch.file("picture.png")
+      let result = try Program.run(
+        [
+          "generate", "--models", "\(scratch.file(folder))/Resources", "--prompt", "a red heart", "--steps", "2",
+          "--output", path,
+        ]
+          + size)
+      #expect(result.status == 0, "\(result.errors)")
+      let bytes = try Data(contentsOf: URL(filePath: path))
+      return bytes[try #require(bytes.range(of: Data("IDAT".utf8))).lowerBound...]
+    }
+    for (name, height, width) in sizes {
+      let own = ["--latent-h", "\(height / 4)", "--latent-w", "\(width / 4)"]
+      try convert(Self.model, words + own, to: scratch.file(name))
+      let size = ["--height", "\(height)", "--width", "\(width)"]
+      #expect(try picture("both", size) == picture(name, size), "\(name)")
+    }
+    #expect(try picture("both", []) == picture("16x16", []))
+  }
+
   /// The model as it is and with a LoRA, in one package.
   @Test func adapters() throws {
     let files = Program.repository.appending(path: "Tests/ModelsTests/ModelFiles").path

@@ -27,9 +27,9 @@ package struct ModelSet: Sendable {
   let poolsText: Bool
   /// One for each text encoder.
   package let tokenizers: [TokenizerFiles]
-  package let decoder: ModelPlace
+  package internal(set) var decoder: ModelPlace
   /// Needed for pictures to start from only.
-  package let encoder: ModelPlace?
+  package internal(set) var encoder: ModelPlace?
   /// Nil of models without one.
   package let safetyChecker: ModelPlace?
   /// `scheduler_config.json`, or what stands for it; nil for packages without one.

@@ -46,6 +46,7 @@ package struct Pipeline: Sendable {
 
   package init(_ models: ModelSet, _ request: GenerationRequest) throws {
     try request.validate()
+    let models = try models.taking(height: request.height, width: request.width)
     self.models = models
     self.request = request
     geometry = try LatentGeometry(models)
