@@ -75,24 +75,51 @@ import WeightFiles
     }
   }
 
+  private static let shortRun = [
+    "training.latents=teacher", "training.teacherPictures=3", "training.teacherSteps=2", "training.steps=3",
+    "training.batchSize=2", "evaluation.timesteps=[500]", "evaluation.pictures=1",
+  ].flatMap { ["--set", $0] }
+
+  private func prompts(_ scratch: ScratchFolder) throws -> String {
+    try scratch.write("prompts.txt", "red heart\nblue cat\ngreen house\nyellow dog\n")
+  }
+
+  /// The main job ends with the same program and the same weights.
+  @Test(arguments: families)
+  func tuningGivesTheSameBits(family: String) throws {
+    let scratch = try ScratchFolder()
+    let config = try configuration(family, scratch)
+    let forms = [
+      ("file", ["\(Self.files)/checkpoints/\(family).safetensors", "--model-config", config]),
+      ("folder", [try folder(family, config, scratch)]),
+    ]
+    let data = try prompts(scratch)
+    for (name, model) in forms {
+      try run(
+        ["--recipe", "recipes/smoke.json", "--output", scratch.file(name), "--model"] + model + ["--data", data]
+          + Self.shortRun)
+    }
+    let packages = forms.map { "\(scratch.file($0.0))/Unet.mlpackage" }
+    let weights = try packages.map {
+      try Data(contentsOf: URL(filePath: $0 + "/Data/com.apple.CoreML/weights/weight.bin"))
+    }
+    #expect(weights[0] == weights[1])
+    let difference = try Program.run(["diff"] + packages)
+    #expect(!difference.output.contains("weight ") && !difference.output.contains("operation "), "\(difference.output)")
+  }
+
   /// The main job on a single file, on prompts alone; then its checkpoint in every form, which other commands take.
   @Test func tunesAndExportsASingleFile() throws {
     let scratch = try ScratchFolder()
     let config = try configuration("sd1", scratch)
-    let prompts = scratch.file("prompts.txt")
-    try Data("red heart\nblue cat\ngreen house\nyellow dog\n".utf8).write(to: URL(filePath: prompts))
     let file = "\(Self.files)/checkpoints/sd1.safetensors"
     let lora = "\(Self.files)/lora/kohya-all.safetensors"
-    let settings = [
-      "training.latents=teacher", "training.teacherPictures=3", "training.teacherSteps=2", "training.steps=3",
-      "training.batchSize=2", "evaluation.timesteps=[500]", "evaluation.pictures=1",
-    ].flatMap { ["--set", $0] }
     try run(
       [
         "--recipe", "recipes/smoke.json", "--output", scratch.file("run"), "--model", file, "--model-config", config,
         "--data",
       ]
-        + [prompts, "--lora", lora + ":0.5"] + settings)
+        + [try prompts(scratch), "--lora", lora + ":0.5"] + Self.shortRun)
     let state = scratch.file("run/state.h5")
     for (format, name) in [
       ("diffusers", "diffusers"), ("single-file", "tuned.safetensors"),
