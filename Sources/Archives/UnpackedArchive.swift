@@ -6,6 +6,8 @@ package struct UnpackedArchive {
   /// Where the archive's contents lie: `NAME.zip.unpacked` beside it.
   package let folder: String
   private let archive: String
+  /// In bytes, of the file that a link leads to.
+  private let size: Int
   /// Tells one state of the archive from another.
   private let state: String
 
@@ -13,8 +15,9 @@ package struct UnpackedArchive {
   /// Files that packages and compiled models have.
   private static let marks: Set = ["Manifest.json", "coremldata.bin", "model.mil"]
   private static let mostEntries = 100_000
-  /// No model becomes so much smaller in an archive.
+  /// No model becomes so much smaller in an archive, but a small one's text may.
   private static let largestRatio = 100
+  private static let alwaysAllowed = 16 << 20
 
   /// - Parameter path: any file.
   /// - Returns: nil of everything but a zip archive with a package or a compiled model in it.
@@ -27,6 +30,7 @@ package struct UnpackedArchive {
       (try? file.read(upToCount: 4)) == Data([0x50, 0x4B, 3, 4])
     else { return nil }
     archive = path
+    self.size = size
     folder = path + ".unpacked"
     state = "\(size) \(date.timeIntervalSince1970)\n"
     guard try Self.holdsModels(path) else { return nil }
@@ -79,7 +83,8 @@ package struct UnpackedArchive {
       models.append(Array(parts.dropLast()))
     }
     // Files of the same names deeper inside of a model are its own.
-    models = models.filter { model in !models.contains { $0.count < model.count && model.starts(with: $0) } }
+    let known = Set(models)
+    models = models.filter { model in !model.indices.contains { known.contains(Array(model[..<$0])) } }
     guard var common = models.first else { return folder }
     if Set(models).count > 1 {
       for model in models {
@@ -93,8 +98,7 @@ package struct UnpackedArchive {
     let reader = try ArchiveReader(archive)
     var names: Set<String> = []
     var count = 0
-    let size = (try? FileManager.default.attributesOfItem(atPath: archive)[.size] as? Int) ?? 0
-    var room = size * Self.largestRatio
+    var room = Self.alwaysAllowed + size * Self.largestRatio
     var piece = [UInt8](repeating: 0, count: 1 << 20)
     try make(target)
     while let entry = try reader.next() {

@@ -1,3 +1,5 @@
+internal import Files
+
 /// What can be wrong with a package, its program or what it is asked to do; each case prints as one
 /// line.
 package enum MILError: Error, Equatable, CustomStringConvertible {
@@ -52,8 +54,7 @@ package enum MILError: Error, Equatable, CustomStringConvertible {
         "\(place): \(what) is more than \(limit)"
       }
     // Names come from files: a line break in one must not break the line.
-    return String(
-      line.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) })
+    return line.onOneLine
   }
 }
 

@@ -101,7 +101,7 @@ import Testing
   }
 
   /// Whatever an archive says, nothing is written outside of its folder.
-  @Test(arguments: ["../outside", "a/../../outside", "/tmp/sdtune-outside"]) func leavesNothingOutside(name: String)
+  @Test(arguments: ["../outside", "a/../../outside", "/sdtune-outside"]) func leavesNothingOutside(name: String)
     throws
   {
     let scratch = try ScratchFolder()
@@ -112,15 +112,29 @@ import Testing
     #expect(throws: ArchiveError.self) { try #require(try UnpackedArchive(inner + "/m.zip")).unpacked() }
     #expect(try FileManager.default.contentsOfDirectory(atPath: inner) == ["m.zip"])
     #expect(!FileManager.default.fileExists(atPath: scratch.file("outside")))
+    #expect(!FileManager.default.fileExists(atPath: "/sdtune-outside"))
   }
 
   /// What would fill a disk is refused.
   @Test func bombs() throws {
     let scratch = try ScratchFolder()
-    let path = try archive(["Manifest.json": String(repeating: " ", count: 5_000_000)], scratch)
+    let path = try archive(["Manifest.json": String(repeating: " ", count: 40_000_000)], scratch)
     let error = #expect(throws: ArchiveError.self) { try #require(try UnpackedArchive(path)).unpacked() }
     #expect("\(error as Any)".contains("times its size"))
     #expect(try scratch.contents == ["models.zip", "source"])
+  }
+
+  /// Files of the Hugging Face cache are links, which are small themselves.
+  @Test func links() throws {
+    let scratch = try ScratchFolder()
+    let path = try archive(["Manifest.json": String(repeating: " ", count: 20_000_000)], scratch)
+    try FileManager.default.moveItem(atPath: path, toPath: scratch.file("blob"))
+    // Padded so that it is no bomb by its own size.
+    let random = Data((0..<200_000).map { _ in UInt8.random(in: 0...255) })
+    try random.write(to: URL(filePath: scratch.file("source/noise")))
+    try ZipWriter.write(scratch.file("source"), named: "models", to: scratch.file("blob"))
+    try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: scratch.file("blob"))
+    #expect(try #require(try UnpackedArchive(path)).unpacked() == path + ".unpacked/models")
   }
 
   @Test func truncated() throws {

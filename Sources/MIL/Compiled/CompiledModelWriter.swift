@@ -64,7 +64,8 @@ package struct CompiledModelWriter {
         let target = place(name)
         try FileManager.default.createDirectory(
           at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: source, toPath: target.path)
+        // Neither owner nor dates: those of another user's files cannot be passed on.
+        try Data(contentsOf: URL(filePath: source), options: .mappedIfSafe).write(to: target)
       }
       try folder.finish()
     } catch let error as MILError {

@@ -11,13 +11,13 @@ struct Quantization: MILOperation {
     OperationKind(
       "quantize",
       [
-        .required("input", .floats), .required("scale", .floats), .optional("zero_point", .numbers),
+        .required("input", .floats), .required("scale", .floats), .optional("zero_point", .integerTensor),
         .required("output_dtype", .text), .optional("axis", .integers),
       ], Quantization.self),
     OperationKind(
       "dequantize",
       [
-        .required("input", .integerTensor), .required("scale", .floats), .optional("zero_point", .numbers),
+        .required("input", .integerTensor), .required("scale", .floats), .optional("zero_point", .integerTensor),
         .optional("axis", .integers),
       ], Quantization.self),
   ]
@@ -69,7 +69,7 @@ struct Quantization: MILOperation {
       let y = Buffer(count: numbers.count) { y in
         for index in numbers.indices {
           let place = index / behind % places
-          y[index] = Float(numbers[index] - zero(place)) * scale(place)
+          y[index] = (Float(numbers[index]) - Float(zero(place))) * scale(place)
         }
       }
       return [RuntimeValue(results[0].dataType, shape, y)]

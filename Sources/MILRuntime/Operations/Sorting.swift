@@ -31,7 +31,7 @@ struct Sorting: MILOperation {
     let k = isSort ? size : try call.integer("k", or: 1)
     // Minus one asks for all.
     count = k == -1 ? size : k
-    guard (isSort ? 0 : 1)...max(size, 0) ~= count || count == size else {
+    guard count >= (isSort ? 0 : 1), count <= size else {
       throw call.refuse("k", "1 to \(size)", "\(k)")
     }
     var shape = x
