@@ -114,7 +114,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks",
-      exclude: ["full_size.py", "growth.py", "large_set.py", "learning.py", "pictures.py", "peers"],
+      exclude: ["adapters.py", "full_size.py", "growth.py", "large_set.py", "learning.py", "pictures.py", "peers"],
       swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["WeightFiles", "Kernels"], path: "Tests/_TestSupport",
