@@ -28,7 +28,9 @@ extension Target {
 let package = Package(
   name: "sdtune",
   products: [
-    .executable(name: "sdtune", targets: ["sdtune"])
+    .executable(name: "sdtune", targets: ["sdtune"]),
+    // Tests alone use it.
+    .library(name: "Faults", type: .dynamic, targets: ["Faults"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -66,7 +68,8 @@ let package = Package(
     .library("Models", ["StableDiffusion", "WeightFiles", "Files", "StrictJSON", "Kernels", "Tensors"]),
     .target(name: "CTokenizer", exclude: ["clip_merges.txt"]),
     .library("StrictJSON"),
-    .library("Files", ["Kernels", "StrictJSON"]),
+    .systemLibrary(name: "CFiles"),
+    .library("Files", ["CFiles", "Kernels", "StrictJSON"]),
     .library("WeightFiles", ["Files", "Kernels", "StrictJSON"]),
     .library("Digests", ["CCrypto"]),
     .library("Archives", ["CArchive", "Files"]),
@@ -119,6 +122,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["WeightFiles", "Kernels"], path: "Tests/_TestSupport",
       swiftSettings: settings),
+    .target(name: "Faults", path: "Tests/_Faults"),
     .target(
       name: "PackageFuzzing", dependencies: ["MIL", "MILRuntime", "Kernels"],
       path: "Tests/_PackageFuzzing", swiftSettings: settings),

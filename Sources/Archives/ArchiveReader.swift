@@ -78,6 +78,20 @@ package struct ArchiveReader: ~Copyable {
     return Int(count)
   }
 
+  /// Reads an archive to its end, with the checksums of its entries.
+  ///
+  /// - Returns: how many entries it has.
+  static func entryCount(_ path: String) throws(ArchiveError) -> Int {
+    let reader = try ArchiveReader(path)
+    var piece = [UInt8](repeating: 0, count: 1 << 20)
+    var count = 0
+    while try reader.next() != nil {
+      count += 1
+      while try reader.read(into: &piece) > 0 {}
+    }
+    return count
+  }
+
   private func failure() -> ArchiveError { Self.failure(path, handle) }
 
   private static func failure(_ path: String, _ handle: OpaquePointer) -> ArchiveError {

@@ -55,21 +55,12 @@ package struct UnpackedArchive {
   ///
   /// - Parameter anew: whether the archive is read even if that was done before.
   /// - Returns: the model in the archive, or the folder of several.
-  package func unpacked(anew: Bool = false) throws(ArchiveError) -> String {
+  package func unpacked(anew: Bool = false) throws -> String {
     if anew || !isCurrent {
-      PartialPath.removeAbandoned(folder)
-      let partial = PartialPath.own(folder)
-      defer { try? FileManager.default.removeItem(atPath: partial) }
-      try unpack(into: partial)
-      do {
-        try Data(state.utf8).write(to: URL(filePath: "\(partial)/\(Self.mark)"))
-        let isOurs = FileManager.default.fileExists(atPath: "\(folder)/\(Self.mark)")
-        if isOurs { try FileManager.default.removeItem(atPath: folder) }
-        try FileManager.default.moveItem(atPath: partial, toPath: folder)
-      } catch {
-        // Another process may have been faster.
-        guard isCurrent else { throw failure("cannot be unpacked to \(folder): \(error.localizedDescription)") }
-      }
+      let staged = try StagedFolder(folder, kind: "unpacked archive") { $0.contains(Self.mark) }
+      try unpack(into: staged)
+      try staged.write(Self.mark, Data(state.utf8))
+      try staged.finish()
     }
     return Self.contents(of: folder)
   }
@@ -94,13 +85,12 @@ package struct UnpackedArchive {
     return ([folder] + common.map(String.init)).joined(separator: "/")
   }
 
-  private func unpack(into target: String) throws(ArchiveError) {
+  private func unpack(into target: StagedFolder) throws {
     let reader = try ArchiveReader(archive)
     var names: Set<String> = []
     var count = 0
     var room = Self.alwaysAllowed + size * Self.largestRatio
     var piece = [UInt8](repeating: 0, count: 1 << 20)
-    try make(target)
     while let entry = try reader.next() {
       let parts = entry.name.split(separator: "/", omittingEmptySubsequences: false)
       let path = (entry.isFolder && parts.last == "" ? parts.dropLast() : parts[...]).filter { $0 != "." }
@@ -110,34 +100,25 @@ package struct UnpackedArchive {
       guard !path.isEmpty, path.allSatisfy({ !$0.isEmpty && $0 != ".." && !$0.utf8.contains(0) }) else {
         throw failure("entry '\(entry.name.prefix(200))' may leave the archive; unpack it by hand if you trust it")
       }
-      let place = "\(target)/\(path.joined(separator: "/"))"
+      let name = path.joined(separator: "/")
       if entry.isFolder {
-        try make(place)
+        try target.createFolder(name)
         continue
       }
       guard entry.isFile else {
         throw failure("entry '\(entry.name.prefix(200))' is a link; expected files and folders")
       }
-      guard names.insert(place).inserted else { throw failure("entry '\(entry.name.prefix(200))' is there twice") }
-      try make((place as NSString).deletingLastPathComponent)
-      guard FileManager.default.createFile(atPath: place, contents: nil), let file = FileHandle(forWritingAtPath: place)
-      else { throw failure("\(place) cannot be created") }
+      guard names.insert(name).inserted else { throw failure("entry '\(entry.name.prefix(200))' is there twice") }
+      try target.createFolder((name as NSString).deletingLastPathComponent)
+      let file = try FileWriter("\(target.temporary)/\(name)")
       while true {
         let read = try reader.read(into: &piece)
         guard read > 0 else { break }
         room -= read
         guard room >= 0 else { throw failure("more than \(Self.largestRatio) times its size when unpacked") }
-        do { try file.write(contentsOf: piece[..<read]) } catch {
-          throw failure("\(place) cannot be written: \(error.localizedDescription)")
-        }
+        try file.append(Data(piece[..<read]))
       }
-      do { try file.close() } catch { throw failure("\(place) cannot be written: \(error.localizedDescription)") }
-    }
-  }
-
-  private func make(_ folder: String) throws(ArchiveError) {
-    do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
-      throw failure("\(folder) cannot be created: \(error.localizedDescription)")
+      try file.finish()
     }
   }
 

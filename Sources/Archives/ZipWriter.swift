@@ -13,20 +13,35 @@ package enum ZipWriter {
   ///   - top: the folder's name in the archive.
   package static func write(
     _ folder: String, items: Set<String>? = nil, named top: String, to path: String
-  ) throws(ArchiveError) {
+  ) throws {
     _ = ArchiveReader.usesUTF8
-    PartialPath.removeAbandoned(path)
-    let partial = PartialPath.own(path)
-    defer { try? FileManager.default.removeItem(atPath: partial) }
-    try pack(folder, items, top, partial)
-    guard rename(partial, path) == 0 else {
-      throw ArchiveError(path: path, reason: "cannot be written: \(String(cString: strerror(errno)))")
+    var (failure, count) = (nil as ArchiveError?, 0)
+    func passing(_ body: () throws(ArchiveError) -> Void) throws(FileError) {
+      do throws(ArchiveError) { try body() } catch {
+        failure = error
+        throw .cannotWrite(file: path, reason: error.reason)
+      }
+    }
+    do {
+      try AtomicFile(path: path).write { (temporary) throws(FileError) in
+        try passing { () throws(ArchiveError) in count = try pack(folder, items, top, temporary) }
+      } check: { (temporary) throws(FileError) in
+        try passing { () throws(ArchiveError) in
+          guard try ArchiveReader.entryCount(temporary) == count else {
+            throw ArchiveError(path: path, reason: "what was written does not read back the same; is the disk sound?")
+          }
+        }
+      }
+    } catch {
+      throw failure ?? error
     }
   }
 
+  /// - Returns: how many entries the archive has.
   private static func pack(
     _ folder: String, _ items: Set<String>?, _ top: String, _ path: String
-  ) throws(ArchiveError) {
+  ) throws(ArchiveError) -> Int {
+    var count = 0
     guard let handle = archive_write_new() else { throw ArchiveError(path: path, reason: "out of memory") }
     defer { archive_write_free(handle) }
     func check(_ status: Int32) throws(ArchiveError) {
@@ -56,6 +71,7 @@ package enum ZipWriter {
       archive_entry_set_mtime(entry, 315_532_800, 0)
       archive_entry_set_size(entry, isFolder ? 0 : Int64(facts.st_size))
       try check(archive_write_header(handle, entry))
+      count += 1
       guard !isFolder else { continue }
       guard let file = FileHandle(forReadingAtPath: place) else {
         throw ArchiveError(path: place, reason: "cannot be read")
@@ -69,9 +85,10 @@ package enum ZipWriter {
         guard !piece.isEmpty else { throw ArchiveError(path: place, reason: "became shorter while it was read") }
         left -= piece.count
         let written = piece.withUnsafeBytes { archive_write_data(handle, $0.baseAddress, $0.count) }
-        guard written == piece.count else { return try check(ARCHIVE_FATAL) }
+        try check(written == piece.count ? ARCHIVE_OK : ARCHIVE_FATAL)
       }
     }
     try check(archive_write_close(handle))
+    return count
   }
 }

@@ -25,14 +25,9 @@ package enum CheckpointFile {
     try check(contents, path)
     let checksums = contents.checksums()
     try checkSpace(for: contents, path)
-    let file = AtomicFile(path: path)
-    try file.write { (temporaryPath) throws(FileError) in
-      do throws(HDF5.Failure) {
-        try writeHDF5(contents, checksums, to: temporaryPath)
-      } catch {
-        throw .cannotWrite(file: path, reason: error.reason)
-      }
-      try file.overwriteStart(with: try CheckpointSeal.block(for: temporaryPath))
+    try AtomicFile(path: path).write { (temporary) throws(FileError) in
+      try writeHDF5(contents, checksums, to: temporary, for: path)
+      try CheckpointSeal.complete(temporary, for: path)
     }
   }
 
@@ -74,22 +69,16 @@ package enum CheckpointFile {
   }
 
   private static func writeHDF5(
-    _ contents: CheckpointContents, _ checksums: [CRC32], to path: String
-  ) throws(HDF5.Failure) {
-    let file = try HDF5.create(path, userBlock: CheckpointSeal.byteCount)
+    _ contents: CheckpointContents, _ checksums: [CRC32], to temporary: String, for path: String
+  ) throws(FileError) {
+    let file = try HDF5Writer(temporary, for: path, userBlock: CheckpointSeal.byteCount)
     var groups: Set<Substring> = []
     for (name, checksum) in zip(contents.orderedNames, checksums) {
       for slash in name.indices where name[slash] == "/" {
-        if groups.insert(name[..<slash]).inserted {
-          try HDF5.createGroup(String(name[..<slash]), in: file)
-        }
+        if groups.insert(name[..<slash]).inserted { try file.createGroup(String(name[..<slash])) }
       }
-      let array = contents.arrays[name]!
-      try array.withRawSpan { (bytes) throws(HDF5.Failure) in
-        try HDF5.write(name, in: file, shape: array.shape, element: array.element, from: bytes)
-      }
-      array.letGo()
-      try HDF5.setAttribute(checksumAttribute, .string(checksum.text), of: name, in: file)
+      try file.write(name, contents.arrays[name]!, checksum: checksum)
+      try file.setAttribute(checksumAttribute, .string(checksum.text), of: name)
     }
     // Last, so that a file with these is a file with everything.
     var attributes = contents.attributes
@@ -97,10 +86,8 @@ package enum CheckpointFile {
     attributes["checkpoint.version"] = .integer(formatVersion)
     attributes["checkpoint.arrays"] = .integer(checksums.count)
     attributes["checkpoint.crc32"] = .string(contents.manifestChecksum(checksums).text)
-    for (name, value) in attributes.sorted(by: { $0.key < $1.key }) {
-      try HDF5.setAttribute(name, value, of: "/", in: file)
-    }
-    try file.closeFile()
+    for (name, value) in attributes.sorted(by: { $0.key < $1.key }) { try file.setAttribute(name, value) }
+    try file.finish(temporary)
   }
 
   // MARK: Reading

@@ -32,10 +32,16 @@ enum CheckpointSeal {
     }
   }
 
-  /// The bytes that complete a file that was just written.
-  static func block(for path: String) throws(FileError) -> Data {
+  /// Completes a file that was just written.
+  ///
+  /// - Parameter name: the file that an error names.
+  static func complete(_ path: String, for name: String) throws(FileError) {
     let file = try MappedFile.open(path)
-    return Data(block(bytes: file.count, checksum: checksum(of: file)))
+    let bytes = block(bytes: file.count, checksum: checksum(of: file))
+    try FileWriter.replaceStart(of: path, with: Data(bytes), for: name)
+    guard file.withBytes(0..<byteCount, { $0.elements(as: UInt8.self) }) == bytes else {
+      throw .cannotWrite(file: name, reason: "its first block does not read back the same; is the disk sound?")
+    }
   }
 
   static func verify(_ path: String) throws(FileError) {

@@ -1,10 +1,12 @@
-internal import Files
+package import Files
 
 /// What can be wrong with a package, its program or what it is asked to do; each case prints as one
 /// line.
 package enum MILError: Error, Equatable, CustomStringConvertible {
   /// A file or folder cannot be opened, read or written.
   case file(path: String, reason: String)
+  /// A package cannot be written; what was there before is untouched.
+  case output(FileError)
   /// `Manifest.json` does not say what it must.
   case manifest(package: String, expected: String, found: String)
   /// `model.mlmodel` is no ML Program that can be decoded.
@@ -30,6 +32,7 @@ package enum MILError: Error, Equatable, CustomStringConvertible {
     let line =
       switch self {
       case .file(let path, let reason): "\(path): \(reason)"
+      case .output(let error): error.description
       case .manifest(let package, let expected, let found):
         "\(package): Manifest.json: expected \(expected), found \(found); "
           + "copy the whole .mlpackage folder again"
@@ -74,4 +77,11 @@ package struct Place: Sendable, Equatable, CustomStringConvertible {
   }
 
   package var description: String { "\(package): \(operation) '\(name.prefix(200))'" }
+}
+
+extension MILError {
+  /// Lets a closure write files.
+  static func writing<Result>(_ body: () throws(FileError) -> Result) throws(MILError) -> Result {
+    do { return try body() } catch { throw .output(error) }
+  }
 }

@@ -64,10 +64,15 @@ package final class PackageModel: Sendable {
   /// - Parameters:
   ///   - path: of the package, with `#` and a function's name behind it if it is not ``function``.
   ///   - function: the function to run; the package's own choice if not given.
-  package init(path: String, function: String? = nil) throws(MILError) {
+  package convenience init(path: String, function: String? = nil) throws(MILError) {
     let parts = ModelPackage.parts(of: path)
-    let function = function ?? parts.function
     let package = try ModelPackage(parts.package)
+    try package.checkContent()
+    try self.init(package, function: function ?? parts.function)
+  }
+
+  /// - Parameter package: one whose content was looked at.
+  package init(_ package: ModelPackage, function: String? = nil) throws(MILError) {
     let model = package.model
     var verifier = try Verifier(package, function: function)
     plan = try verifier.plan()

@@ -67,11 +67,19 @@ enum HDF5 {
 
     deinit { _ = HDF5.locked { H5Idec_ref(id) } }
 
-    /// Closes a file and says whether all of it reached the system.
-    consuming func closeFile() throws(Failure) {
-      let closed = HDF5.locked { H5Fclose(id) >= 0 }
+    /// Closes what was written and says whether all of it reached the system: the library keeps bytes back until then.
+    consuming func finish() throws(Failure) {
+      let closed = HDF5.locked { H5Idec_ref(id) >= 0 }
       discard self
-      guard closed else { throw Failure("the file cannot be closed") }
+      guard closed else { throw Failure("it cannot be closed") }
+    }
+
+    /// Closes a file and says whether all of it reached the system.
+    consuming func finishFile() throws(Failure) {
+      let isWritten = HDF5.locked { H5Fflush(id, H5F_SCOPE_GLOBAL) >= 0 }
+      let isClosed = HDF5.locked { H5Fclose(id) >= 0 }
+      discard self
+      guard isWritten && isClosed else { throw Failure("the file cannot be closed") }
     }
   }
 
@@ -106,9 +114,10 @@ enum HDF5 {
   static func createGroup(_ path: String, in file: borrowing Handle) throws(Failure) {
     let id = file.id
     try locked { () throws(Failure) in
-      _ = try Handle(
+      try Handle(
         H5Gcreate2(id, path, hid_t(H5P_DEFAULT), hid_t(H5P_DEFAULT), hid_t(H5P_DEFAULT)),
-        "the group cannot be created")
+        "the group cannot be created"
+      ).finish()
     }
   }
 

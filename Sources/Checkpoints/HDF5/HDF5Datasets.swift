@@ -123,13 +123,15 @@ extension HDF5 {
           id, path, element.identifier, space.id, hid_t(H5P_DEFAULT), properties.id,
           hid_t(H5P_DEFAULT)),
         "the dataset cannot be created")
-      guard bytes.byteCount > 0 else { return }
-      let status = bytes.withUnsafeBytes { memory in
-        H5Dwrite(
-          dataset.id, element.identifier, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT),
-          memory.baseAddress)
+      if bytes.byteCount > 0 {
+        let status = bytes.withUnsafeBytes { memory in
+          H5Dwrite(
+            dataset.id, element.identifier, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT),
+            memory.baseAddress)
+        }
+        try check(status, "the dataset cannot be written")
       }
-      try check(status, "the dataset cannot be written")
+      try dataset.finish()
     }
   }
 

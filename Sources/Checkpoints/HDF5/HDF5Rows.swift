@@ -35,6 +35,7 @@ extension HDF5 {
         H5Dwrite(dataset.id, element.identifier, inMemory.id, space.id, hid_t(H5P_DEFAULT), $0.baseAddress)
       }
       try check(status, "rows \(rows) cannot be written")
+      try dataset.finish()
     }
   }
 
@@ -50,10 +51,11 @@ extension HDF5 {
       try check(
         H5Pset_chunk(properties.id, Int32(shape.count), [1] + shape.dropFirst().map { hsize_t($0) }), "no chunks")
       try check(H5Pset_fletcher32(properties.id), "no Fletcher-32 filter")
-      _ = try Handle(
+      try Handle(
         H5Dcreate2(
           id, path, element.identifier, space.id, hid_t(H5P_DEFAULT), properties.id, hid_t(H5P_DEFAULT)),
-        "the dataset cannot be created")
+        "the dataset cannot be created"
+      ).finish()
     }
   }
 
@@ -99,90 +101,5 @@ extension HDF5File {
         dataset, rows, in: handle, as: .float32, into: UnsafeMutableRawPointer(buffer.pointer))
     }
     return buffer
-  }
-}
-
-/// An HDF5 file that is written row by row, larger than memory; it appears under its name when it is whole.
-package enum HDF5RowFile {
-  /// What the closure of ``write(to:_:)`` writes with.
-  package struct Writer: ~Copyable {
-    fileprivate let path: String
-    fileprivate let handle: HDF5.Handle
-
-    /// Groups on the way to an item, which must not be there yet.
-    package func createGroup(_ group: String) throws(FileError) {
-      try reporting(group) { () throws(HDF5.Failure) in try HDF5.createGroup(group, in: handle) }
-    }
-
-    package func setAttribute(
-      _ name: String, _ value: AttributeValue, of item: String = "/"
-    ) throws(FileError) {
-      try reporting(item) { () throws(HDF5.Failure) in try HDF5.setAttribute(name, value, of: item, in: handle) }
-    }
-
-    package func write(_ dataset: String, _ array: CheckpointArray) throws(FileError) {
-      try reporting(dataset) { () throws(HDF5.Failure) in
-        try array.withRawSpan { (bytes) throws(HDF5.Failure) in
-          try HDF5.write(dataset, in: handle, shape: array.shape, element: array.element, from: bytes)
-        }
-      }
-    }
-
-    /// A dataset of floats whose rows are written one by one.
-    package func createRows(_ dataset: String, shape: [Int]) throws(FileError) {
-      try reporting(dataset) { () throws(HDF5.Failure) in
-        try HDF5.createRows(dataset, in: handle, shape: shape, element: .float32)
-      }
-    }
-
-    package func writeRow(_ dataset: String, _ row: Int, _ values: Buffer) throws(FileError) {
-      try reporting(dataset) { () throws(HDF5.Failure) in
-        try values.withSpan { (span) throws(HDF5.Failure) in
-          try HDF5.writeRows(dataset, row..<row + 1, in: handle, element: .float32, from: span.bytes)
-        }
-      }
-    }
-
-    private func reporting(
-      _ item: String, _ body: () throws(HDF5.Failure) -> Void
-    ) throws(FileError) {
-      do throws(HDF5.Failure) { try body() } catch {
-        throw .cannotWrite(file: path, reason: "\(item): \(error.reason)")
-      }
-    }
-  }
-
-  /// Replaces a file; whatever goes wrong, the old one stays whole.
-  package static func write(
-    to path: String, _ body: (borrowing Writer) throws -> Void
-  ) throws {
-    let file = AtomicFile(path: path)
-    var failure: (any Error)?
-    do {
-      try file.write { (temporary) throws(FileError) in
-        let handle: HDF5.Handle
-        do throws(HDF5.Failure) { handle = try HDF5.create(temporary, userBlock: 0) } catch {
-          throw .cannotWrite(file: path, reason: error.reason)
-        }
-        let writer = Writer(path: path, handle: handle)
-        do { try body(writer) } catch {
-          failure = error
-          throw .cannotWrite(file: path, reason: "\(error)")
-        }
-        try writer.close()
-      }
-    } catch {
-      throw failure ?? error
-    }
-  }
-}
-
-extension HDF5RowFile.Writer {
-  /// Says whether all of it reached the system.
-  fileprivate consuming func close() throws(FileError) {
-    let path = path
-    do throws(HDF5.Failure) { try handle.closeFile() } catch {
-      throw .cannotWrite(file: path, reason: error.reason)
-    }
   }
 }

@@ -1,3 +1,4 @@
+internal import Files
 package import Foundation
 package import Recipes
 
@@ -67,6 +68,6 @@ package struct AnalyzeRecipe: Sendable {
     var recipe = recipe
     // Groups may have been chosen that the base recipe's target does not know.
     recipe.raiseTarget()
-    try recipe.encoded().write(to: URL(filePath: output), options: .atomic)
+    try AtomicFile(path: output).write(recipe.encoded())
   }
 }

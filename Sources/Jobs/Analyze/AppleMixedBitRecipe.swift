@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 internal import Recipes
 internal import Training
@@ -74,6 +75,6 @@ package struct AppleMixedBitRecipe: Encodable, Sendable {
   private static func weight(_ module: String) -> String { module + ".weight" }
 
   package func write(to path: String) throws {
-    try JSONEncoder.ofResults.encode(self).write(to: URL(filePath: path), options: .atomic)
+    try AtomicFile(path: path).write(JSONEncoder.ofResults.encode(self))
   }
 }

@@ -1,4 +1,5 @@
 internal import Archives
+internal import Files
 internal import Foundation
 internal import StableDiffusion
 
@@ -52,14 +53,16 @@ struct PackageBundle: Sendable {
     } else if let folder = layout.resources {
       for package in packages {
         let name = package.resource + ".mlpackage"
-        try Self.place(package.path, at: "\(folder)/\(name)")
+        let staged = try StagedFolder("\(folder)/\(name)", kind: "package") { _ in true }
+        try FileCopy.copyTree(package.path, to: staged.temporary, linking: true)
+        try staged.finish()
         names.append(name)
       }
     }
     for folder in [layout.resources, layout.compiled].compactMap({ $0 }) {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       for (name, contents) in tokenizer?.files ?? [] {
-        try contents.write(to: URL(filePath: "\(folder)/\(name)"), options: .atomic)
+        try AtomicFile(path: "\(folder)/\(name)").write(contents)
         if !names.contains(name) { names.append(name) }
       }
     }
@@ -104,25 +107,5 @@ struct PackageBundle: Sendable {
 
   private static func compileCommand(_ package: String, into folder: String) -> String {
     "xcrun coremlcompiler compile '\(package)' '\(folder)'"
-  }
-
-  private static func place(_ source: String, at target: String) throws {
-    let files = FileManager.default
-    if files.fileExists(atPath: target) { try files.removeItem(atPath: target) }
-    try files.createDirectory(
-      atPath: (target as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-    var isFolder: ObjCBool = false
-    _ = files.fileExists(atPath: source, isDirectory: &isFolder)
-    guard isFolder.boolValue else {
-      // Another file system takes no links.
-      do { try files.linkItem(atPath: source, toPath: target) } catch {
-        try files.copyContents(atPath: source, toPath: target)
-      }
-      return
-    }
-    try files.createDirectory(atPath: target, withIntermediateDirectories: true)
-    for name in try files.contentsOfDirectory(atPath: source) {
-      try place("\(source)/\(name)", at: "\(target)/\(name)")
-    }
   }
 }

@@ -1,6 +1,7 @@
 internal import Clustering
 internal import CoreMLExport
 internal import Digests
+internal import Files
 internal import Foundation
 internal import MIL
 internal import StableDiffusion
@@ -80,6 +81,7 @@ struct PackageFingerprint: Equatable {
   ///
   /// - Parameter component: of which it is; halves of a UNet have the fingerprint of the whole.
   func isHeld(by path: String, component: String) -> Bool {
+    StagedFolder.removeAbandoned(path)
     guard let package = try? ModelPackage(path),
       package.model.metadata.userDefined[Self.key] == text,
       package.model.metadata.userDefined[Metadata.componentKey] == component

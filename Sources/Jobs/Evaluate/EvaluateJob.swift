@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 package import Generation
 internal import Models
@@ -173,12 +174,7 @@ extension EvaluateJob {
       ("evaluation.html", Data(try EvaluationPage(outcome, rows).html().utf8)),
     ]
     for (name, data) in files {
-      let path = folder + "/" + name
-      do {
-        try data.write(to: URL(filePath: path), options: .atomic)
-      } catch {
-        throw JobError.unwritable(path: path, reason: error.localizedDescription)
-      }
+      try AtomicFile(path: "\(folder)/\(name)").write(data)
     }
     let columns = rows[0].pictures.indices.map { line in rows.map { $0.pictures[line] } }
     try PNGFile.write(.sheet(columns), to: folder + "/pictures.png")

@@ -94,7 +94,8 @@ enum PackageInspection {
   /// - Throws: an error that names the first fault.
   static func verify(_ path: String) throws -> String {
     let package = try ModelPackage(path)
-    for name in package.model.functions.keys.sorted() { _ = try PackageModel(path: path, function: name) }
+    try package.checkContent()
+    for name in package.model.functions.keys.sorted() { _ = try PackageModel(package, function: name) }
     try checkOpset(package)
     if let doubt = package.doubts.first {
       throw MILError.model(package: path, expected: "a compiled model as Apple's compiler writes it", found: doubt)

@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 internal import Models
 internal import PictureSets
@@ -47,8 +48,8 @@ struct LatentSheet {
       from its latent.</p>
       <table>\(rows.joined(separator: "\n"))</table>
       """
-    try Data(HTMLPage(title: "Pictures as latents", style: "td { text-align: left }", body: body).html.utf8).write(
-      to: URL(filePath: path), options: .atomic)
+    let page = HTMLPage(title: "Pictures as latents", style: "td { text-align: left }", body: body)
+    try AtomicFile(path: path).write(Data(page.html.utf8))
   }
 
   private func row(_ sample: LatentCache.View, _ original: Picture?, _ seen: Picture) throws -> String {

@@ -97,7 +97,7 @@ struct ModelExport {
     for name in try files.contentsOfDirectory(atPath: source) where !ModelSource.isFolder("\(source)/\(name)") {
       let isWeights = [".safetensors", ".bin", ".msgpack", ".onnx", ".h5", ".ot"].contains { name.hasSuffix($0) }
       if read.contains(name) || !isWeights {
-        try files.replaceContents(atPath: "\(folder)/\(name)", with: "\(source)/\(name)")
+        try FileCopy.replace("\(folder)/\(name)", with: "\(source)/\(name)")
       }
     }
   }
@@ -109,7 +109,7 @@ struct ModelExport {
     }
     let files = try model.tokenizerFiles(of: part)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    for (name, contents) in files.files { try contents.write(to: URL(filePath: "\(folder)/\(name)"), options: .atomic) }
+    for (name, contents) in files.files { try AtomicFile(path: "\(folder)/\(name)").write(contents) }
     let padding = files.padding ?? "<|endoftext|>"
     let text = { (text: String) in StrictJSON.string(text) }
     try write(
@@ -156,7 +156,7 @@ struct ModelExport {
   }
 
   private func write(_ json: StrictJSON, to path: String) throws {
-    try Data((json.text + "\n").utf8).write(to: URL(filePath: path), options: .atomic)
+    try AtomicFile(path: path).write(Data((json.text + "\n").utf8))
   }
 
   // MARK: One file

@@ -1,4 +1,5 @@
 internal import Distribution
+internal import Files
 internal import Foundation
 internal import PictureSets
 internal import Recipes
@@ -94,7 +95,7 @@ struct PreparationNotes {
       try? FileManager.default.removeItem(atPath: list)
     } else {
       let lines = survey.unusable.map { "\($0)\n" }.joined()
-      try Data(lines.utf8).write(to: URL(filePath: list), options: .atomic)
+      try AtomicFile(path: list).write(Data(lines.utf8))
       warn(
         "\(survey.unusable.count) of \(survey.unusable.count + survey.usable) pictures cannot be used: \(list) names them"
       )

@@ -1,3 +1,4 @@
+internal import Files
 package import Foundation
 internal import Kernels
 internal import Layers
@@ -58,7 +59,7 @@ package struct TrainJob: Sendable {
     try write(weights, from: model)
     stage("evaluating")
     let metrics = try metrics(weights, inputs)
-    try JSONEncoder.ofResults.encode(metrics).write(to: URL(filePath: folder.path + "/metrics.json"), options: .atomic)
+    try AtomicFile(path: folder.path + "/metrics.json").write(JSONEncoder.ofResults.encode(metrics))
     return metrics
   }
 
@@ -84,7 +85,7 @@ package struct TrainJob: Sendable {
   }
 
   private func replace(_ item: String, from model: String) throws {
-    try FileManager.default.replaceContents(atPath: "\(folder.path)/\(item)", with: "\(model)/\(item)")
+    try FileCopy.replace("\(folder.path)/\(item)", with: "\(model)/\(item)")
   }
 
   private func metrics(_ weights: ParameterStore, _ inputs: PretrainingInputs) throws -> Metrics {

@@ -1,6 +1,7 @@
 internal import Clustering
 internal import CoreMLExport
 internal import Distribution
+internal import Files
 package import Foundation
 internal import Kernels
 internal import Layers
@@ -60,8 +61,8 @@ package struct TuneJob: Sendable {
     try PackageExport(recipe, source, inputs.geometry).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))
     let report = try Evaluator(recipe, inputs, isInterrupted: isInterrupted).report(outcome, folder)
-    try report.encoded().write(to: URL(filePath: folder.report), options: .atomic)
-    try Data(report.page.utf8).write(to: URL(filePath: folder.page), options: .atomic)
+    try AtomicFile(path: folder.report).write(report.encoded())
+    try AtomicFile(path: folder.page).write(Data(report.page.utf8))
     return report
   }
 }

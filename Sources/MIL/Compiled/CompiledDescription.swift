@@ -82,13 +82,16 @@ struct CompiledDescription {
   }
 
   /// - Parameter functions: how many the program has.
-  func encoded(functions: Int) throws -> Data {
+  func encoded(functions: Int) throws(MILError) -> Data {
     var description = description
     // It is there even if it says nothing.
     description.metadata = description.metadata
     var options = BinaryEncodingOptions()
     options.useDeterministicOrdering = true
-    let body: Data = try description.serializedBytes(options: options)
+    let body: Data
+    do { body = try description.serializedBytes(options: options) } catch {
+      throw .model(package: "description", expected: "an interface of at most 2 GiB", found: "\(error)")
+    }
     var data = Data()
     data.append(littleEndian: Self.mlProgram)
     data.append(littleEndian: interfaceVersion)

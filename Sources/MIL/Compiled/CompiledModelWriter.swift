@@ -1,5 +1,7 @@
 internal import Digests
+internal import Files
 internal import Foundation
+internal import Kernels
 
 /// Makes of a package the folder `.mlmodelc` that applications load, as Apple's `coremlcompiler` does: nothing is computed,
 /// the program is written as text and the weights are copied.
@@ -32,46 +34,47 @@ package struct CompiledModelWriter {
     guard !package.isCompiled else {
       throw .file(path: package.path, reason: "it is compiled already; packages (.mlpackage) are compiled")
     }
-    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     let model = package.model
+    try package.checkContent()
     try checkInterface()
     let text = try text()
     // Whatever was written can be read.
     var reader = ProgramTextReader([UInt8](text.utf8), file: "\(package.path), compiled")
     _ = try reader.program()
-    let folder = try StagedFolder(path, kind: "compiled model") { items in
-      items.contains(CompiledDescription.fileName) && Self.knownItems.isSuperset(of: items)
-    }
-    func place(_ name: String) -> URL { URL(filePath: "\(folder.temporary)/\(name)") }
-    try folder.createFolder("analytics")
-    do {
-      try Data(text.utf8).write(to: place(ModelPackage.textFile))
-      try CompiledDescription(specificationVersion: model.specificationVersion, description: package.interface)
-        .encoded(functions: model.functions.count).write(to: place(CompiledDescription.fileName))
-      let name = ((package.path as NSString).lastPathComponent as NSString).deletingPathExtension
-      try CompiledMetadata(model, package.interface, name: name).encoded()
-        .write(to: place(CompiledMetadata.fileName))
-      try analytics().write(to: place("analytics/" + CompiledDescription.fileName))
-      for file in weightFiles.sorted() {
-        let source = try package.place(ofWeightFile: file)
-        let name = String(file.dropFirst(ModelPackage.weightPrefix.count))
-        guard let top = name.split(separator: "/").first.map(String.init), top != Manifest.fileName,
-          top == "weights" || !Self.knownItems.contains(top)
-        else {
-          throw MILError.file(
-            path: package.path, reason: "a weight file is called \(name), as another file of a compiled model is")
-        }
-        let target = place(name)
-        try FileManager.default.createDirectory(
-          at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
-        // Neither owner nor dates: those of another user's files cannot be passed on.
-        try Data(contentsOf: URL(filePath: source), options: .mappedIfSafe).write(to: target)
+    let name = ((package.path as NSString).lastPathComponent as NSString).deletingPathExtension
+    let metadata = CompiledMetadata(model, package.interface, name: name).encoded()
+    let description = try CompiledDescription(
+      specificationVersion: model.specificationVersion, description: package.interface
+    ).encoded(functions: model.functions.count)
+    let weights = try copiedWeights()
+    try MILError.writing { () throws(FileError) in
+      let folder = try StagedFolder(path, kind: "compiled model") { items in
+        items.contains(CompiledDescription.fileName) && Self.knownItems.isSuperset(of: items)
+      }
+      try folder.createFolder("analytics")
+      try folder.write(ModelPackage.textFile, Data(text.utf8))
+      try folder.write(CompiledDescription.fileName, description)
+      try folder.write(CompiledMetadata.fileName, metadata)
+      try folder.write("analytics/" + CompiledDescription.fileName, analytics())
+      for (name, source) in weights {
+        try folder.createFolder((name as NSString).deletingLastPathComponent)
+        try FileCopy.copy(source, to: "\(folder.temporary)/\(name)")
       }
       try folder.finish()
-    } catch let error as MILError {
-      throw error
-    } catch {
-      throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// The weight files' names in the folder, and where they are copied from.
+  private func copiedWeights() throws(MILError) -> [(name: String, source: String)] {
+    try weightFiles.sorted().map { (file) throws(MILError) in
+      let name = String(file.dropFirst(ModelPackage.weightPrefix.count))
+      guard let top = name.split(separator: "/").first.map(String.init), top != Manifest.fileName,
+        top == "weights" || !Self.knownItems.contains(top)
+      else {
+        throw .file(
+          path: package.path, reason: "a weight file is called \(name), as another file of a compiled model is")
+      }
+      return (name, try package.place(ofWeightFile: file))
     }
   }
 
@@ -114,8 +117,9 @@ package struct CompiledModelWriter {
   }
 
   /// The source's digest, in sections of strings with their lengths in front.
-  private func analytics() throws -> Data {
-    let digest = SHA256.of(try Data(contentsOf: URL(filePath: package.modelFile)))
+  private func analytics() throws(FileError) -> Data {
+    let file = try MappedFile.open(package.modelFile)
+    let digest = SHA256.of(file.data(0..<file.count))
     var data = Data()
     func append(_ text: String) {
       data.append(littleEndian: UInt64(text.utf8.count))

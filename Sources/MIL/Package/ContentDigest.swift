@@ -26,6 +26,11 @@ package enum ContentDigest {
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
+  /// Of a record's data.
+  static func of(_ record: WeightRecord) -> UInt64 {
+    record.file.withBytes(record.range) { bytes in bytes.withUnsafeBytes { of($0) } }
+  }
+
   package static func of(_ bytes: Data) -> UInt64 { bytes.withUnsafeBytes { of($0) } }
 
   private static let p1: UInt64 = 0x9E37_79B1_85EB_CA87

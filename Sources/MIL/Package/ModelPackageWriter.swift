@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 
 /// Writes an `.mlpackage`: everything into a temporary folder beside the destination, then one
@@ -17,12 +18,16 @@ package final class ModelPackageWriter {
   package init(_ path: String) throws(MILError) {
     let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     self.path = path
-    folder = try StagedFolder(path, kind: "package") { items in
-      let isDamaged = items == ["Data"] && path.hasSuffix(".mlpackage")
-      return isDamaged || items.contains(Manifest.fileName)
+    folder = try MILError.writing { () throws(FileError) in
+      let folder = try StagedFolder(path, kind: "package") { items in
+        let isDamaged = items == ["Data"] && path.hasSuffix(".mlpackage")
+        return isDamaged || items.contains(Manifest.fileName)
+      }
+      try folder.createFolder(Self.modelFolder + "/weights")
+      return folder
     }
-    try folder.createFolder(Self.modelFolder + "/weights")
-    weights = try WeightFileWriter("\(folder.temporary)/\(Self.modelFolder)/weights/weight.bin")
+    let file = "\(Self.modelFolder)/weights/weight.bin"
+    weights = try WeightFileWriter("\(folder.temporary)/\(file)", for: "\(path)/\(file)")
   }
 
   /// Writes the model and moves the package to its place, replacing what was there.
@@ -33,21 +38,15 @@ package final class ModelPackageWriter {
     precondition(!isFinished, "\(path): written twice")
     try weights.finish()
     let hasWeights = weights.recordCount > 0
-    do {
-      var model = model
-      model.metadata.userDefined[Metadata.contentKey] = try model.contentDigest(
-        weights: hasWeights ? weights.path : nil)
-      let data = try model.encoded()
-      if !hasWeights {
-        try FileManager.default.removeItem(atPath: "\(folder.temporary)/\(Self.modelFolder)/weights")
-      }
-      try data.write(to: URL(filePath: "\(folder.temporary)/\(Self.modelFolder)/model.mlmodel"))
-      try Manifest(hasWeights: hasWeights).encoded()
-        .write(to: URL(filePath: folder.temporary + "/" + Manifest.fileName))
+    var model = model
+    model.metadata.userDefined[Metadata.contentKey] = try model.contentDigest(weights: hasWeights ? weights.path : nil)
+    let data = try model.encoded()
+    try MILError.writing { () throws(FileError) in
+      if !hasWeights { try folder.remove(Self.modelFolder + "/weights") }
+      try folder.write(Self.modelFolder + "/model.mlmodel", data)
+      try folder.write(Manifest.fileName, Manifest(hasWeights: hasWeights).encoded())
       try folder.finish()
-      isFinished = true
-    } catch {
-      throw .file(path: path, reason: "cannot be written: \(error.localizedDescription)")
     }
+    isFinished = true
   }
 }

@@ -1,9 +1,11 @@
+internal import Files
 package import Foundation
+internal import Kernels
 
 /// Writes a `weight.bin` record by record; a constant that was written before is stored once.
 package final class WeightFileWriter {
   package let path: String
-  private let handle: FileHandle
+  private let file: FileWriter
   private var end: UInt64 = 64
   private(set) package var recordCount: UInt32 = 0
   /// Offsets of the records with the same type, size and checksum.
@@ -15,14 +17,12 @@ package final class WeightFileWriter {
     let checksum: UInt64
   }
 
-  package init(_ path: String) throws(MILError) {
+  /// - Parameters:
+  ///   - path: where the file is written.
+  ///   - name: the file that errors name, where that is another one.
+  package init(_ path: String, for name: String? = nil) throws(MILError) {
     self.path = path
-    guard FileManager.default.createFile(atPath: path, contents: nil),
-      let handle = FileHandle(forUpdatingAtPath: path)
-    else {
-      throw .file(path: path, reason: "cannot be created")
-    }
-    self.handle = handle
+    file = try MILError.writing { () throws(FileError) in try FileWriter(path, for: name) }
     try write(Self.header(count: 0), at: 0)
   }
 
@@ -58,14 +58,21 @@ package final class WeightFileWriter {
     return offset
   }
 
-  /// Writes the number of records and closes the file.
+  /// Writes the number of records, closes the file and reads every record back.
   package func finish() throws(MILError) {
     try write(Self.header(count: recordCount), at: 0)
-    do {
-      try handle.synchronize()
-      try handle.close()
-    } catch {
-      throw .file(path: path, reason: "cannot be closed: \(error)")
+    try MILError.writing { () throws(FileError) in try file.finish() }
+    let weights = try WeightFile(path)
+    let records = known.flatMap { key, offsets in offsets.map { (key: key, offset: $0) } }
+    let isSound = Parallel.map(records.count) { index in
+      let (key, offset) = records[index]
+      guard let record = try? weights.record(at: offset), record.type == key.type, record.range.count == key.size
+      else { return false }
+      defer { weights.file.forget(record.range) }
+      return ContentDigest.of(record) == key.checksum
+    }
+    guard weights.recordCount == Int(recordCount), isSound.allSatisfy({ $0 }) else {
+      throw .file(path: path, reason: "what was written does not read back the same; is the disk sound?")
     }
   }
 
@@ -77,20 +84,10 @@ package final class WeightFileWriter {
   }
 
   private func write(_ bytes: Data, at offset: UInt64) throws(MILError) {
-    do {
-      try handle.seek(toOffset: offset)
-      try handle.write(contentsOf: bytes)
-    } catch {
-      throw .file(path: path, reason: "cannot be written: \(error)")
-    }
+    try MILError.writing { () throws(FileError) in try file.write(bytes, at: Int(offset)) }
   }
 
   private func read(_ offset: UInt64, _ count: Int) throws(MILError) -> Data {
-    do {
-      try handle.seek(toOffset: offset)
-      return try handle.read(upToCount: count) ?? Data()
-    } catch {
-      throw .file(path: path, reason: "cannot be read back: \(error)")
-    }
+    try MILError.writing { () throws(FileError) in try file.read(Int(offset), count) }
   }
 }

@@ -1,4 +1,5 @@
 internal import CPictures
+internal import Files
 package import Foundation
 
 /// PNG files, through libpng; texts are kept in `iTXt` chunks.
@@ -25,7 +26,7 @@ package enum PNGFile {
   package static func write(
     _ picture: Picture, texts: [(keyword: String, text: String)] = [], to path: String
   ) throws {
-    try encode(picture, texts: texts).write(to: URL(filePath: path), options: .atomic)
+    try AtomicFile(path: path).write(encode(picture, texts: texts))
   }
 
   /// The texts of a file by keyword, as ``encode(_:texts:)`` writes them.

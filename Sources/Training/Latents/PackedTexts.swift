@@ -35,7 +35,7 @@ enum PackedTexts {
   }
 }
 
-extension HDF5RowFile.Writer {
+extension HDF5Writer {
   func write(_ name: String, texts: [String]) throws(FileError) {
     let (bytes, ends) = PackedTexts.arrays(texts)
     if bytes.count > 0 { try write(name + "_bytes", bytes) }

@@ -1,3 +1,4 @@
+internal import Files
 internal import Foundation
 
 /// A run's log: one JSON object a line.
@@ -32,7 +33,7 @@ struct RunLog {
     if contents.isEmpty {
       try? FileManager.default.removeItem(atPath: path)
     } else if contents != found {
-      try contents.write(to: URL(filePath: path), options: .atomic)
+      try AtomicFile(path: path).write(contents)
     }
     guard let last = kept.last?.line, let seconds = last.seconds, last.step > 0 else {
       earlier = Totals()
@@ -49,11 +50,6 @@ struct RunLog {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     let data = try encoder.encode(line) + Data("\n".utf8)
-    guard let handle = FileHandle(forWritingAtPath: path) else {
-      return try data.write(to: URL(filePath: path))
-    }
-    defer { try? handle.close() }
-    try handle.seekToEnd()
-    try handle.write(contentsOf: data)
+    try LineFile.append(data, to: path)
   }
 }

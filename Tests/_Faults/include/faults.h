@@ -1,0 +1,1 @@
+// Nothing of the library is called by a name of its own; see faults.c.
