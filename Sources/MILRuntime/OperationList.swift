@@ -5,12 +5,13 @@ enum OperationList {
   static let all: [OperationKind] =
     [
       Activation.kinds, ArgumentOfExtreme.kinds, Arithmetic.kinds, Attention.kinds, BandPart.kinds,
-      BilinearUpsampling.kinds, Cast.kinds, Comparison.kinds, Concatenation.kinds, Convolution.kinds,
+      BilinearUpsampling.kinds, Cast.kinds, Comparison.kinds, Concatenation.kinds, Convolution.kinds, Crop.kinds,
       CumulativeSum.kinds, EinsteinSum.kinds, Filling.kinds, GatherAlongAxis.kinds, GatherByPosition.kinds,
       GatherSlices.kinds, LayerNorm.kinds, Linear.kinds, Logic.kinds, MatrixMultiplication.kinds, NonZero.kinds,
       OneHot.kinds, Padding.kinds, ParametricActivation.kinds, PerChannelNorm.kinds, PixelShuffle.kinds, Pooling.kinds,
       Quantization.kinds, Reduction.kinds,
-      Reshape.kinds, ScatterByPosition.kinds, Selection.kinds, ShapeOf.kinds, SliceByIndex.kinds, SliceBySize.kinds,
+      Reshape.kinds, ScatterAlongAxis.kinds, ScatterByPosition.kinds, ScatterSlices.kinds, Selection.kinds,
+      ShapeOf.kinds, SliceByIndex.kinds, SliceBySize.kinds,
       SliceUpdate.kinds,
       Softmax.kinds, Sorting.kinds, Split.kinds, Stack.kinds, Tile.kinds, TransposedConvolution.kinds,
       Transposition.kinds,

@@ -11,9 +11,10 @@ struct FlexibleInput {
   /// - Throws: of kinds of inputs and sizes whose form in compiled models nobody has seen.
   static func list(_ features: [WireFeatureDescription], package: String) throws(MILError) -> [FlexibleInput] {
     func refuse(_ feature: WireFeatureDescription, _ expected: String, _ found: String) -> MILError {
-      .model(
-        package: package, expected: "\(expected) of '\(feature.name)'", found: "\(found), which cannot be compiled here"
-      )
+      .file(
+        path: package,
+        reason: "expected \(expected) of '\(feature.name)', found \(found), whose form in compiled models nobody has "
+          + "published; convert it with one shape or ranges")
     }
     var inputs: [FlexibleInput] = []
     for feature in features {

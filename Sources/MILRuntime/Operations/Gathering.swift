@@ -2,7 +2,7 @@ internal import Kernels
 internal import MIL
 
 /// A place that data name, checked: negative ones count from the end.
-private func place(_ index: Int32, _ size: Int, _ call: Call) throws(MILError) -> Int {
+func place(_ index: Int32, _ size: Int, _ call: Call) throws(MILError) -> Int {
   let place = index < 0 ? Int(index) + size : Int(index)
   guard place >= 0, place < size else {
     throw call.refuse("indices", "places in \(size)", "\(index)")
@@ -10,7 +10,7 @@ private func place(_ index: Int32, _ size: Int, _ call: Call) throws(MILError) -
   return place
 }
 
-private func indices(_ call: Call) throws(MILError) -> [Int32] {
+func indices(_ call: Call) throws(MILError) -> [Int32] {
   guard case .integers(let values) = try call.value("indices").storage else {
     throw call.refuse("indices", "integers", "another type")
   }
@@ -120,7 +120,7 @@ struct GatherByPosition: MILOperation {
 }
 
 /// Blocks of a tensor that are named by their leading coordinates.
-private struct CoordinateBlocks: Sendable {
+struct CoordinateBlocks: Sendable {
   let blockShape: [Int]
   let blockCount: Int
   private let entries: Int
@@ -191,63 +191,5 @@ struct GatherAlongAxis: MILOperation {
         (outer * size + (try place(index, size, call))) * inner + at % inner)
     }
     return [try call.value("x").picked(positions, shape: shape)]
-  }
-}
-
-/// A copy of `data` with updates at the blocks that the indices name.
-struct ScatterByPosition: MILOperation {
-  static let kinds = [
-    OperationKind(
-      "scatter_nd",
-      [
-        .required("data", .floats), .required("indices", .integerTensor),
-        .required("updates", .floats), .optional("mode", .text),
-        .optional("validate_indices", .boolean),
-      ], ScatterByPosition.self)
-  ]
-
-  private static let modes: [String: @Sendable (Float, Float) -> Float] = [
-    "update": { $1 }, "add": { $0 + $1 }, "sub": { $0 - $1 }, "mul": { $0 * $1 },
-    "div": { $0 / $1 }, "max": { max($0, $1) }, "min": { min($0, $1) },
-  ]
-
-  let results: [TensorType]
-  private let shape: [Int]
-  private let blocks: CoordinateBlocks
-  private let mode: @Sendable (Float, Float) -> Float
-
-  init(_ call: Call) throws(MILError) {
-    shape = try call.shape("data")
-    let indices = try call.shape("indices")
-    blocks = try CoordinateBlocks(shape, indices, call)
-    let updates = try call.shape("updates")
-    guard updates == indices.dropLast() + blocks.blockShape else {
-      throw call.refuse(
-        "updates", "\(indices.dropLast() + blocks.blockShape)", "\(updates)")
-    }
-    let name = try call.text("mode", or: "add")
-    guard let mode = Self.modes[name] else {
-      throw call.refuse("mode", "one of \(Self.modes.keys.sorted())", "'\(name)'")
-    }
-    self.mode = mode
-    results = [TensorType(try call.type("data"), shape)]
-  }
-
-  func run(_ call: Call) throws(MILError) -> [RuntimeValue] {
-    let data = try call.value("data")
-    let starts = try blocks.starts(try indices(call), batches: 1, call)
-    guard let x = data.floats, let updates = try call.value("updates").floats else {
-      throw call.refuse("data", "floats", "\(data.type)")
-    }
-    let size = blocks.blockCount
-    var y = x.elements
-    updates.withSpan { updates in
-      for (entry, start) in starts.enumerated() {
-        for element in 0..<size {
-          y[start + element] = mode(y[start + element], updates[entry * size + element])
-        }
-      }
-    }
-    return [RuntimeValue(data.type, shape, Buffer(y))]
   }
 }

@@ -58,7 +58,7 @@ struct OneHot: MILOperation {
 struct BandPart: MILOperation {
   static let kinds = [
     OperationKind(
-      "band_part", [.required("x", .numbers), .optional("lower", .integers), .optional("upper", .integers)],
+      "band_part", [.required("x", .any), .optional("lower", .integers), .optional("upper", .integers)],
       BandPart.self)
   ]
 
@@ -77,11 +77,14 @@ struct BandPart: MILOperation {
     if case .integers(let numbers) = x.storage {
       return [RuntimeValue(x.type, x.shape, .integers(banded(numbers, x.shape, zero: 0)))]
     }
-    guard let floats = x.floats else { throw call.refuse("x", "numbers", "\(x.type)") }
+    if case .booleans(let values) = x.storage {
+      return [RuntimeValue(x.type, x.shape, .booleans(banded(values, x.shape, zero: false)))]
+    }
+    guard let floats = x.floats else { throw call.refuse("x", "numbers or truth values", "\(x.type)") }
     return [RuntimeValue(x.type, x.shape, Buffer(banded(floats.elements, x.shape, zero: 0)))]
   }
 
-  private func banded<Number>(_ x: [Number], _ shape: [Int], zero: Number) -> [Number] {
+  private func banded<Element>(_ x: [Element], _ shape: [Int], zero: Element) -> [Element] {
     let (rows, columns) = (shape[shape.count - 2], shape[shape.count - 1])
     return x.indices.map { at in
       let (row, column) = (at / columns % rows, at % columns)

@@ -118,6 +118,37 @@ struct SliceBySize: MILOperation {
   }
 }
 
+/// A picture without its margins: of `[…, height, width]` so many rows and columns at either end.
+struct Crop: MILOperation {
+  static let kinds = [
+    OperationKind(
+      "crop", [.required("x", .any), .required("crop_height", .integers), .required("crop_width", .integers)], Crop.self
+    )
+  ]
+
+  let results: [TensorType]
+  private let view: StridedView
+
+  init(_ call: Call) throws(MILError) {
+    let x = try call.shape("x")
+    guard x.count >= 3 else { throw call.refuse("x", "[…, channels, height, width]", "\(x)") }
+    var view = StridedView(shape: x, strides: TensorShape.strides(x))
+    for (name, axis) in [("crop_height", x.count - 2), ("crop_width", x.count - 1)] {
+      let margins = try call.integers(name)
+      guard margins.count == 2, margins.allSatisfy({ (0...x[axis]).contains($0) }), margins[0] + margins[1] < x[axis]
+      else {
+        throw call.refuse(name, "two margins that leave something of \(x[axis])", "\(margins)")
+      }
+      view.offset += margins[0] * view.strides[axis]
+      view.shape[axis] = x[axis] - margins[0] - margins[1]
+    }
+    self.view = view
+    results = [TensorType(try call.type("x"), view.shape)]
+  }
+
+  func run(_ call: Call) throws(MILError) -> [RuntimeValue] { [try call.value("x").picked(view)] }
+}
+
 /// Neighbouring parts along an axis.
 struct Split: MILOperation {
   static let kinds = [

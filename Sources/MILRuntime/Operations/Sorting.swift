@@ -19,6 +19,7 @@ struct Sorting: MILOperation {
   let results: [TensorType]
   private let count, size, behind: Int
   private let isAscending: Bool
+  private let placeType: DataType
   private let shape: [Int]
 
   init(_ call: Call) throws(MILError) {
@@ -37,13 +38,18 @@ struct Sorting: MILOperation {
     var shape = x
     shape[axis] = count
     self.shape = shape
-    let places = TensorType(.int32, shape)
+    let name = isSort ? "int32" : try call.text("output_indices_dtype", or: "int32")
+    let widths: [String: (type: DataType, most: Int)] = [
+      "int32": (.int32, Int(Int32.max)), "int16": (.int16, Int(Int16.max)), "uint16": (.uint16, Int(UInt16.max)),
+    ]
+    guard let width = widths[name], size - 1 <= width.most else {
+      throw call.refuse("output_indices_dtype", "a type of whole numbers that holds \(size - 1)", "'\(name)'")
+    }
+    let places = TensorType(width.type, shape)
+    placeType = width.type
     if isSort {
       results = [places]
     } else {
-      if try call.text("output_indices_dtype", or: "int32") != "int32" {
-        throw call.refuse("output_indices_dtype", "int32", "'\(try call.text("output_indices_dtype"))'")
-      }
       let values = TensorType(try call.type("x"), shape)
       results = try call.boolean("return_indices", or: true) ? [values, places] : [values]
     }
@@ -72,7 +78,7 @@ struct Sorting: MILOperation {
       }
     }
     let places = RuntimeValue(
-      .int32, shape, .integers(positions.map { Int32($0 / max(1, behind) % max(1, size)) }))
+      placeType, shape, .integers(positions.map { Int32($0 / max(1, behind) % max(1, size)) }))
     if call.operation == "argsort" { return [places] }
     return Array([x.picked(positions, shape: shape), places].prefix(results.count))
   }

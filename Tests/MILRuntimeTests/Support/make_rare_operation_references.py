@@ -52,6 +52,14 @@ r["matmul_vector_left"]=torch.matmul(inp(4),inp(2,4,3)); r["matmul_vector_right"
 s=inp(2,3,4).clone(); s[:,1:3,::2]=inp(2,2,2); r["slice_update"]=s
 r["argsort"]=torch.argsort(x,dim=1,stable=True)
 r["argsort_descending"]=torch.argsort(x,dim=-1,descending=True,stable=True)
+r["crop"]=inp(1,2,6,5)[:,:,1:4,0:2]
+def whole(size,*shape): return (inp(*shape)*4).long()%size
+s=inp(7,3).clone(); r["scatter_add"]=s.index_add_(0,whole(7,6),inp(6,3))
+s=inp(2,7,3).clone(); i=whole(7,2,3)
+for a in range(2):
+    for b in range(3): s[:,i[a,b]]=torch.maximum(s[:,i[a,b]],inp(2,2,3,3)[:,a,b])
+r["scatter_max"]=s
+r["scatter_along_axis"]=inp(2,7,3).scatter_reduce(1,whole(7,2,4,3),inp(2,4,3),"prod")
 p=sys.argv[1]
 old=json.load(open(p))
 for k,v in r.items(): old[k]=[float(f"{float(z):.9g}") for z in v.reshape(-1)]
