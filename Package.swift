@@ -105,7 +105,7 @@ let package = Package(
       name: "sdtune",
       dependencies: [
         "Jobs", "Recipes", "Training", "Generation", "Models", "StableDiffusion", "CoreMLExport", "MIL", "Tensors",
-        "Pictures", "Benchmarks", "Archives",
+        "Pictures", "Benchmarks", "Archives", "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -78,6 +78,7 @@ package enum ZipWriter {
       }
       var left = Int(facts.st_size)
       while left > 0 {
+        do { try OutputsInProgress.check(path) } catch { throw ArchiveError(path: path, reason: "interrupted") }
         let piece: Data
         do { piece = try file.read(upToCount: min(left, 1 << 20)) ?? Data() } catch {
           throw ArchiveError(path: place, reason: "cannot be read: \(error.localizedDescription)")

@@ -49,6 +49,7 @@ static inline void sd_h5_reason(char text[256]) {
   memset(text, 0, 256);
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, sd_h5_note, text);
 }
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -115,6 +116,8 @@ static inline int sd_h5_survives(const char *path) {
   const pid_t child = fork();
   if (child < 0) return 1;
   if (child == 0) {
+    // It has the parent's locks, which must not outlive the parent.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGXCPU};

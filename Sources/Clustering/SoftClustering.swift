@@ -30,6 +30,7 @@ package struct SoftClustering: Sendable {
     solution = try DifferentiableKMeans(
       histogram, centroids: centroids.map(Double.init), options: options)
     weightCount = weights.count
+    if let bad = solution.centroids.firstIndex(where: { !$0.isFinite }) { throw .nonFiniteCentroid(index: bad) }
     self.centroids = Self.revived(solution, histogram).map(Float.init)
   }
 

@@ -19,6 +19,8 @@ package struct AtomicFile {
     check: (_ temporaryPath: String) throws(FileError) -> Void = { (_) throws(FileError) in }
   ) throws(FileError) {
     try checkPlace()
+    OutputsInProgress.begin()
+    defer { OutputsInProgress.end() }
     do throws(FileError) {
       try body(temporaryPath)
       try Synchronization.file(temporaryPath, for: path)

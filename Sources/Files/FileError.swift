@@ -4,6 +4,8 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
   case cannotRead(file: String, reason: String)
   /// The file cannot be written; what was there before is untouched.
   case cannotWrite(file: String, reason: String)
+  /// The command was told to stop; what was there before is untouched.
+  case cancelled(file: String)
   /// Something stands under an output's name that is not replaced.
   case occupied(path: String, kind: String)
   /// The file is not what its name says.
@@ -26,6 +28,7 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
     case .cannotRead(let file, let reason): "\(file): cannot be read: \(reason)"
     case .cannotWrite(let file, let reason):
       "\(file): cannot be written: \(reason); the previous file, if any, is untouched"
+    case .cancelled(let file): "interrupted; \(file) is as it was"
     case .occupied(let path, let kind):
       "\(path): it exists and is no \(kind); choose another name for the output"
     case .malformed(let file, let expected, let found):

@@ -36,6 +36,7 @@ package final class FileWriter {
   package func append(_ bytes: Data) throws(FileError) { try write(bytes, at: end) }
 
   package func write(_ bytes: Data, at offset: Int) throws(FileError) {
+    try OutputsInProgress.check(name)
     let isWritten = bytes.withUnsafeBytes { bytes in
       var written = 0
       // The system takes as much as it likes at a time.

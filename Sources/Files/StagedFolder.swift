@@ -28,6 +28,7 @@ package final class StagedFolder {
       }
     }
     temporary = PartialPath.own(path)
+    OutputsInProgress.begin()
     Self.removeAbandoned(path)
     try? files.removeItem(atPath: temporary)
     try Folder.create(temporary, for: path)
@@ -35,6 +36,7 @@ package final class StagedFolder {
 
   deinit {
     if !isFinished { Self.discard(temporary) }
+    OutputsInProgress.end()
   }
 
   /// Makes a folder inside.

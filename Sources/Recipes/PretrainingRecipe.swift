@@ -42,6 +42,10 @@ package struct PretrainingRecipe: RecipeDocument {
         path: "training.state", expected: "memory: only tuning keeps its state in a file",
         found: "'\(training.state.rawValue)'")
     }
+    guard training.onNaN == .stop else {
+      throw .invalid(
+        path: "training.onNaN", expected: "stop: only tuning goes back", found: "'\(training.onNaN.rawValue)'")
+    }
     let alone = ": a model from scratch has no teacher"
     try Check.that(training.featureWeight == 0, "training.featureWeight", "0" + alone, training.featureWeight)
     try Check.that(training.blockShare == 0, "training.blockShare", "0" + alone, training.blockShare)

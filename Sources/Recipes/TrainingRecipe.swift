@@ -70,6 +70,14 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
     case file
   }
 
+  /// What becomes of a run whose numbers are none any more.
+  package enum OnNaN: String, Choice {
+    /// It ends with an error; the last checkpoint stays.
+    case stop
+    /// It goes back to the last checkpoint and on from there with half the learning rate, four times at most.
+    case rollback
+  }
+
   package var loss: Loss
   /// Distillation's share of a mixture of both losses.
   package var distillationShare: Double
@@ -120,8 +128,23 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
   package var emptyPrompts: Double
   /// Steps between checkpoints.
   package var checkpointEvery: Int
+  /// Checkpoints that are kept: the newest, and beside it earlier ones as `state-<step>.h5`.
+  package var keepLast: Int
+  /// Checkpoints that are kept beside these: those with the lowest mean loss of the steps before them.
+  package var keepBest: Int
+  package var onNaN: OnNaN
   /// Whether blocks are computed again in the backward pass instead of kept: less memory, a third more time.
   package var recompute: Bool
+
+  /// The same with what changes no bit of a run's state, only where and when it is kept.
+  package func keeping(as other: TrainingRecipe) -> TrainingRecipe {
+    var training = self
+    training.state = other.state
+    training.checkpointEvery = other.checkpointEvery
+    (training.keepLast, training.keepBest) = (other.keepLast, other.keepBest)
+    training.onNaN = other.onNaN
+    return training
+  }
 
   /// Distillation's share of the loss.
   package var distillation: Double {
@@ -164,6 +187,9 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
     blockShare = try values.value(.blockShare, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)
     checkpointEvery = try values.value(.checkpointEvery, 100)
+    keepLast = try values.value(.keepLast, 1)
+    keepBest = try values.value(.keepBest, 0)
+    onNaN = try values.value(.onNaN, .stop)
     recompute = try values.value(.recompute, false)
   }
 
@@ -203,5 +229,7 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
     try Check.that(
       (0...1).contains(emptyPrompts), "training.emptyPrompts", "between 0 and 1", emptyPrompts)
     try Check.that(checkpointEvery > 0, "training.checkpointEvery", "1 or more", checkpointEvery)
+    try Check.that((1...10_000).contains(keepLast), "training.keepLast", "1 to 10000", keepLast)
+    try Check.that((0...10_000).contains(keepBest), "training.keepBest", "0 to 10000", keepBest)
   }
 }

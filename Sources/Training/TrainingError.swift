@@ -1,7 +1,11 @@
 /// What can stop a run; each one line.
 package enum TrainingError: Error, CustomStringConvertible, Equatable {
-  /// A weight is no longer finite.
-  case diverged(weight: String, step: Int, reason: String)
+  /// A number is no longer finite.
+  case diverged(step: Int, place: String, reason: String)
+  /// The learning rate was halved as often as it may be, and the run diverged again.
+  case keepsDiverging(last: String)
+  /// A checkpoint is damaged, and there are older ones.
+  case damaged(String, older: String)
   /// A run's folder cannot be used.
   case folder(String, reason: String)
   /// Another process works on the same files.
@@ -19,10 +23,29 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
   /// The user asked to stop work that keeps no checkpoint.
   case stopped(what: String)
 
+  /// Whether the run ended as it was asked to.
+  package var isRequest: Bool {
+    switch self {
+    case .interrupted, .stopped: true
+    default: false
+    }
+  }
+
+  /// Whether a number is no longer finite.
+  var isDivergence: Bool { if case .diverged = self { true } else { false } }
+
+  /// Of a divergence, where and when it was.
+  var place: String {
+    if case .diverged(let step, let place, let reason) = self { "step \(step): \(place): \(reason)" } else { "" }
+  }
+
   package var description: String {
     switch self {
-    case .diverged(let weight, let step, let reason):
-      "step \(step): weight '\(weight)': \(reason); lower training.learningRate and resume from an earlier checkpoint"
+    case .diverged(let step, let place, let reason):
+      "step \(step): \(place): \(reason); nothing of it was kept: lower training.learningRate, or go on from the last "
+        + "checkpoint with --resume --set training.onNaN=rollback"
+    case .keepsDiverging(let last): "the learning rate was halved four times, and yet: \(last)"
+    case .damaged(let line, let older): "\(line): \(older) is the next one: cp it to state.h5"
     case .folder(let path, let reason): "\(path): \(reason)"
     case .busy(let line): line
     case .mismatch(let what, let expected, let found):

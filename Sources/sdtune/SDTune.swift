@@ -3,6 +3,7 @@ internal import Benchmarks
 internal import Foundation
 internal import Jobs
 internal import Recipes
+internal import Training
 
 /// `sdtune`: fine-tunes Stable Diffusion UNets while their weights are palettized, and more.
 struct SDTune: ParsableCommand {
@@ -23,7 +24,7 @@ enum Main {
     do {
       try refuseUnknownCommand()
       var command = try SDTune.parseAsRoot()
-      if command is any InterruptibleCommand { Interruption.install() }
+      Interruption.install(isCooperative: command is any InterruptibleCommand)
       try command.run()
     } catch {
       leave(error)
@@ -48,7 +49,7 @@ enum Main {
     if code == .success { SDTune.exit(withError: error) }
     let message = (error as NSError).lineOfFile ?? SDTune.message(for: error)
     Terminal.note("error: \(message.split(whereSeparator: \.isNewline).first.map(String.init) ?? "\(error)")")
-    exit(Interruption.isRequested ? 130 : code.rawValue)
+    exit(Interruption.isRequested || (error as? TrainingError)?.isRequest == true ? Interruption.status : code.rawValue)
   }
 }
 

@@ -39,7 +39,7 @@ package struct TrainJob: Sendable {
   }
 
   package func callAsFunction(
-    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, stage: (String) -> Void,
+    resume: Bool, control: RunControl, stage: (String) -> Void,
     progress: (PretrainingRun.Progress) -> Void
   ) throws -> Metrics {
     let claim = !resume || folder.hasCheckpoint ? try folder.claim() : nil
@@ -53,7 +53,7 @@ package struct TrainJob: Sendable {
     if !resume, let line = try folder.setAside() { stage(line) }
     stage("training to \(folder.checkpoint)")
     let state = try PretrainingRun(recipe, inputs, in: folder)(
-      resume: resume, isInterrupted: isInterrupted, progress: progress)
+      resume: resume, control: control, progress: progress)
     stage("writing the model to \(folder.path)")
     let weights = ParameterStore(state.averages, origin: folder.path)
     try write(weights, from: model)

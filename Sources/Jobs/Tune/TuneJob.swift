@@ -34,7 +34,7 @@ package struct TuneJob: Sendable {
 
   /// - Returns: nil in processes that only helped, where `mpirun` started several.
   package func callAsFunction(
-    resume: Bool, isInterrupted: @escaping @Sendable () -> Bool, notify announce: @escaping (Event) -> Void
+    resume: Bool, control: RunControl, notify announce: @escaping (Event) -> Void
   ) throws -> Report? {
     let ranks = try Ranks.join()
     func notify(_ event: Event) { if ranks.isFirst { announce(event) } }
@@ -47,20 +47,20 @@ package struct TuneJob: Sendable {
     for line in source.warnings { notify(.warning(line)) }
     let model = try TuningModel(source)
     let preparation = RunPreparation(
-      recipe: recipe, recipeFolder: recipeFolder, folder: folder, isInterrupted: isInterrupted, notify: notify)
+      recipe: recipe, recipeFolder: recipeFolder, folder: folder, isInterrupted: control.isInterrupted, notify: notify)
     let inputs = try RunInputs(recipe, model, preparation.data(model, ranks: ranks))
     for line in recipe.clustering.warnings(inputs.weights, of: recipe.model) { notify(.warning(line)) }
     if claim != nil, !resume, let line = try folder.setAside() { notify(.warning(line)) }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
-    let outcome = try run(resume: resume, isInterrupted: isInterrupted) { notify(.step($0)) }
+    let outcome = try run(resume: resume, control: control, warn: { notify(.warning($0)) }) { notify(.step($0)) }
     // The others wait for the first one here, not for its evaluation.
     ranks.finish()
     guard let outcome else { return nil }
     notify(.stage("exporting \(folder.package)"))
     try PackageExport(recipe, source, inputs.geometry).write(outcome.hard, to: folder.package)
     notify(.stage("evaluating \(folder.package) with the runner"))
-    let report = try Evaluator(recipe, inputs, isInterrupted: isInterrupted).report(outcome, folder)
+    let report = try Evaluator(recipe, inputs, isInterrupted: control.isInterrupted).report(outcome, folder)
     try AtomicFile(path: folder.report).write(report.encoded())
     try AtomicFile(path: folder.page).write(Data(report.page.utf8))
     return report

@@ -51,6 +51,8 @@ package struct OptimizerStep: Sendable {
     guard limit > 0 else { return try sum(stepped(targets, scale: 1, time)).squareRoot() }
     let squares = targets.reduce(0.0) { $0 + Elementwise.sumOfSquares($1.gradient.elements) }
     let norm = try sum(squares).squareRoot()
+    // What is not finite must not reach weights and moments.
+    guard norm.isFinite else { return norm }
     _ = stepped(targets, scale: norm > limit ? Float(limit / (norm + 1e-6)) : 1, time)
     return norm
   }

@@ -33,9 +33,9 @@ package struct PretrainingRun: Sendable {
 
   /// - Parameters:
   ///   - resume: continue from the folder's checkpoint.
-  ///   - isInterrupted: asked after every step; the run then writes a checkpoint and throws.
+  ///   - control: asked after every step.
   package func callAsFunction(
-    resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
+    resume: Bool, control: RunControl, progress: (Progress) -> Void
   ) throws -> PretrainingState {
     var state = try start(resume: resume)
     try folder.create()
@@ -43,8 +43,9 @@ package struct PretrainingRun: Sendable {
     let (steps, interval) = (recipe.training.steps, max(1, recipe.training.steps / 60))
     var (seconds, since) = (0.0, state.step)
     let loop = TrainingLoop(
-      steps: steps, checkpointEvery: recipe.training.checkpointEvery, checkpoint: folder.checkpoint)
-    try loop(after: state.step, isInterrupted: isInterrupted) {
+      steps: steps, checkpointEvery: recipe.training.checkpointEvery, checkpoint: folder.checkpoint,
+      control: control)
+    try loop(after: state.step) {
       let started = ContinuousClock.now
       try step(&state)
       seconds += (ContinuousClock.now - started).seconds
@@ -55,6 +56,7 @@ package struct PretrainingRun: Sendable {
       progress(line)
     } write: {
       try state.write(recipe, to: folder.checkpoint)
+      try folder.keep(step: state.step, losses: state.losses.map(\.loss), recipe.training)
     }
     try state.write(recipe, to: folder.checkpoint)
     return state
@@ -91,7 +93,7 @@ package struct PretrainingRun: Sendable {
       return (loss.scalar, loss.gradients())
     }
     guard loss.isFinite else {
-      throw TrainingError.diverged(weight: "all", step: state.step, reason: "the loss is \(loss)")
+      throw TrainingError.diverged(step: state.step, place: "the network", reason: "the loss is \(loss)")
     }
     let targets = state.parameters.keys.sorted().enumerated().compactMap { index, name in
       gradients[name].flatMap { gradient in

@@ -37,6 +37,7 @@ package enum RunCheckpoint {
       "temperature": .double(contents.recipe.temperature(at: state.step)),
       "finished": .integer(contents.hard == nil ? 0 : 1),
     ]
+    if state.rateScale != 1 { attributes["rateScale"] = .double(state.rateScale) }
     if let geometry = contents.geometry, let json = try? JSONEncoder.sorted.encode(geometry) {
       attributes["geometry"] = .string(String(decoding: json, as: UTF8.self))
     }
@@ -75,8 +76,9 @@ package enum RunCheckpoint {
     try recipe.validate()
     let arrays = StateArrays(path: path, arrays: contents.arrays)
     let palettes = PaletteArrays(arrays: arrays, recipe: recipe)
-    let state = try palettes.state(
+    var state = try palettes.state(
       step: step, parameters: try arrays.parameters("parameters"), losses: try arrays.losses(steps: step))
+    if case .double(let scale) = contents.attributes["rateScale"], scale > 0, scale < 1 { state.rateScale = scale }
     var geometry: RunGeometry?
     if case .string(let json) = contents.attributes["geometry"] {
       geometry = try? JSONDecoder().decode(RunGeometry.self, from: Data(json.utf8))

@@ -1,5 +1,7 @@
 internal import Checkpoints
+internal import Files
 internal import Foundation
+internal import Recipes
 
 /// Where a run keeps its files.
 package struct RunFolder: Sendable {
@@ -38,6 +40,46 @@ package struct RunFolder: Sendable {
       throw TrainingError.folder(path, reason: String(cString: strerror(errno)))
     }
     return "the checkpoint of an unfinished run was here: kept as \(kept); --resume would have gone on with it"
+  }
+
+  /// Names the newest checkpoint by its step, too, and removes earlier ones that are not to stay.
+  ///
+  /// - Parameter losses: of all steps so far.
+  func keep(step: Int, losses: [Double], _ training: TrainingRecipe) throws {
+    guard training.keepLast > 1 || training.keepBest > 0 else { return }
+    let name = self.path + String(format: "/state-%08d.h5", step)
+    unlink(name)
+    // A second name costs nothing; another file system takes none.
+    if link(checkpoint, name) != 0 { try FileCopy.copy(checkpoint, to: name) }
+    func score(_ step: Int) -> Double {
+      let steps = losses[max(0, step - training.checkpointEvery)..<min(step, losses.count)]
+      return steps.reduce(0, +) / Double(max(1, steps.count))
+    }
+    let all = keptSteps
+    let best = all.sorted { (score($0), -$0) < (score($1), -$1) }.prefix(training.keepBest)
+    for step in all where !all.suffix(training.keepLast).contains(step) && !best.contains(step) {
+      unlink(self.path + String(format: "/state-%08d.h5", step))
+    }
+  }
+
+  /// Steps of the checkpoints that have names of their own, ascending.
+  private var keptSteps: [Int] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.compactMap { $0.wholeMatch(of: /state-(\d{8})\.h5/).flatMap { Int($0.1) } }.sorted()
+  }
+
+  /// The newest of the checkpoints of fewer steps that have names of their own.
+  func keptCheckpoint(before step: Int) -> String? {
+    keptSteps.last { $0 < step }.map { path + String(format: "/state-%08d.h5", $0) }
+  }
+
+  /// The newest of the checkpoints that have names of their own, but the one that a run goes on from.
+  var olderCheckpoint: String? {
+    let newest = try? FileManager.default.attributesOfItem(atPath: checkpoint)[.systemFileNumber] as? Int
+    return keptSteps.reversed().lazy.map { path + String(format: "/state-%08d.h5", $0) }.first { name in
+      let number = try? FileManager.default.attributesOfItem(atPath: name)[.systemFileNumber] as? Int
+      return number != newest
+    }
   }
 
   /// Keeps other runs out of the folder for as long as the result lives.

@@ -22,6 +22,8 @@ package struct RunState: Sendable {
   /// Once indices are frozen: the trained entries and every weight's index.
   package var frozen: [String: FrozenPalette]
   package var losses: [StepLoss]
+  /// What the recipe's learning rates are multiplied with: halved whenever the run went back (`training.onNaN`).
+  package var rateScale = 1.0
 
   package init(
     step: Int, parameters: NamedArrays,

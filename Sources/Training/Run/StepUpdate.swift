@@ -23,6 +23,8 @@ struct StepUpdate {
   private var waitingElements = 0
   private var kept: [(name: String, gradient: WeightGradient)] = []
   private var squares = 0.0
+  /// The first weight with a gradient that is not finite.
+  private(set) var notFinite: String?
   /// Palettized weights whose gain was cut off at its bound, and all of them.
   private(set) var clipped = (elements: 0.0, of: 0.0)
   /// Hard palettes' entries that are learned by their gradients, by weight; moved once the update is finished.
@@ -69,7 +71,9 @@ struct StepUpdate {
     try flush()
     guard !optimizer.allowsPortions else { return try ranks.sum([squares])[0].squareRoot() }
     let ordered = kept.sorted { place($0.name) < place($1.name) }
-    return try optimizer(ordered.flatMap(targets), time) { try ranks.sum([$0])[0] }
+    let norm = try optimizer(ordered.flatMap(targets), time) { try ranks.sum([$0])[0] }
+    if !norm.isFinite { notFinite = Divergence.first(ordered.lazy.map { ($0.name, $0.gradient.elements) }) }
+    return norm
   }
 
   /// The place of a weight in the order of the threads' work, largest first; gradients arrive in that of the walk.
@@ -96,6 +100,7 @@ struct StepUpdate {
     let gradients = zip(portion, pulled).map { ($0.name, $1) }
     guard optimizer.allowsPortions else { return kept += gradients }
     let norm = optimizer(gradients.flatMap(targets), time) { $0 }
+    if !norm.isFinite, notFinite == nil { notFinite = Divergence.first(gradients.lazy.map { ($0.0, $0.1.elements) }) }
     squares += norm * norm
   }
 
@@ -147,4 +152,11 @@ struct StepUpdate {
 private enum WeightGradient: Sendable {
   case plain(Buffer)
   case palette(StepPalette.Gradients)
+
+  var elements: Buffer {
+    switch self {
+    case .plain(let gradient): gradient
+    case .palette(let gradients): gradients.parameter.elements
+    }
+  }
 }

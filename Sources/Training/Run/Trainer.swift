@@ -55,6 +55,8 @@ package struct Trainer: Sendable {
     let loss = try Execution.recomputing(recipe.training.recompute) {
       try self.loss(part(of: state.step), source, blocksApart: apart)
     }
+    // Several ranks learn of it together, below; alone, nothing has changed yet.
+    if ranks.count == 1, !loss.scalar.isFinite { throw try divergence(state, source, apart, loss: Double(loss.scalar)) }
     var update = StepUpdate(state, palettes, optimizer(state, phase), weights, ranks, time)
     Execution.recomputing(recipe.training.recompute) {
       // Every rank has the mean over its share of the batch.
@@ -63,6 +65,11 @@ package struct Trainer: Sendable {
       }
     }
     let norm = try update.finish()
+    guard norm.isFinite else {
+      throw TrainingError.diverged(
+        step: state.step, place: update.notFinite.map { "the gradient of '\($0)'" } ?? "the gradient",
+        reason: "its norm is \(norm)")
+    }
     time.counting {
       let names = state.palettized
       let (current, learned) = (state.centroids, update.learned)
@@ -73,16 +80,37 @@ package struct Trainer: Sendable {
       }
       for (name, centroids) in zip(names, next) { state.centroids[name] = centroids }
     }
-    let sums = try ranks.sum([Double(loss.scalar), update.clipped.elements, update.clipped.of])
+    // Ranks learn together of a palette that only one of them has.
+    let bad = state.palettized.first { !(state.centroids[$0] ?? []).allSatisfy(\.isFinite) }
+    let sums = try ranks.sum(
+      [Double(loss.scalar), update.clipped.elements, update.clipped.of, bad == nil ? 0 : 1])
     let measured = RunState.StepLoss(loss: sums[0] / Double(ranks.count), gradientNorm: norm)
     guard measured.loss.isFinite else {
-      throw TrainingError.diverged(weight: "all", step: state.step, reason: "the loss is \(measured.loss)")
+      throw TrainingError.diverged(step: state.step, place: "the network", reason: "the loss is \(measured.loss)")
+    }
+    guard sums[3] == 0 else {
+      let place = bad.map { "the palette of '\($0)'" } ?? "a palette of another rank"
+      throw TrainingError.diverged(step: state.step, place: place, reason: "its entries are not finite")
     }
     state.losses.append(measured)
     state.step += 1
     return StepReport(
       loss: measured, phase: phase, clippedShare: sums[1] / max(1, sums[2]), clusteringSeconds: time.seconds,
       seconds: (ContinuousClock.now - started).seconds)
+  }
+
+  /// What a loss that is not finite came from.
+  private func divergence(
+    _ state: RunState, _ source: any ParameterSource, _ blocksApart: Bool, loss: Double
+  ) throws -> TrainingError {
+    let part = try part(of: state.step)
+    let teacher = Execution.withoutGradients { self.teacher.outputs(part.batch, part.text) }
+    let place = try Divergence(state).forward(
+      {
+        try UNet(source, configuration).outputs(
+          part.batch, part.text, following: blocksApart ? teacher.blocks : nil)
+      }, teacher: teacher)
+    return .diverged(step: state.step, place: place, reason: "not finite; the loss is \(loss)")
   }
 
   /// This rank's share of a step's batch, what its prompts say, and how much its loss counts.
@@ -147,7 +175,7 @@ package struct Trainer: Sendable {
   private func optimizer(_ state: RunState, _ phase: TrainingPhase) -> OptimizerStep {
     let earlier = phase == .polish ? recipe.polishStart : 0
     return OptimizerStep(
-      recipe.training, rate: recipe.learningRate(at: state.step), step: state.step - earlier + 1)
+      recipe.training, rate: state.rateScale * recipe.learningRate(at: state.step), step: state.step - earlier + 1)
   }
 }
 

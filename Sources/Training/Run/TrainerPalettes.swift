@@ -18,7 +18,7 @@ extension Trainer {
       do {
         palettes[name] = try result.get()
       } catch {
-        throw TrainingError.diverged(weight: name, step: state.step, reason: "\(error)")
+        throw TrainingError.diverged(step: state.step, place: "the palette of '\(name)'", reason: "\(error)")
       }
     }
     return palettes

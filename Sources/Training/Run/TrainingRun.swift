@@ -63,36 +63,76 @@ package struct TrainingRun: Sendable {
 
   /// - Parameters:
   ///   - resume: continue from the folder's checkpoint.
-  ///   - isInterrupted: asked after every step; the run then writes a checkpoint and throws.
+  ///   - control: asked after every step.
+  ///   - warn: told when the run goes back to a checkpoint.
   /// - Returns: nil on all ranks but the first.
   package func callAsFunction(
-    resume: Bool, isInterrupted: @Sendable () -> Bool, progress: (Progress) -> Void
+    resume: Bool, control: RunControl, warn: (String) -> Void = { _ in }, progress: (Progress) -> Void
   ) throws -> Outcome? {
     try Self.check(recipe, ranks)
     try folder.create()
     var state = try start(resume: resume)
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
-    let log = ranks.isFirst ? try RunLog(folder.log, after: state.step) : nil
-    var monitor = RunMonitor(trainer, log?.earlier ?? .init())
-    let loop = TrainingLoop(
-      steps: recipe.training.steps, checkpointEvery: recipe.training.checkpointEvery, checkpoint: folder.checkpoint,
-      isAny: isAny)
-    try loop(after: state.step, isInterrupted: isInterrupted) {
-      let report = try trainer.step(&state)
-      if let line = try monitor.record(report, state), let log {
-        try log.append(line)
-        progress(line)
+    // What lies in the folder may be of an earlier run.
+    var (hasCheckpoint, totals) = (resume, RunLog.Totals())
+    var last: (restored: Int, diverged: Int)?
+    while true {
+      do {
+        totals = try train(&state, trainer, control, progress) { hasCheckpoint = true }
+        break
+      } catch let error as TrainingError where error.isDivergence && recipe.training.onNaN == .rollback {
+        let scale = state.rateScale / 2
+        guard scale >= Self.leastRateScale else { throw TrainingError.keepsDiverging(last: "\(error)") }
+        let diverged = state.step
+        // Checkpoints that lead to the same place again were too late already.
+        if let last, diverged <= last.diverged {
+          state = try start(before: last.restored)
+        } else {
+          state = try start(resume: hasCheckpoint)
+        }
+        state.rateScale = scale
+        last = (state.step, diverged)
+        warn("\(error.place): on from step \(state.step) with \(scale) times the learning rate")
       }
-    } write: {
-      if let whole = try state.whole(recipe, ranks) { try write(whole, hard: nil) }
     }
     guard var whole = try state.whole(recipe, ranks) else { return nil }
     let hard = try HardWeights(whole, recipe.clustering)
     try write(whole, hard: hard)
     whole.moments = [:]
     return Outcome(
-      state: whole, hard: hard, seconds: monitor.totals.seconds, steps: monitor.totals.steps,
-      clusteringSeconds: monitor.totals.clusteringSeconds)
+      state: whole, hard: hard, seconds: totals.seconds, steps: totals.steps,
+      clusteringSeconds: totals.clusteringSeconds)
+  }
+
+  /// The learning rate is halved four times at most.
+  private static let leastRateScale = 1.0 / 16
+
+  /// Makes the steps that are left.
+  ///
+  /// - Parameter wrote: called after every checkpoint.
+  private func train(
+    _ state: inout RunState, _ trainer: Trainer, _ control: RunControl, _ progress: (Progress) -> Void,
+    wrote: () -> Void
+  ) throws -> RunLog.Totals {
+    let log = ranks.isFirst ? try RunLog(folder.log, after: state.step) : nil
+    var monitor = RunMonitor(trainer, log?.earlier ?? .init())
+    let loop = TrainingLoop(
+      steps: recipe.training.steps, checkpointEvery: recipe.training.checkpointEvery, checkpoint: folder.checkpoint,
+      control: control, isAny: isAny)
+    try loop(after: state.step) {
+      let report = try trainer.step(&state)
+      if let line = try monitor.record(report, state), let log {
+        try log.append(line)
+        progress(line)
+      }
+    } write: {
+      if let whole = try state.whole(recipe, ranks) {
+        try write(whole, hard: nil)
+        try folder.keep(step: whole.step, losses: whole.losses.map(\.loss), recipe.training)
+      }
+      wrote()
+    }
+    return monitor.totals
   }
 
   /// - Throws: ``RankError/unequal(batchSize:ranks:)``
@@ -102,7 +142,11 @@ package struct TrainingRun: Sendable {
     }
   }
 
-  private func write(_ state: RunState, hard: HardWeights?) throws(FileError) {
+  /// - Throws: ``TrainingError/diverged(step:place:reason:)`` instead of keeping what is no number.
+  private func write(_ state: RunState, hard: HardWeights?) throws {
+    if let place = Divergence(state).weight {
+      throw TrainingError.diverged(step: state.step, place: place, reason: "not finite")
+    }
     try RunCheckpoint.write(
       .init(recipe: recipe, state: state, hard: hard, geometry: inputs.geometry), to: folder.checkpoint)
   }
@@ -110,24 +154,36 @@ package struct TrainingRun: Sendable {
   /// Whether it is so on any rank; all know when it returns.
   private func isAny(_ value: Bool) throws(RankError) -> Bool { try ranks.sum([value ? 1 : 0])[0] > 0 }
 
+  /// From the newest of the kept checkpoints of fewer steps, or from the beginning.
+  private func start(before step: Int) throws -> RunState {
+    try start(from: folder.keptCheckpoint(before: step))
+  }
+
   private func start(resume: Bool) throws -> RunState {
+    guard !resume || folder.hasCheckpoint else { throw TrainingError.nothingToResume(file: folder.checkpoint) }
+    return try start(from: resume ? folder.checkpoint : nil)
+  }
+
+  /// - Parameter checkpoint: nil for the beginning.
+  private func start(from checkpoint: String?) throws -> RunState {
     let owned = try TrainedWeights(inputs.weights, recipe.clustering, ranks).owned
     let scratch = recipe.training.state == .file ? try ScratchFile(in: folder.path) : nil
-    guard resume else {
+    guard let checkpoint else {
       let fisher = recipe.clustering.start == .fisher
       let sensitivities = fisher ? try FisherInformation(recipe, inputs).diagonal : [:]
       return try RunState(inputs.weights, recipe, owned: owned, sensitivities: sensitivities, scratch: scratch)
     }
-    guard folder.hasCheckpoint else {
-      throw TrainingError.nothingToResume(file: folder.checkpoint)
+    let contents: RunCheckpoint.Contents
+    do { contents = try RunCheckpoint.read(checkpoint, keepingIn: scratch) } catch let error as FileError {
+      guard let older = folder.olderCheckpoint else { throw error }
+      throw TrainingError.damaged("\(error)", older: older)
     }
-    let contents = try RunCheckpoint.read(folder.checkpoint, keepingIn: scratch)
     var earlier = contents.recipe
-    // Where the state is kept changes no bit of it: who runs out of memory may go on with a file.
-    earlier.training.state = recipe.training.state
+    // Who runs out of memory may go on with a file, and keep other checkpoints.
+    earlier.training = earlier.training.keeping(as: recipe.training)
     guard earlier == recipe else {
       throw TrainingError.otherRecipe(
-        file: folder.checkpoint, difference: earlier.difference(from: recipe))
+        file: checkpoint, difference: earlier.difference(from: recipe))
     }
     return contents.state.part(owned)
   }

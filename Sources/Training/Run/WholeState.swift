@@ -8,11 +8,13 @@ extension RunState {
   /// What it holds of some weights.
   func part(_ names: Set<String>) -> RunState {
     let keys = names.union(names.map(Self.tableKey)).union(names.map(Self.scaleKey))
-    return RunState(
+    var part = RunState(
       step: step, parameters: parameters.filter { names.contains($0.key) },
       moments: moments.filter { keys.contains($0.key) }, centroids: centroids.filter { names.contains($0.key) },
       scales: scales.filter { names.contains($0.key) }, frozen: frozen.filter { names.contains($0.key) },
       losses: losses)
+    part.rateScale = rateScale
+    return part
   }
 
   /// The state of all weights, from what every rank keeps of it.
@@ -22,8 +24,10 @@ extension RunState {
     guard ranks.count > 1 else { return self }
     guard let arrays = try ranks.gather(RunCheckpoint.arrays(of: self)) else { return nil }
     let all = StateArrays(path: "rank", arrays: arrays)
-    return try PaletteArrays(arrays: all, recipe: recipe).state(
+    var whole = try PaletteArrays(arrays: all, recipe: recipe).state(
       step: step, parameters: try all.parameters("parameters"), losses: losses)
+    whole.rateScale = rateScale
+    return whole
   }
 }
 

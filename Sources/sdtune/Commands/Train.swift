@@ -16,7 +16,7 @@ struct Train: ParsableCommand, InterruptibleCommand {
   func run() throws {
     let job = TrainJob(try runOptions.document(), recipeFolder: runOptions.recipeFolder, output: runOptions.output)
     let metrics = try job(
-      resume: runOptions.resume, isInterrupted: { Interruption.isRequested }, stage: { Terminal.note($0) },
+      resume: runOptions.resume, control: try runOptions.control(), stage: { Terminal.note($0) },
       progress: { Terminal.note($0.line) })
     try options.show(
       metrics,

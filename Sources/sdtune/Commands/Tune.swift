@@ -37,7 +37,7 @@ struct Tune: ParsableCommand, InterruptibleCommand {
       return try options.show(needs, text: needs.text)
     }
     let job = TuneJob(recipe, recipeFolder: runOptions.recipeFolder, output: runOptions.output)
-    let report = try job(resume: runOptions.resume, isInterrupted: { Interruption.isRequested }) { Terminal.note($0) }
+    let report = try job(resume: runOptions.resume, control: try runOptions.control()) { Terminal.note($0) }
     if let report { try options.show(report, text: report.table) }
   }
 }
