@@ -126,6 +126,10 @@ let package = Package(
     .target(
       name: "PackageFuzzing", dependencies: ["MIL", "MILRuntime", "Kernels"],
       path: "Tests/_PackageFuzzing", swiftSettings: settings),
+    .target(
+      name: "ReaderFuzzing",
+      dependencies: ["PackageFuzzing", "Archives", "Jobs", "PictureSets", "Pictures", "StableDiffusion"],
+      path: "Tests/_ReaderFuzzing", swiftSettings: settings),
     .tests("KernelsTests", ["Kernels", "CKernels"]),
     .tests("TensorsTests", ["Tensors", "Kernels"]),
     .tests(
@@ -134,7 +138,7 @@ let package = Package(
         "sdtune", "Jobs", "Archives", "Generation", "Models", "StableDiffusion", "StrictJSON", "WeightFiles", "Recipes",
         "Layers",
         "Tensors", "Clustering", "Pictures", "Training", "CoreMLExport", "MILRuntime", "MIL", "Checkpoints",
-        "Distribution", "Kernels", "TestSupport",
+        "Distribution", "Kernels", "TestSupport", "ReaderFuzzing",
       ]),
     .tests("DistributionTests", ["Distribution", "Kernels"]),
     .tests(
@@ -182,7 +186,7 @@ let package = Package(
 if Context.environment["SDTUNE_FUZZER"] == "1" {
   package.targets.append(
     .executableTarget(
-      name: "package-fuzzer", dependencies: ["PackageFuzzing"], path: "Fuzzing/package-fuzzer",
+      name: "reader-fuzzer", dependencies: ["PackageFuzzing", "ReaderFuzzing"], path: "Fuzzing/reader-fuzzer",
       swiftSettings: settings))
 }
 

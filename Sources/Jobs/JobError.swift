@@ -1,4 +1,5 @@
 internal import Foundation
+package import Kernels
 
 /// What a command was asked that cannot be done; each one line.
 package enum JobError: Error, CustomStringConvertible, Equatable {
@@ -16,15 +17,15 @@ package enum JobError: Error, CustomStringConvertible, Equatable {
   case budget(leastBits: Double, leastMegabytes: Double, bestPSNR: Double)
   /// A command-line value out of range.
   case option(name: String, expected: String, found: String)
-  /// A run that needs more bytes of memory than the machine has, and settings that would help.
-  case tooLarge(needed: Int, present: Int, advice: [String])
+  /// A run that needs more bytes of memory than it may have, and settings that would help.
+  case tooLarge(needed: Int, limit: MemoryLimit, advice: [String])
 
   package var description: String {
     switch self {
-    case .tooLarge(let needed, let present, let advice):
+    case .tooLarge(let needed, let limit, let advice):
       String(
-        format: "memory: a step needs about %.1f GiB, this machine has %.1f: ", Double(needed) / 1_073_741_824,
-        Double(present) / 1_073_741_824)
+        format: "memory: a step needs about %.1f GiB, %@ has %.1f: ", Double(needed) / 1_073_741_824,
+        limit.source as NSString, Double(limit.bytes) / 1_073_741_824)
         + (advice.isEmpty ? "no setting would make it small enough" : "try " + advice.joined(separator: ", "))
     case .notATarget(let path, let expected): "\(path): expected \(expected)"
     case .input(let target, let name, let expected, let found):

@@ -1,4 +1,4 @@
-internal import Foundation
+internal import Kernels
 internal import MIL
 
 /// Checks a program from its first operation to its last and lays out how it runs; nothing is
@@ -273,7 +273,7 @@ struct Verifier {
       result.constants[slot] != nil
         ? 0 : 4 * (TensorShape.count(types[slot].dimensions.map { $0 ?? 0 }) ?? 0)
     }
-    let limit = Int(clamping: ProcessInfo.processInfo.physicalMemory / 4 * 3)
+    let limit = MemoryLimit.current.bytes / 4 * 3
     var alive = result.inputs.reduce(0) { $0 + bytes($1.slot) }
     let given = Set(result.inputs.map(\.slot))
     for step in result.steps {
@@ -283,7 +283,7 @@ struct Verifier {
       guard alive <= limit else {
         throw .tooLarge(
           step.place, what: "\(alive) bytes of values at once",
-          limit: "\(limit), three quarters of this machine's memory")
+          limit: "\(limit), three quarters of what \(MemoryLimit.current.source) has")
       }
       result.peakBytes = max(result.peakBytes, alive)
       alive -= step.released.reduce(-overwritten) { $0 + bytes($1) }

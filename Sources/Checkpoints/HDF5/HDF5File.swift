@@ -126,7 +126,7 @@ package struct HDF5File: ~Copyable, Sendable {
       bytes = overflow ? .max : product
       if overflow { break }
     }
-    guard bytes <= ProcessInfo.processInfo.physicalMemory else {
+    guard bytes <= MemoryLimit.current.bytes else {
       throw .malformedItem(
         file: path, item: dataset, expected: "an array that fits into the machine's memory",
         found: "extents of \(shape)")

@@ -90,7 +90,7 @@ extension HDF5File {
         file: path, item: dataset, expected: "rows of \(rowCount) numbers", found: "extents of \(shape)")
     }
     guard rowBytes * Double(shape[0]) / 2000 <= Double(storedBytes) + 4096,
-      rowBytes * Double(rows.count) <= Double(ProcessInfo.processInfo.physicalMemory)
+      rowBytes * Double(rows.count) <= Double(MemoryLimit.current.bytes)
     else {
       throw .malformedItem(
         file: path, item: dataset, expected: "numbers for its extents of \(shape)", found: "\(storedBytes) bytes")

@@ -1,5 +1,6 @@
 internal import CoreMLExport
 package import Foundation
+internal import Kernels
 internal import Layers
 internal import Models
 package import Recipes
@@ -17,7 +18,7 @@ package struct DryRun: Codable, Sendable {
   /// Of a training step: forward and backward of the student, forward of the teacher.
   package let stepOperations: Int
   package let peakMemoryBytes: Int
-  /// Of this machine.
+  /// Of this machine, or less where a control group or `ulimit` says so.
   package let memoryBytes: Int
   /// From short measurements of this machine, as busy as it is.
   package let secondsPerStep: Double
@@ -40,7 +41,7 @@ package struct DryRun: Codable, Sendable {
     let recomputed = recipe.training.recompute ? 1 : 0
     stepOperations = trace.floatingPointOperations * (3 + teacher + recomputed)
     peakMemoryBytes = StepMemory(trace, shapes, recipe, data: data).peak
-    memoryBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    memoryBytes = MemoryLimit.current.bytes
     secondsPerStep = try StepTime(trace, shapes, recipe).seconds
     seconds = secondsPerStep * Double(recipe.training.steps)
     self.data = try RunData.inWords(recipe, folder: recipeFolder)
@@ -96,15 +97,15 @@ package struct DryRun: Codable, Sendable {
     share.training.batchSize /= ranks
     let (trace, shapes, data) = try trace(share, recipeFolder)
     let needed = StepMemory(trace, shapes, share, data: data, ranks: ranks).peak
-    let present = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    guard needed > present else { return }
+    let limit = MemoryLimit.current
+    guard needed > limit.bytes else { return }
     var advice: [String] = []
     if !recipe.training.recompute { advice.append("training.recompute=true") }
     if recipe.training.moments != .bytes { advice.append("training.moments=8-bit") }
     if recipe.training.gradientNorm > 0 { advice.append("training.gradientNorm=0") }
     if recipe.training.state == .memory { advice.append("training.state=file") }
     if recipe.training.batchSize > 1 { advice.append("a smaller training.batchSize") }
-    throw JobError.tooLarge(needed: needed, present: present, advice: advice)
+    throw JobError.tooLarge(needed: needed, limit: limit, advice: advice)
   }
 
   /// The figures in words.

@@ -10,6 +10,8 @@ internal import Kernels
 package final class LatentCache: Sendable {
   static let formatName = "sdtune-latents"
   static let formatVersion = 2
+  /// Attributes that belong to the format.
+  static let own: Set = ["latents.format", "latents.version", CacheChecksum.attribute]
 
   /// Latents of one size.
   struct Size: Sendable {
@@ -18,6 +20,8 @@ package final class LatentCache: Sendable {
     let count: Int
     /// What each row was made of; see ``PictureSettings/key(_:_:)``.
     let keys: [String]
+    /// Of each row: the checksums of mean and deviation; empty in files of earlier versions.
+    let checks: [Int]
     /// Of each row: left and top of the crop in the resized picture, width and height of the original; in pixels.
     let facts: [Int]
 
@@ -77,16 +81,46 @@ package final class LatentCache: Sendable {
       }
       let keys = try PackedTexts.read("\(group)/keys", file)
       let facts = try file.integers("\(group)/facts").values
+      let checks = try file.shape(of: "\(group)/checks") == nil ? [] : file.integers("\(group)/checks").values
+      guard checks.isEmpty || checks.count == 2 * shape[0] else {
+        throw .malformedItem(
+          file: path, item: "\(group)/checks", expected: "\(2 * shape[0]) numbers", found: "\(checks.count)")
+      }
       guard keys.count == shape[0], facts.count == 4 * shape[0], facts.allSatisfy({ (0...1 << 30).contains($0) }) else {
         throw .malformedItem(
           file: path, item: group, expected: "\(shape[0]) keys, crops and sizes",
           found: "\(keys.count) and \(facts.count / 4)")
       }
-      sizes.append(Size(shape: Array(shape.dropFirst()), count: shape[0], keys: keys, facts: facts))
+      sizes.append(Size(shape: Array(shape.dropFirst()), count: shape[0], keys: keys, checks: checks, facts: facts))
     }
     self.sizes = sizes
     captions = try PackedTexts.read("captions/text", file)
     samples = try Self.samples(file, sizes, captions: captions.count)
+    try checkTables()
+  }
+
+  /// Holds the tables against their checksum; files of earlier versions have none.
+  private func checkTables() throws(FileError) {
+    guard let written = attributes[CacheChecksum.attribute] else {
+      // A name with one wrong letter would take the check away.
+      guard sizes.allSatisfy(\.checks.isEmpty) else { throw .missing(file: path, item: CacheChecksum.attribute) }
+      return
+    }
+    var checksum = CacheChecksum()
+    for size in sizes { checksum.add(size.group, keys: size.keys, facts: size.facts, checks: size.checks) }
+    var empty: [[Int]] = []
+    for name in ["empty_input_ids", "empty_input_ids_2"] where try file.shape(of: name) != nil {
+      empty.append(try file.integers(name).values)
+    }
+    checksum.add(samples, captions, tokens: try tokens().map(\.values) + empty)
+    checksum.add(attributes)
+    guard written == .integer(checksum.value) else { throw damaged("its tables") }
+  }
+
+  private func damaged(_ item: String) -> FileError {
+    .malformedItem(
+      file: path, item: item, expected: "what was written, by the checksum",
+      found: "others; delete the file, it is made again from the pictures")
   }
 
   private static func samples(
@@ -121,8 +155,13 @@ package final class LatentCache: Sendable {
 
   /// One row of `mean` or `deviation`, `[channels, height, width]`.
   func row(_ array: String, _ size: Int, _ row: Int) throws(FileError) -> Buffer {
-    try file.floatRows(
+    let latents = try file.floatRows(
       "\(sizes[size].group)/\(array)", row..<row + 1, rowCount: sizes[size].shape.reduce(1, *))
+    let checks = sizes[size].checks
+    guard checks.isEmpty || checks[2 * row + (array == "mean" ? 0 : 1)] == CacheChecksum.of(latents) else {
+      throw damaged("\(sizes[size].group)/\(array) row \(row)")
+    }
+    return latents
   }
 
   /// Pixels of a latent pixel's side.

@@ -26,7 +26,7 @@ struct LatentCacheContents {
       && zip(sizes, cache.sizes).allSatisfy { $0.shape == $1.shape && $0.keys == $1.keys }
       && samples == cache.samples && captions == cache.captions
       && attributes.allSatisfy { cache.attributes[$0.key] == $0.value }
-      && attributes.count + 2 == cache.attributes.count
+      && cache.attributes.keys.allSatisfy { attributes[$0] != nil || LatentCache.own.contains($0) }
   }
 
   /// Replaces the file; latents come one by one, so that a file larger than memory can be written.
@@ -39,27 +39,32 @@ struct LatentCacheContents {
     try HDF5RowFile.write(to: path) { writer in
       try writer.createGroup("latents")
       var done = 0
+      var checksum = CacheChecksum()
       for size in sizes {
         let group = LatentCache.group(size.shape)
         try writer.createGroup(group)
         for array in ["mean", "deviation"] {
           try writer.createRows("\(group)/\(array)", shape: [size.keys.count] + size.shape)
         }
-        var facts: [Int] = []
+        var (facts, checks) = ([Int](), [Int]())
         for (row, key) in size.keys.enumerated() {
           let found = try latents(key)
           try writer.writeRow("\(group)/mean", row, found.mean)
           try writer.writeRow("\(group)/deviation", row, found.deviation)
           facts += found.facts
+          checks += [CacheChecksum.of(found.mean), CacheChecksum.of(found.deviation)]
           done += 1
           progress(done)
         }
         try writer.write("\(group)/facts", CheckpointArray(shape: [size.keys.count, 4], .integers(facts)))
+        try writer.write("\(group)/checks", CheckpointArray(shape: [size.keys.count, 2], .integers(checks)))
         try writer.write("\(group)/keys", texts: size.keys)
+        checksum.add(group, keys: size.keys, facts: facts, checks: checks)
       }
       try writer.createGroup("captions")
       try writer.write("captions/text", texts: captions)
-      for (number, text) in tokens().enumerated() {
+      let tokens = tokens()
+      for (number, text) in tokens.enumerated() {
         let suffix = number == 0 ? "" : "_\(number + 1)"
         let width = text.empty.count
         try writer.write(
@@ -72,16 +77,20 @@ struct LatentCacheContents {
       try writer.write(
         "samples/table",
         CheckpointArray(shape: [samples.count, 9], .integers(samples.flatMap(\.row9))))
+      checksum.add(samples, captions, tokens: tokens.map(\.numbers) + tokens.map(\.empty))
+      var attributes = attributes
+      attributes["latents.format"] = .string(LatentCache.formatName)
+      attributes["latents.version"] = .integer(LatentCache.formatVersion)
+      checksum.add(attributes)
+      attributes[CacheChecksum.attribute] = .integer(checksum.value)
       for (name, value) in attributes.sorted(by: { $0.key < $1.key }) { try writer.setAttribute(name, value) }
-      try writer.setAttribute("latents.format", .string(LatentCache.formatName))
-      try writer.setAttribute("latents.version", .integer(LatentCache.formatVersion))
     }
   }
 }
 
 extension LatentCache.Sample {
   /// As the table has it: size, row, variants, validation, repeats, width, height, first and last caption.
-  fileprivate var row9: [Int] {
+  var row9: [Int] {
     [size, row, variants, isValidation ? 1 : 0, repeats] + original + [captions.lowerBound, captions.upperBound]
   }
 }

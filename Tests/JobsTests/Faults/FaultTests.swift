@@ -63,7 +63,7 @@ import Testing
       let name = URL(filePath: operations[index].path).lastPathComponent
       return operations[index].kind + " " + name.filter { !$0.isNumber }
     }
-    return groups.sorted { $0.key < $1.key }.shuffled().prefix(6).compactMap { $0.value.randomElement() }
+    return groups.sorted { $0.key < $1.key }.shuffled().prefix(4).compactMap { $0.value.randomElement() }
   }
 
   /// What writers make on the way.

@@ -1,4 +1,6 @@
+import Checkpoints
 import Foundation
+import Jobs
 import MIL
 import MILRuntime
 import TestSupport
@@ -49,6 +51,46 @@ import Testing
     #expect(found > 0, "\(file)")
     try whole.write(to: URL(filePath: file))
     _ = try PackageModel(path: package)
+  }
+
+  /// A cache is checked when it is opened and row by row as it is read.
+  @Test func flipsOfACacheAreFound() throws {
+    let scratch = try ScratchFolder()
+    try FaultCase.prepare.prepare(scratch.path)
+    let path = scratch.file("set.h5")
+    let whole = try Data(contentsOf: URL(filePath: path))
+    let sound = try contents(path)
+    let isThorough = ProcessInfo.processInfo.environment["SDTUNE_FAULTS"] == "all"
+    var found = 0
+    for _ in 0..<(isThorough ? 3000 : 80) {
+      var bytes = whole
+      let (place, bit) = (Int.random(in: 0..<bytes.count), Int.random(in: 0..<8))
+      bytes[place] ^= 1 << bit
+      try bytes.write(to: URL(filePath: path))
+      do {
+        _ = try Inspection.verified(path)
+        #expect(try contents(path) == sound, "bit \(bit) of byte \(place) was not noticed")
+      } catch {
+        found += 1
+        #expect(!"\(error)".contains("\n"))
+      }
+    }
+    #expect(found > 0)
+  }
+
+  /// All arrays and attributes of a file.
+  private func contents(_ path: String) throws -> [String: String] {
+    let file = try HDF5File(reading: path)
+    var contents = ["": "\(try file.attributes().sorted { $0.key < $1.key })"]
+    var groups = [""]
+    while let group = groups.popLast() {
+      for name in try file.groups(in: "/" + group) { groups.append("\(group)/\(name)") }
+      for name in try file.datasets(in: "/" + group) {
+        let dataset = "\(group)/\(name)"
+        contents[dataset] = "\(try file.shape(of: dataset) ?? []) \(try file.doubles(dataset).values)"
+      }
+    }
+    return contents
   }
 
   /// The commands say it in one line.

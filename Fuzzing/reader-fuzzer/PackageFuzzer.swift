@@ -1,13 +1,22 @@
 internal import Foundation
 internal import PackageFuzzing
+internal import ReaderFuzzing
 
-// The package reader under libFuzzer, which has the `main` function: `make fuzz`. With `--seed PACKAGE … --into DIR` it
-// writes packages as inputs.
+// A reader under libFuzzer, which has the `main` function: `make fuzz READER=…`, which the environment names. With
+// `--seed PACKAGE … --into DIR` it writes packages as inputs.
+
+private let reader: FuzzedReader = {
+  let name = ProcessInfo.processInfo.environment["READER"] ?? "package"
+  guard let reader = FuzzedReader(rawValue: name) else {
+    fatalError("READER: expected \(FuzzedReader.allCases.map(\.rawValue).joined(separator: ", ")), found \(name)")
+  }
+  return reader
+}()
 
 /// On a file system in memory where there is one: every input becomes files.
 private let folder =
   (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
-  + "/sdtune-fuzz-\(ProcessInfo.processInfo.processIdentifier).mlpackage"
+  + "/sdtune-fuzz-\(ProcessInfo.processInfo.processIdentifier)"
 
 @_cdecl("LLVMFuzzerInitialize")
 package func initialize(
@@ -27,9 +36,7 @@ package func initialize(
 
 @_cdecl("LLVMFuzzerTestOneInput")
 package func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-  let input = PackageInput(bytes.map { Data(bytes: $0, count: count) } ?? Data())
-  do { try input.write(to: folder) } catch { return -1 }
-  _ = tryPackage(folder)
+  reader.read(bytes.map { Data(bytes: $0, count: count) } ?? Data(), in: folder)
   return 0
 }
 
