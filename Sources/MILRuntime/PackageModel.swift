@@ -67,7 +67,7 @@ package final class PackageModel: Sendable {
   package convenience init(path: String, function: String? = nil) throws(MILError) {
     let parts = ModelPackage.parts(of: path)
     let package = try ModelPackage(parts.package)
-    try package.checkContent()
+    try package.checkContent(isQuick: true)
     try self.init(package, function: function ?? parts.function)
   }
 

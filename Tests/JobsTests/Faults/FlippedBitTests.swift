@@ -41,6 +41,8 @@ import Testing
       try bytes.write(to: URL(filePath: file))
       do throws(MILError) {
         _ = try PackageModel(path: package)
+        // As `verify` does.
+        try ModelPackage(package).checkContent()
         let read = try ModelPackage(package).model
         #expect(!isAlwaysFound && read == sound, "\(file): bit \(bit) of byte \(place) was not noticed")
       } catch {
