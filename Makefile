@@ -71,26 +71,15 @@ interoperability:
 # A reader of files from strangers under libFuzzer, on the inputs that the tests keep; findings lie in .build-fuzz:
 # make fuzz READER=picture SECONDS=600; all readers in turn: make fuzz READER=all
 READER ?= package
-READERS = package safetensors torch gguf checkpoint latents recipe configuration tokenizer picture metadata archive
-SEEDS_package = Tests/MILRuntimeTests/FuzzCorpus
-SEEDS_safetensors = Tests/WeightFilesTests/Fixtures Tests/ModelsTests/ModelFiles
-SEEDS_torch = Tests/ModelsTests/ModelFiles/pickle
-SEEDS_gguf = Tests/ModelsTests/ModelFiles/gguf
-SEEDS_checkpoint = Tests/CheckpointsTests/Fixtures
-SEEDS_latents = Tests/CheckpointsTests/Fixtures
-SEEDS_recipe = recipes
-SEEDS_configuration = Tests/ModelsTests/ModelFiles/config Tests/ModelsTests/Variants
-SEEDS_tokenizer = Tests/ModelsTests/ModelFiles/tokenizer
-SEEDS_picture = Tests/PicturesTests/Fixtures/decode Tests/PicturesTests/Fixtures/broken
-SEEDS_metadata = Tests/PicturesTests/Fixtures/captions
-SEEDS_archive = Tests/PictureSetsTests/Archives
 SECONDS ?= 600
+FUZZER = .build-fuzz/release/reader-fuzzer
 fuzz: dependencies
 	SDTUNE_FUZZER=1 $(SWIFT) build -c release --scratch-path .build-fuzz --sanitize fuzzer --product reader-fuzzer
-	$(foreach reader,$(if $(filter all,$(READER)),$(READERS),$(READER)),mkdir -p .build-fuzz/corpus/$(reader) && \
-	  READER=$(reader) .build-fuzz/release/reader-fuzzer .build-fuzz/corpus/$(reader) $(SEEDS_$(reader)) \
-	  -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
-	  -artifact_prefix=.build-fuzz/$(reader)- &&) true
+	for reader in $(if $(filter all,$(READER)),$$($(FUZZER) --readers),$(READER)); do \
+	  export READER=$$reader && mkdir -p .build-fuzz/corpus/$$reader && \
+	  $(FUZZER) .build-fuzz/corpus/$$reader $$($(FUZZER) --seeds) -max_total_time=$(SECONDS) -timeout=20 \
+	    -rss_limit_mb=2048 -max_len=65536 -artifact_prefix=.build-fuzz/$$reader- || exit 1; \
+	done
 
 # Kernels on full-size shapes; then, with SIZE=sd15, half, quarter or sdxl, training steps and runs of packages, beside the
 # peers that PYTHON=… has (docs/performance.md).

@@ -3,7 +3,8 @@ internal import PackageFuzzing
 internal import ReaderFuzzing
 
 // A reader under libFuzzer, which has the `main` function: `make fuzz READER=…`, which the environment names. With
-// `--seed PACKAGE … --into DIR` it writes packages as inputs.
+// `--readers` and `--seeds` it says which there are and where their inputs lie; with `--seed PACKAGE … --into DIR` it writes
+// packages as inputs.
 
 private let reader: FuzzedReader = {
   let name = ProcessInfo.processInfo.environment["READER"] ?? "package"
@@ -22,16 +23,16 @@ private let folder =
 package func initialize(
   _ count: UnsafeMutablePointer<CInt>?, _ arguments: UnsafeMutableRawPointer?
 ) -> CInt {
-  if CommandLine.arguments.dropFirst().first == "--seed" {
-    do {
-      try writeSeeds(Array(CommandLine.arguments.dropFirst(2)))
-    } catch {
-      fatalError("\(error)")
-    }
-    exit(0)
+  switch CommandLine.arguments.dropFirst().first {
+  case "--readers": print(FuzzedReader.allCases.map(\.rawValue).joined(separator: " "))
+  case "--seeds": print(reader.seeds.joined(separator: " "))
+  case "--seed":
+    do { try writeSeeds(Array(CommandLine.arguments.dropFirst(2))) } catch { fatalError("\(error)") }
+  default:
+    atexit { try? FileManager.default.removeItem(atPath: folder) }
+    return 0
   }
-  atexit { try? FileManager.default.removeItem(atPath: folder) }
-  return 0
+  exit(0)
 }
 
 @_cdecl("LLVMFuzzerTestOneInput")

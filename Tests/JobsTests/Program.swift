@@ -52,6 +52,22 @@ struct Program {
     return process.terminationReason == .exit && process.terminationStatus == 0
   }
 
+  /// Runs until its standard error has said something, or it has ended.
+  ///
+  /// - Returns: the process, and where the rest of what it says can be read.
+  static func run(_ arguments: [String], untilErrorsContain text: String) throws -> (process: Process, errors: Pipe) {
+    let process = start(arguments)
+    process.standardOutput = FileHandle.nullDevice
+    let errors = Pipe()
+    process.standardError = errors
+    try process.run()
+    var seen = ""
+    while process.isRunning, !seen.contains(text) {
+      seen += String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+    }
+    return (process, errors)
+  }
+
   /// - Parameter ranks: more than one are started by `mpirun`.
   static func start(_ arguments: [String], environment: [String: String] = [:], ranks: Int = 1) -> Process {
     let process = Process()

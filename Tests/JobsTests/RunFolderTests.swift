@@ -10,6 +10,29 @@ import Training
 @Suite(.serialized) struct RunFolderTests {
   private let smoke = ["--recipe", "recipes/smoke.json", "--set", "evaluation.timesteps=[500]", "--output"]
 
+  /// The refiner has one text encoder, and five numbers of sizes where SDXL has six.
+  @Test func aRefinerIsTunedAfterADryRun() throws {
+    let scratch = try ScratchFolder()
+    let model = scratch.file("refiner")
+    try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
+    let whole = References.path("models/sdxl-tiny")
+    for (part, source) in [
+      ("unet", "refiner"), ("text_encoder_2", "text_encoder_2"), ("tokenizer_2", "tokenizer_2"), ("vae", "vae"),
+      ("scheduler", "scheduler"),
+    ] {
+      try FileManager.default.copyItem(atPath: "\(whole)/\(source)", toPath: "\(model)/\(part)")
+    }
+    try scratch.write("prompts.txt", "a cat\na dog\na house\n")
+    let settings = ["latents=teacher", "teacherPictures=4", "teacherSteps=1", "steps=1", "batchSize=1"]
+    let arguments =
+      smoke + [scratch.file("run"), "--model", model, "--data", scratch.file("prompts.txt")]
+      + settings.flatMap { ["--set", "training." + $0] }
+    for more in [["--dry-run"], []] {
+      let result = try Program.run(arguments + more)
+      #expect(result.status == 0, "\(result.errors)")
+    }
+  }
+
   @Test func anUnfinishedCheckpointIsKept() throws {
     let scratch = try ScratchFolder()
     let folder = scratch.file("run")

@@ -10,7 +10,11 @@ struct Divergence {
 
   /// The first of arrays with an element that is no finite number.
   static func first(_ arrays: some Sequence<(String, Buffer)>) -> String? {
-    arrays.first { !Elementwise.sumOfSquares($0.1).isFinite }?.0
+    arrays.first { array in
+      // A state that lies in a file is larger than memory.
+      defer { array.1.letGo() }
+      return !Elementwise.sumOfSquares(array.1).isFinite
+    }?.0
   }
 
   /// The first of a state's weights, factors, entries or moments that is not finite.

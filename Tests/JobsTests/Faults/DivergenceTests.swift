@@ -61,15 +61,7 @@ import Testing
 
     // A run that is killed after it went back ends with the same bits.
     try FileManager.default.removeItem(atPath: scratch.file("back"))
-    let process = Program.start(arguments)
-    process.standardOutput = FileHandle.nullDevice
-    let errors = Pipe()
-    process.standardError = errors
-    try process.run()
-    var seen = ""
-    while process.isRunning, !seen.contains("learning rate\nstep") {
-      seen += String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
-    }
+    let (process, _) = try Program.run(arguments, untilErrorsContain: "learning rate\nstep")
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
     let resumed = try Program.run(arguments + ["--resume"])

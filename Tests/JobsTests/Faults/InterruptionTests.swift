@@ -66,16 +66,9 @@ import Testing
     #expect(resumed.status == 0, "\(resumed.errors)")
     #expect(try bytes(limited) == bytes(whole))
 
-    let process = Program.start(smoke(asked, ["--checkpoint-signal", "SIGUSR1"]))
-    process.standardOutput = FileHandle.nullDevice
-    let errors = Pipe()
-    process.standardError = errors
-    try process.run()
     // The first line of a step says that the run takes signals.
-    var seen = ""
-    while process.isRunning, !seen.contains("step ") {
-      seen += String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
-    }
+    let (process, errors) = try Program.run(
+      smoke(asked, ["--checkpoint-signal", "SIGUSR1"]), untilErrorsContain: "step ")
     kill(process.processIdentifier, SIGUSR1)
     while process.isRunning, !FileManager.default.fileExists(atPath: asked + "/state.h5") { usleep(2000) }
     let early = try Program.run(["inspect", asked + "/state.h5"])
