@@ -68,7 +68,8 @@ interoperability:
 	then $$python Tests/Interoperability/check_packages.py .build/release/sdtune; \
 	else echo "interoperability: skipped, coremltools cannot be installed"; fi
 
-# A reader of files from strangers under libFuzzer, on the inputs that the tests keep; findings lie in .build-fuzz:
+# A reader of files from strangers under libFuzzer, on the inputs that the tests keep; findings lie in .build-fuzz (Swift's own
+# backtrace of a trap would come before libFuzzer writes them):
 # make fuzz READER=picture SECONDS=600; all readers in turn: make fuzz READER=all
 READER ?= package
 SECONDS ?= 600
@@ -77,7 +78,7 @@ fuzz: dependencies
 	SDTUNE_FUZZER=1 $(SWIFT) build -c release --scratch-path .build-fuzz --sanitize fuzzer --product reader-fuzzer
 	for reader in $(if $(filter all,$(READER)),$$($(FUZZER) --readers),$(READER)); do \
 	  export READER=$$reader && mkdir -p .build-fuzz/corpus/$$reader && \
-	  $(FUZZER) .build-fuzz/corpus/$$reader $$($(FUZZER) --seeds) -max_total_time=$(SECONDS) -timeout=20 \
+	  SWIFT_BACKTRACE=enable=no $(FUZZER) .build-fuzz/corpus/$$reader $$($(FUZZER) --seeds) -max_total_time=$(SECONDS) -timeout=20 \
 	    -rss_limit_mb=2048 -max_len=65536 -artifact_prefix=.build-fuzz/$$reader- || exit 1; \
 	done
 

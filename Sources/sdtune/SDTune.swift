@@ -47,8 +47,12 @@ enum Main {
     if let status = error as? ExitCode { exit(status.rawValue) }
     let code = SDTune.exitCode(for: error)
     if code == .success { SDTune.exit(withError: error) }
-    let message = (error as NSError).lineOfFile ?? SDTune.message(for: error)
-    Terminal.note("error: \(message.split(whereSeparator: \.isNewline).first.map(String.init) ?? "\(error)")")
+    var message = (error as NSError).lineOfFile ?? SDTune.message(for: error)
+    // ArgumentParser's go on with the usage.
+    if code == .validationFailure, let line = message.split(whereSeparator: \.isNewline).first {
+      message = String(line)
+    }
+    Terminal.note("error: \(message)")
     exit(Interruption.isRequested || (error as? TrainingError)?.isRequest == true ? Interruption.status : code.rawValue)
   }
 }

@@ -9,16 +9,16 @@ struct OutputOptions: ParsableArguments {
 
   /// Prints a result: JSON if asked for, words otherwise.
   func show(_ result: some Encodable, text: String) throws {
-    guard json else { return try Terminal.print(text) }
+    guard json else { return try Terminal.print(text.printable(keepsLines: true)) }
     try Terminal.print(String(decoding: try JSONEncoder.ofResults.encode(result), as: UTF8.self))
   }
 }
 
 /// Progress goes to standard error.
 enum Terminal {
-  /// A run does not end because nobody can read how it goes.
+  /// One line, whatever names of strangers are in it. A run does not end because nobody can read how it goes.
   static func note(_ line: String) {
-    try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
+    try? FileHandle.standardError.write(contentsOf: Data((line.printable() + "\n").utf8))
   }
 
   /// Results go to standard output.

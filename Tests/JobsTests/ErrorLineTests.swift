@@ -1,4 +1,5 @@
 import Foundation
+import Jobs
 import TestSupport
 import Testing
 
@@ -98,6 +99,19 @@ import Testing
     let lines = result.errors.split(separator: "\n").filter { $0.hasPrefix("error: ") }
     #expect(lines.count == 1, "\(result.errors)")
     #expect(lines.first?.hasPrefix(mistake.line) ?? false, "\(result.errors)")
+  }
+
+  /// A name in a file that has a line end, and what would clear the screen or turn the direction of text, in it.
+  @Test func namesInFilesDoNotSteerTheTerminal() throws {
+    let scratch = try ScratchFolder()
+    let smoke = try String(contentsOf: Program.repository.appending(path: "recipes/smoke.json"), encoding: .utf8)
+    let recipe = try scratch.write(
+      "recipe.json", smoke.replacing("\"name\"", with: #""bad\nname\u001b[2J\u202e": 1, "name""#))
+    let result = try Program.run(["--recipe", recipe])
+    #expect(result.status == 1)
+    #expect(result.errors.split(whereSeparator: \.isNewline).count == 1)
+    #expect(result.errors.contains(#"bad\nname\u{1B}[2J\u{202E}"#), "\(result.errors)")
+    #expect("a\tb\ncafé 猫 👩‍🚀 \u{85}".printable(keepsLines: true) == "a\tb\ncafé 猫 👩‍🚀 \\u{0085}")
   }
 
   @Test func weightsAndModelMustAgree() throws {

@@ -94,7 +94,7 @@ struct PreparationNotes {
     if survey.unusable.isEmpty {
       try? FileManager.default.removeItem(atPath: list)
     } else {
-      let lines = survey.unusable.map { "\($0)\n" }.joined()
+      let lines = survey.unusable.map { $0.description.printable() + "\n" }.joined()
       try AtomicFile(path: list).write(Data(lines.utf8))
       warn(
         "\(survey.unusable.count) of \(survey.unusable.count + survey.usable) pictures cannot be used: \(list) names them"
