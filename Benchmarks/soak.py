@@ -3,7 +3,7 @@
 
     python3 Benchmarks/soak.py [--steps 20000] [--folder DIR] [--plot docs/soak.svg]
 
-The bundled model is tuned with a checkpoint every 100 steps; 20,000 steps of two pictures take about an hour on two idle cores.
+The bundled model is tuned with a checkpoint every 100 steps of two pictures.
 What the process has is read from /proc every ten seconds. It fails where the last third of a phase (soft, hard, polish) has more
 of anything than its middle third: of memory by more than 2 %. Needs matplotlib for the plot.
 """
@@ -25,11 +25,11 @@ parser.add_argument("--seconds", type=float, default=10, help="between two sampl
 parser.add_argument("--folder", default=f"{ROOT}/.build/benchmark-soak")
 parser.add_argument("--plot", help="an SVG")
 arguments = parser.parse_args()
+if arguments.steps < 4000:
+    parser.error("--steps: expected 4000 or more, so that each phase's first checkpoint is not taken for growth")
 
 # Allowed growth, as a share: memory also moves with what the allocator returns.
 LIMITS = {"resident memory, MiB": 0.02, "open files": 0, "threads": 0, "temporary files": 0}
-
-
 OUTPUTS = {"state.h5", "log.jsonl", ".lock"}
 
 
@@ -49,10 +49,11 @@ def sample(process, run, temporary):
     if not os.path.exists(f"{run}/log.jsonl"):
         return None
     with open(f"{run}/log.jsonl", "rb") as file:
-        lines = [line for line in file.read().split(b"\n") if line]
-    last = json.loads(lines[-1]) if lines else {}
+        # What follows the last line end is a line under way.
+        lines = file.read().split(b"\n")[:-1]
+    phase = json.loads(lines[-1])["phase"] if lines else None
     # A checkpoint under way has a file of its own: medians do not see it.
-    return {"step": len(lines), "phase": last.get("phase"), "resident memory, MiB": resident / 1024, "open files": opened,
+    return {"step": len(lines), "phase": phase, "resident memory, MiB": resident / 1024, "open files": opened,
             "threads": threads, "temporary files": leftovers(temporary, run)}
 
 
@@ -104,7 +105,7 @@ for phase in dict.fromkeys(s["phase"] for s in samples):
     if third < 3:
         sys.exit(f"{phase}: {len(part)} samples are too few: take more --steps")
     for name, limit in LIMITS.items():
-        early, late = (statistics.median(s[name] for s in range) for range in (part[third:2 * third], part[2 * third:]))
+        early, late = (statistics.median(s[name] for s in some) for some in (part[third:2 * third], part[2 * third:]))
         print(f"{phase}: {name}: {early:.1f} early, {late:.1f} late, {max(s[name] for s in part):.1f} at most")
         grown = grown or late > early * (1 + limit)
 print(f"{arguments.steps} steps in {samples[-1]['minutes']:.0f} minutes, {len(samples)} samples")
