@@ -39,6 +39,8 @@ package struct QualityEvaluation: Sendable {
     package let latentPSNR: Spread
     /// Of the pictures' bytes, in dB, peak 255.
     package let imagePSNR: Spread
+    /// Of its mean, over prompts.
+    package let imagePSNRInterval: ConfidenceInterval
     /// Structural similarity, 1 of equal pictures.
     package let imageSSIM: Spread
     /// Apple's mixed-bit measure after a single step, mean over the prompts, in dB.
@@ -51,9 +53,13 @@ package struct QualityEvaluation: Sendable {
   private struct Trace: Sendable {
     let loop: DenoisingLoop
     let seed: UInt64
+    let run: Run
+    let picture: Picture
+  }
+
+  private struct Run: Sendable {
     let steps: [DenoisingLoop.Step]
     let latents: Tensor
-    let picture: Picture
   }
 
   private let settings: Settings
@@ -72,7 +78,7 @@ package struct QualityEvaluation: Sendable {
   ///   - progress: from 0 to 1
   package init(
     _ models: ModelSet, _ settings: Settings, method: SamplerConfiguration.Method?,
-    precision: Precision, isInterrupted: () -> Bool, progress: (Double) -> Void
+    precision: Precision, isInterrupted: @escaping @Sendable () -> Bool, progress: (Double) -> Void
   ) throws {
     var request = GenerationRequest(prompt: "")
     (request.steps, request.guidance, request.precision) = (settings.steps, settings.guidance, precision)
@@ -91,26 +97,21 @@ package struct QualityEvaluation: Sendable {
       let sizes = pipeline.sizes(denoiser, size, conditioning)
       return DenoisingLoop(conditioning, sizes: sizes, guidance: settings.guidance)
     }
-    let clock = ContinuousClock.now
-    var traces: [Trace] = []
-    for loop in loops {
-      for seed in settings.seeds {
-        let run = try Self.run(loop, denoiser, configuration, settings.steps, size, seed: seed) { _ in
-          if isInterrupted() { throw GenerationError.interrupted }
-        }
-        traces.append(
-          Trace(
-            loop: loop, seed: seed, steps: run.steps, latents: run.latents,
-            picture: Picture(values: try decoder(run.latents))))
-        progress(Double(traces.count) / Double(loops.count * settings.seeds.count))
-      }
+    let questions = loops.flatMap { loop in settings.seeds.map { (loop: loop, seed: $0) } }
+    let many = Self.asksTogether(size)
+    let runs = try Self.all(questions.count, together: many, isInterrupted, progress) { index in
+      try Self.run(
+        questions[index].loop, denoiser, configuration, settings.steps, size, seed: questions[index].seed, isInterrupted
+      )
     }
-    let calls = traces.reduce(0) { $0 + $1.steps.count }
-    referenceSecondsPerStep = (ContinuousClock.now - clock) / .seconds(1) / Double(max(1, calls))
+    referenceSecondsPerStep = runs.secondsOfFirst / Double(max(1, runs.results[0].steps.count))
+    traces = try zip(questions, runs.results).map { question, run in
+      Trace(loop: question.loop, seed: question.seed, run: run, picture: Picture(values: try decoder(run.latents)))
+    }
     singleSteps = try loops.map { loop in
       try Self.run(loop, denoiser, configuration, 1, size, seed: settings.seeds[0]).latents
     }
-    (self.configuration, self.decoder, self.traces) = (configuration, decoder, traces)
+    (self.configuration, self.decoder) = (configuration, decoder)
     (self.settings, self.size) = (resolved, size)
   }
 
@@ -153,25 +154,22 @@ package struct QualityEvaluation: Sendable {
 
   /// Runs a candidate.
   package func figures(
-    _ candidate: any Denoiser, isInterrupted: () -> Bool, progress: (Double) -> Void
+    _ candidate: any Denoiser, isInterrupted: @escaping @Sendable () -> Bool, progress: (Double) -> Void
   ) throws -> (figures: Figures, pictures: [Picture]) {
-    var runs: [(steps: [DenoisingLoop.Step], latents: Tensor)] = []
-    let clock = ContinuousClock.now
-    for trace in traces {
-      runs.append(
-        try Self.run(trace.loop, candidate, configuration, settings.steps, size, seed: trace.seed) { _ in
-          if isInterrupted() { throw GenerationError.interrupted }
-        })
-      progress(0.5 * Double(runs.count) / Double(traces.count))
+    let all = try Self.all(
+      traces.count, together: Self.asksTogether(size), isInterrupted, { progress(0.5 * $0) }
+    ) { index in
+      try Self.run(
+        traces[index].loop, candidate, configuration, settings.steps, size, seed: traces[index].seed, isInterrupted)
     }
-    let calls = runs.reduce(0) { $0 + $1.steps.count }
-    let secondsPerStep = (ContinuousClock.now - clock) / .seconds(1) / Double(max(1, calls))
+    let runs = all.results
+    let secondsPerStep = all.secondsOfFirst / Double(max(1, runs[0].steps.count))
     let pictures = try runs.map { Picture(values: try decoder($0.latents)) }
     let outputErrors = try self.outputErrors(candidate, isInterrupted) { progress(0.5 + 0.5 * $0) }
-    let trajectory = traces[0].steps.indices.map { step in
+    let trajectory = traces[0].run.steps.indices.map { step in
       Spread(
         zip(runs, traces).map {
-          Similarity.psnr($0.steps[step].latents, reference: $1.steps[step].latents)
+          Similarity.psnr($0.steps[step].latents, reference: $1.run.steps[step].latents)
         })
     }
     let loops = stride(from: 0, to: traces.count, by: settings.seeds.count).map { traces[$0].loop }
@@ -179,42 +177,83 @@ package struct QualityEvaluation: Sendable {
       let once = try Self.run(loop, candidate, configuration, 1, size, seed: settings.seeds[0])
       return Similarity.applePSNR(once.latents, reference: reference)
     }
+    let imagePSNR = zip(pictures, traces).map { Similarity.psnr($0, reference: $1.picture) }
     let figures = Figures(
       outputErrors: outputErrors, trajectoryPSNR: trajectory,
-      latentPSNR: Spread(zip(runs, traces).map { Similarity.psnr($0.latents, reference: $1.latents) }),
-      imagePSNR: Spread(zip(pictures, traces).map { Similarity.psnr($0, reference: $1.picture) }),
+      latentPSNR: Spread(zip(runs, traces).map { Similarity.psnr($0.latents, reference: $1.run.latents) }),
+      imagePSNR: Spread(imagePSNR), imagePSNRInterval: ConfidenceInterval(ofMean: byPrompt(imagePSNR)),
       imageSSIM: Spread(zip(pictures, traces).map { Similarity.structure($0, $1.picture) }),
       appleMixedBitPSNR: apple.reduce(0, +) / Double(max(1, apple.count)),
       secondsPerStep: secondsPerStep)
     return (figures, pictures)
   }
 
+  /// How far a candidate's pictures are from the reference's, in dB: one number a prompt, the mean over seeds.
+  package func imagePSNRByPrompt(_ pictures: [Picture]) -> [Double] {
+    byPrompt(zip(pictures, traces).map { Similarity.psnr($0, reference: $1.picture) })
+  }
+
+  private func byPrompt(_ values: [Double]) -> [Double] {
+    (0..<values.count).cut(length: settings.seeds.count).map { PromptStatistics.mean(Array(values[$0])) }
+  }
+
   /// The candidate's predictions for the reference's inputs, step by step.
   private func outputErrors(
-    _ candidate: any Denoiser, _ isInterrupted: () -> Bool, _ progress: (Double) -> Void
+    _ candidate: any Denoiser, _ isInterrupted: @escaping @Sendable () -> Bool, _ progress: (Double) -> Void
   ) throws -> [OutputError] {
-    try traces[0].steps.indices.map { step in
+    let steps = traces[0].run.steps.count
+    let answers = try Self.all(
+      steps * traces.count, together: Self.asksTogether(size), isInterrupted, progress
+    ) { index in
       if isInterrupted() { throw GenerationError.interrupted }
-      var error = 0.0
-      var peak = 0.0
-      for trace in traces {
-        let reference = trace.steps[step]
-        let predictions = try trace.loop.predictions(candidate, reference.input, reference.timestep)
-        error += Similarity.meanSquaredDifference(predictions, reference.predictions)
-        peak = reference.predictions.elements.reduce(peak) { max($0, Double(abs($1))) }
-      }
-      error /= Double(traces.count)
-      progress(Double(step + 1) / Double(traces[0].steps.count))
+      let (trace, reference) = (
+        traces[index % traces.count], traces[index % traces.count].run.steps[index / traces.count]
+      )
+      let predictions = try trace.loop.predictions(candidate, reference.input, reference.timestep)
+      return (
+        error: Similarity.meanSquaredDifference(predictions, reference.predictions),
+        peak: reference.predictions.elements.reduce(0) { max($0, Double(abs($1))) }
+      )
+    }.results
+    return (0..<steps).map { step in
+      let own = answers[step * traces.count..<(step + 1) * traces.count]
+      let error = own.reduce(0) { $0 + $1.error } / Double(traces.count)
+      let peak = own.reduce(0) { max($0, $1.peak) }
       return OutputError(
-        timestep: Double(traces[0].steps[step].timestep), meanSquaredError: error,
+        timestep: Double(traces[0].run.steps[step].timestep), meanSquaredError: error,
         psnr: Decibels.ratio(peak * peak, toError: error))
     }
   }
 
+  /// Whether several pictures are made at once, each on one core: small networks leave the others idle.
+  private static func asksTogether(_ size: (height: Int, width: Int)) -> Bool { size.height * size.width <= 32 * 32 }
+
+  /// The results of `body` for every index below `count`, and the seconds of the first, which had the machine for
+  /// itself.
+  private static func all<Result: Sendable>(
+    _ count: Int, together: Bool, _ isInterrupted: () -> Bool, _ progress: (Double) -> Void,
+    _ body: @Sendable (Int) throws -> Result
+  ) throws -> (results: [Result], secondsOfFirst: Double) {
+    let started = ContinuousClock.now
+    var results = [try body(0)]
+    let seconds = (ContinuousClock.now - started) / .seconds(1)
+    for part in (1..<max(1, count)).cut(length: together ? 4 * Parallel.threads : 1) {
+      if isInterrupted() { throw GenerationError.interrupted }
+      progress(Double(results.count) / Double(count))
+      let made = Parallel.map(part.count > 1 ? part.count : 0) { index in
+        Swift.Result { try body(part.lowerBound + index) }
+      }
+      // One alone has all threads.
+      results += try part.count > 1 ? made.map { try $0.get() } : [body(part.lowerBound)]
+    }
+    progress(1)
+    return (results, seconds)
+  }
+
   private static func run(
     _ loop: DenoisingLoop, _ denoiser: any Denoiser, _ configuration: SamplerConfiguration, _ steps: Int,
-    _ size: (height: Int, width: Int), seed: UInt64, observe: (DenoisingLoop.Step) throws -> Void = { _ in }
-  ) throws -> (steps: [DenoisingLoop.Step], latents: Tensor) {
+    _ size: (height: Int, width: Int), seed: UInt64, _ isInterrupted: () -> Bool = { false }
+  ) throws -> Run {
     let sampler = try configuration.sampler(steps: steps)
     var source = NoiseSource(.torch, seed: seed)
     let shape: Shape = [1, 4, size.height, size.width]
@@ -224,9 +263,9 @@ package struct QualityEvaluation: Sendable {
       denoiser, sampler, from: .combination((sampler.initialNoiseScale, noise)),
       noise: { Tensor(shape, source.normals(shape.count)) },
       observe: { step in
-        try observe(step)
+        if isInterrupted() { throw GenerationError.interrupted }
         taken.append(step)
       })
-    return (taken, made.latents)
+    return Run(steps: taken, latents: made.latents)
   }
 }

@@ -32,6 +32,8 @@ package struct EvaluateJob {
     package let referenceNoisePrediction: DenoisingEvaluation.Quality?
     /// The reference in half precision first: what that alone costs.
     package let candidates: [Candidate]
+    /// Every pair of candidates by their pictures.
+    package let comparisons: [PairedComparison]
   }
 
   /// Pictures of one row of the page: the reference's, then the candidates'.
@@ -118,13 +120,21 @@ package struct EvaluateJob {
       reference: models.path, referenceBytes: bytes, referencePrecision: precision.rawValue,
       referenceSecondsPerStep: evaluation.referenceSecondsPerStep,
       referencePeakMemoryBytes: peakMemory(executable, unet: nil),
-      settings: evaluation.resolvedSettings, referenceNoisePrediction: noise?.reference, candidates: candidates)
+      settings: evaluation.resolvedSettings, referenceNoisePrediction: noise?.reference, candidates: candidates,
+      comparisons: Self.comparisons(
+        zip(candidates, columns.dropFirst()).map { ($0.name, evaluation.imagePSNRByPrompt($1)) }))
     let rows = columns[0].indices.map { index in
       Row(
         prompt: settings.prompts[index / settings.seeds.count],
         seed: settings.seeds[index % settings.seeds.count], pictures: columns.map { $0[index] })
     }
     return (outcome, rows)
+  }
+
+  private static func comparisons(_ candidates: [(name: String, values: [Double])]) -> [PairedComparison] {
+    candidates.indices.flatMap { first in
+      candidates[(first + 1)...].map { PairedComparison(candidates[first], $0) }
+    }
   }
 
   private static func percent(_ name: String, _ share: Double) -> String {
@@ -213,6 +223,16 @@ extension EvaluateJob.Outcome {
           + ($0.psnr.map { String(format: ", PSNR %.2f dB", $0) } ?? "")
       }
     }
-    return ([head] + lines + predictions).joined(separator: "\n")
+    return ([head] + lines + predictions + comparisons.map(\.text)).joined(separator: "\n")
+  }
+}
+
+extension PairedComparison {
+  /// One line: by how much two candidates' pictures differ, and whether these prompts can tell.
+  fileprivate var text: String {
+    let figures = String(
+      format: "%+.2f dB (95 %%: %+.2f to %+.2f), p %.4f", difference, interval.low, interval.high, probability)
+    return "\(second) against \(first): \(figures)"
+      + (isSignificant ? "" : ": these prompts cannot tell them apart")
   }
 }
