@@ -1,4 +1,5 @@
 package import Clustering
+internal import Foundation
 internal import Kernels
 package import Recipes
 
@@ -63,11 +64,13 @@ extension ClusteringRecipe {
 }
 
 extension ClusteringOptions {
-  /// - Parameter multiple: the temperature over the variance.
+  /// - Parameter multiple: the temperature over the variance, for palettes as the recipe has them for all weights.
   fileprivate init(_ form: PaletteForm, _ recipe: ClusteringRecipe, _ multiple: Double, variance: Double) {
+    // What softens a coarse palette merges the entries of a fine one: its cells are narrower by half for every bit.
+    let finer = Double(form.bits) / Double(form.vector) - Double(recipe.bits) / Double(recipe.vector)
     self.init(
-      bits: form.bits, temperature: Temperature.relative(multiple, variance: variance), iterations: recipe.iterations,
-      gradient: recipe.gradient.method, maximumGain: recipe.maximumGain)
+      bits: form.bits, temperature: Temperature.relative(multiple / pow(4, max(0, finer)), variance: variance),
+      iterations: recipe.iterations, gradient: recipe.gradient.method, maximumGain: recipe.maximumGain)
   }
 }
 
