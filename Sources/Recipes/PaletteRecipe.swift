@@ -95,20 +95,18 @@ extension ClusteringRecipe {
     layers.map(\.match).filter { pattern in !weights.contains { Self.matches($0, pattern) } }
   }
 
-  /// What the recipe becomes when one weight gets another palette.
-  package func with(bits: Int, groupSize: Int, for weight: String) -> ClusteringRecipe {
-    assigning([(weight, bits, groupSize)])
-  }
-
   /// What the recipe becomes when single weights get palettes of their own; all else stays as it was.
-  package func assigning(_ palettes: [(weight: String, bits: Int, groupSize: Int)]) -> ClusteringRecipe {
+  package func assigning(
+    _ palettes: [(weight: String, bits: Int, groupSize: Int, vector: Int?)]
+  ) -> ClusteringRecipe {
     var recipe = self
     recipe.layers =
-      palettes.map { weight, bits, groupSize in
+      palettes.map { weight, bits, groupSize, vector in
         var layer = layers.first { Self.matches(weight, $0.match) } ?? Layer(match: weight)
         layer.match = weight
         layer.bits = bits
         layer.groupSize = groupSize
+        layer.vector = vector ?? layer.vector
         return layer
       } + layers
     return recipe

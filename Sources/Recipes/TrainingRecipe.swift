@@ -126,6 +126,10 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
   package var blockShare: Double
   /// The share of samples that see the empty prompt, for classifier-free guidance.
   package var emptyPrompts: Double
+  /// How much the guided answer counts.
+  package var guidance: GuidanceRecipe
+  /// How many steps learn from states of samplers.
+  package var trajectories: TrajectoryRecipe
   /// Steps between checkpoints.
   package var checkpointEvery: Int
   /// Checkpoints that are kept: the newest, and beside it earlier ones as `state-<step>.h5`.
@@ -156,7 +160,10 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
   }
 
   /// Whether every step runs the full-precision model, too.
-  package var asksTeacher: Bool { loss != .diffusion || featureWeight > 0 }
+  package var asksTeacher: Bool { loss != .diffusion || featureWeight > 0 || trajectories.share > 0 }
+
+  /// Rows of the network in a step at most: pictures whose guided answer counts, and states of samplers, are two each.
+  package var rows: Int { batchSize * (guidance.share > 0 || trajectories.share > 0 ? 2 : 1) }
 
   package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
@@ -186,6 +193,8 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
     featureWeight = try values.value(.featureWeight, 0)
     blockShare = try values.value(.blockShare, 0)
     emptyPrompts = try values.value(.emptyPrompts, 0.1)
+    guidance = try values.value(.guidance, GuidanceRecipe())
+    trajectories = try values.value(.trajectories, TrajectoryRecipe())
     checkpointEvery = try values.value(.checkpointEvery, 100)
     keepLast = try values.value(.keepLast, 1)
     keepBest = try values.value(.keepBest, 0)
@@ -228,6 +237,8 @@ package struct TrainingRecipe: Codable, Sendable, Equatable {
     try Check.that((0...1).contains(blockShare), "training.blockShare", "between 0 and 1", blockShare)
     try Check.that(
       (0...1).contains(emptyPrompts), "training.emptyPrompts", "between 0 and 1", emptyPrompts)
+    try guidance.validate()
+    try trajectories.validate()
     try Check.that(checkpointEvery > 0, "training.checkpointEvery", "1 or more", checkpointEvery)
     try Check.that((1...10_000).contains(keepLast), "training.keepLast", "1 to 10000", keepLast)
     try Check.that((0...10_000).contains(keepBest), "training.keepBest", "0 to 10000", keepBest)

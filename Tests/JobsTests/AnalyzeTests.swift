@@ -43,6 +43,21 @@ import Testing
     #expect(bits == layers.map { [$0.match, "\($0.bits ?? 0)"] })
   }
 
+  /// Pairs of weights beside single ones, measured by guided answers.
+  @Test func vectorsAreChosenToo() throws {
+    let scratch = try ScratchFolder()
+    let output = scratch.file("pairs.json")
+    let result = try Program.run(
+      quick + [
+        "--bits", "2", "4", "--vectors", "1", "2", "--average-bits", "2.2", "--set", "training.guidance.share=0.5",
+        "--output", output,
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+    let recipe = try read(output)
+    #expect(Set(recipe.clustering.layers.compactMap(\.vector)) == [1, 2], "\(result.output)")
+    #expect(recipe.export.target == .iOS18 && result.output.contains("for 2 weights"))
+  }
+
   /// As Apple's tools, which leave what their file does not name.
   @Test func whatApplesFileDoesNotNameStaysInHalfPrecision() throws {
     let scratch = try ScratchFolder()

@@ -41,6 +41,7 @@ struct RanksTests {
       2e-3
     ),
     (["training.featureWeight=0.5", "clustering.hardShare=0.5", "clustering.polishShare=0"], 1e-2),
+    (soft + ["training.guidance.share=0.5", "training.trajectories.share=0.5"], 5e-4),
     ([], 1e-2),
   ])
   func resultsEqualThoseOfOneProcess(settings: [String], bound: Double) throws {

@@ -6,9 +6,14 @@ import Testing
 @Suite(.serialized) struct ResumeTests {
   private let recipe = ["--recipe", "recipes/smoke.json"]
 
-  /// Plain palettes, groups of vectors whose entries and factors are learned, and weights and moments in a file.
+  /// Plain palettes, groups of vectors whose entries and factors are learned, weights and moments in a file, and guided
+  /// answers at states of samplers.
   @Test(arguments: [
     [],
+    [
+      "training.guidance.share=0.5", "training.guidance.weights=picture", "training.trajectories.share=0.75",
+      "training.trajectories.steps=5", "training.batchSize=4",
+    ],
     ["training.state=file", "training.moments=8-bit", "training.gradientNorm=0"],
     [
       "export.target=iOS18", "clustering.vector=2", "clustering.groupSize=16", "clustering.channelScale=true",

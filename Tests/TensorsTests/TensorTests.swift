@@ -54,6 +54,17 @@ import Testing
     #expect(y.gradients()["x"]?.elements == [12 * 7, 20 * 9])
   }
 
+  /// Two pairs of one element: e = s (x − y) + (1 − s) (x' − y'), loss = Σ w e² / 2.
+  @Test func guidedDifferences() {
+    let answers = Tensor([4, 1], [1, 2, 0, 5]).leaf(named: "x")
+    let loss = answers.guidedSquaredError(
+      to: Tensor([4, 1], [0, 0, 1, 1]), scales: [3, 1], weights: [2, 0.5])
+    // e = 3 · 1 − 2 · (−1) = 5 and 1 · 2 + 0 · 4 = 2: (2 · 25 + ½ · 4) / 2.
+    #expect(loss.scalar == 26)
+    // 2 w e s / 2, and 2 w e (1 − s) / 2.
+    #expect(loss.gradients()["x"]?.elements == [30, 1, -20, 0])
+  }
+
   /// A weight that is made for every use: forward and for the gradient, which runs a recomputed block once more.
   @Test(arguments: [false, true]) func madeWeightsAreNotKept(recomputed isRecomputed: Bool) {
     let (x, weight) = (normals([5, 8], seed: 6), normals([3, 8], seed: 7))

@@ -65,6 +65,24 @@ import Training
     #expect(abs(Double(second) / 2000 - 0.25) < 5 * (0.25 * 0.75 / 2000).squareRoot())
   }
 
+  /// Every picture with its prompt and without, at one timestep and with one noise.
+  @Test func guidedPicturesAreAskedTwice() throws {
+    var training = try training("independent", batch: 4)
+    (training.guidance.share, training.guidance.least, training.guidance.most) = (0.5, 2, 3)
+    let batch = try BatchSource(dataset([9]), training, schedule(), seed: 1).batch(of: 0)
+    let guidance = try #require(batch.guidance)
+    #expect(guidance.count == 4 && guidance.allSatisfy { (2...3).contains($0) } && Set(guidance).count == 4)
+    #expect(batch.noisy.shape[0] == 8 && batch.prompts.prefix(4).allSatisfy { $0 != .empty })
+    #expect(batch.prompts.suffix(4).allSatisfy { $0 == .empty })
+    for tensor in [batch.noisy, batch.timesteps, batch.target] {
+      #expect(tensor.rows([0, 1, 2, 3]).elements == tensor.rows([4, 5, 6, 7]).elements)
+    }
+    let share = batch.share(1, of: 2)
+    #expect(share.guidance == Array(guidance.suffix(2)))
+    #expect(share.noisy.elements == batch.noisy.rows([2, 3, 6, 7]).elements)
+    #expect(share.prompts == [batch.prompts[2], batch.prompts[3], .empty, .empty])
+  }
+
   @Test func pictureSizesAreTold() throws {
     let batch = try BatchSource(dataset([3]), training("independent", batch: 2), schedule(), seed: 1).batch(of: 0)
     #expect(batch.sizes == [[480, 640, 0, 0, 16, 16], [480, 640, 0, 0, 16, 16]])

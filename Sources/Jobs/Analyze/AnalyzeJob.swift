@@ -100,7 +100,10 @@ package struct AnalyzeJob: Sendable {
     let size = assignment.values.reduce(0) { $0 + $1.storedBits }
     var mixed = recipe
     mixed.clustering = recipe.clustering.assigning(
-      tensors.map { ($0.name, assignment[$0.name]?.bits ?? 16, assignment[$0.name]?.groupSize ?? 0) })
+      tensors.map { tensor in
+        let chosen = assignment[tensor.name]
+        return (tensor.name, chosen?.bits ?? 16, chosen?.groupSize ?? 0, chosen?.vector)
+      })
     return Result(
       peak: analysis.peak, tensors: tensors, chosen: assignment, averageBits: Double(size) / Double(elements),
       weightBytes: (size + otherBits + 7) / 8,
@@ -118,8 +121,10 @@ extension AnalyzeJob.Result {
 
   /// The figures in words.
   package var text: String {
-    let widths = Dictionary(grouping: chosen.values, by: \.bits).mapValues(\.count)
-    let counts = widths.sorted { $0.key < $1.key }.map { "\($0.value) tensors at \($0.key) bits" }
+    let widths = Dictionary(grouping: chosen.values) { SIMD2($0.bits, $0.vector) }.mapValues(\.count)
+    let counts = widths.sorted { ($0.key.y, $0.key.x) < ($1.key.y, $1.key.x) }.map { kind, count in
+      "\(count) tensors at \(kind.x) bits" + (kind.y > 1 ? " for \(kind.y) weights" : "")
+    }
     return String(
       format: "%@\n%.3f bits a palettized weight, %.2f MB of weights, predicted PSNR %.1f dB",
       counts.joined(separator: ", ") as NSString, averageBits, Double(weightBytes) / 1e6, predictedPSNR)

@@ -59,7 +59,7 @@ package struct AnalyzeRecipe: Sendable {
     var mixed = recipe
     if leavesOthers { mixed.clustering.bits = 16 }
     mixed.clustering = mixed.clustering.assigning(
-      bits.sorted { $0.key < $1.key }.map { ($0.key, $0.value, recipe.clustering.groupSize) })
+      bits.sorted { $0.key < $1.key }.map { ($0.key, $0.value, recipe.clustering.groupSize, nil) })
     try mixed.validate()
     return mixed
   }

@@ -32,7 +32,7 @@ package struct AppleMixedBitRecipe: Encodable, Sendable {
     recipes = [name: Dictionary(uniqueKeysWithValues: assignment.map { (Self.module($0), $1) })]
     singleLayer = [:]
     for tensor in tensors {
-      for candidate in tensor.candidates where candidate.groupSize == 0 {
+      for candidate in tensor.candidates where candidate.groupSize == 0 && candidate.vector == 1 {
         singleLayer["\(candidate.bits)", default: [:]][Self.module(tensor.name)] = [candidate.psnr]
       }
     }

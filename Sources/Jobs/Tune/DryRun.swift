@@ -28,7 +28,7 @@ package struct DryRun: Codable, Sendable {
 
   package init(_ recipe: Recipe, recipeFolder: URL) throws {
     let (trace, shapes, data) = try Self.trace(recipe, recipeFolder)
-    let batch = recipe.training.batchSize
+    let batch = recipe.training.rows
     parameters = shapes.values.reduce(0) { $0 + $1.count }
     palettizedParameters = shapes.reduce(0) { sum, weight in
       recipe.clustering.palette(of: weight.key, shape: weight.value.axes) == nil
@@ -56,7 +56,7 @@ package struct DryRun: Codable, Sendable {
     try TracedNetwork.checkSize(configuration, height: geometry.height, width: geometry.width)
     let source = TraceParameters()
     let unet = try UNet(source, configuration)
-    let batch = recipe.training.batchSize
+    let batch = recipe.training.rows
     let count = configuration.timeIdentifierCount(pooled: model.pooledFeatures) ?? 0
     let addition = try configuration.textTime.map { textTime in
       let pooled = textTime.projectionInputs - count * textTime.timeFeatures

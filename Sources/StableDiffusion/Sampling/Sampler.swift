@@ -62,6 +62,18 @@ extension NoiseSchedule {
     }
   }
 
+  /// A deterministic step of DDIM (Song et al. 2021, equation 12 with η = 0) from one timestep to an earlier one.
+  ///
+  /// - Parameter output: the network's answer, of the sample's shape.
+  package func stepped(_ sample: Tensor, _ output: Tensor, from timestep: Int, to next: Int) -> Tensor {
+    // The last timestep of a schedule of zero terminal SNR has no signal to divide by.
+    let (alpha, nextAlpha) = (max(self.alpha(timestep), 0x1p-24), self.alpha(next))
+    let (clean, noise) = (denoisedFactors(alpha: alpha), noiseFactors(alpha: alpha))
+    let (signal, rest) = (nextAlpha.squareRoot(), (1 - nextAlpha).squareRoot())
+    return .combination(
+      (signal * clean.sample + rest * noise.sample, sample), (signal * clean.output + rest * noise.output, output))
+  }
+
   /// `√ᾱ x₀ + √(1 − ᾱ) ε` at one timestep.
   func noisy(_ clean: Tensor, _ noise: Tensor, alpha: Double) -> Tensor {
     .combination((alpha.squareRoot(), clean), ((1 - alpha).squareRoot(), noise))

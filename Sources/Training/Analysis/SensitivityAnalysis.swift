@@ -15,9 +15,12 @@ package struct SensitivityAnalysis: Sendable {
     package let bits: Int
     /// Channels that share a palette; 0 for one palette.
     package let groupSize: Int
+    /// Weights of consecutive channels that one index stands for.
+    package let vector: Int
     /// Bits in a file, tables included.
     package let storedBits: Int
-    /// Mean squared distance of the output to that of full precision.
+    /// Mean squared distance of the output to that of full precision; of guided answers where the recipe distils them
+    /// (`training.guidance`).
     package let error: Double
     /// 10 log₁₀(peak² / error) in dB, the peak being full precision's.
     package let psnr: Double
@@ -33,12 +36,15 @@ package struct SensitivityAnalysis: Sendable {
   package struct Options: Sendable, Equatable {
     package var bits: [Int]
     package var groupSizes: [Int]
+    /// Lengths of vectors; groups are tried with single weights alone.
+    package var vectors: [Int]
     /// Batches of the recipe's batch size.
     package var batches: Int
 
-    package init(bits: [Int], groupSizes: [Int], batches: Int) {
+    package init(bits: [Int], groupSizes: [Int], vectors: [Int] = [1], batches: Int) {
       self.bits = bits
       self.groupSizes = groupSizes
+      self.vectors = vectors
       self.batches = batches
     }
   }
@@ -87,18 +93,31 @@ package struct SensitivityAnalysis: Sendable {
     guard let shape = inputs.weights.shape(of: name), let weights = inputs.weights.buffer(name) else {
       preconditionFailure("weight \(name) without elements")
     }
-    var candidates: [Candidate] = []
-    for groupSize in options.groupSizes {
+    var tried: [(clustering: ClusteringRecipe, palette: WeightPalette)] = []
+    let kinds = options.vectors.flatMap { vector in
+      options.groupSizes.filter { vector == 1 || $0 == 0 }.map { (vector: vector, groupSize: $0) }
+    }
+    for kind in kinds {
       for bits in options.bits {
-        let clustering = recipe.clustering.with(bits: bits, groupSize: groupSize, for: name)
+        let clustering = recipe.clustering.assigning([(name, bits, kind.groupSize, kind.vector)])
         guard let palette = WeightPalette(clustering, name, shape: shape.axes) else { continue }
-        // Channels that do not divide into groups have one palette, which may have been tried already.
-        let isKnown = candidates.contains { $0.bits == bits && $0.groupSize == palette.form.groupSize ?? 0 }
-        guard !isKnown else { continue }
-        candidates.append(try candidate(name, palette, clustering, weights, shape))
+        // Channels that do not divide into groups or vectors have one palette, which may have been tried already; and no
+        // palette has more entries than there are vectors.
+        guard !tried.contains(where: { $0.palette == palette }), palette.layout.vector << bits <= shape.count / 4 else {
+          continue
+        }
+        tried.append((clustering, palette))
       }
     }
-    return Tensor(name: name, elements: shape.count, candidates: candidates)
+    // A small network leaves cores idle; a large one needs the memory.
+    let together = batches[0].noisy.shape[1] * batches[0].noisy.shape[2] <= 32 * 32
+    let measured = tried.indices.cut(length: together ? tried.count : 1).flatMap { part in
+      Parallel.map(part.count) { [tried] index in
+        let (clustering, palette) = tried[part.lowerBound + index]
+        return Result { try candidate(name, palette, clustering, weights, shape) }
+      }
+    }
+    return Tensor(name: name, elements: shape.count, candidates: try measured.map { try $0.get() })
   }
 
   private func candidate(
@@ -109,16 +128,12 @@ package struct SensitivityAnalysis: Sendable {
     let decoded = try elements.palettized(elements.optimalTable()).decoded()
     let store = inputs.weights.replacing(name, with: decoded)
     let unet = try UNet(store, inputs.unet.configuration)
-    var difference = 0.0
-    var count = 0
-    for (batch, reference) in zip(batches, references) {
-      difference += Elementwise.sumOfSquaredDifferences(
-        Self.answer(unet, batch, inputs).buffer, reference.buffer)
-      count += reference.shape.count
+    let errors = zip(batches, references).map { batch, reference in
+      batch.meanSquaredError(Self.answer(unet, batch, inputs), reference)
     }
-    let error = difference / Double(count)
+    let error = errors.reduce(0, +) / Double(errors.count)
     return Candidate(
-      bits: palette.form.bits, groupSize: palette.form.groupSize ?? 0,
+      bits: palette.form.bits, groupSize: palette.form.groupSize ?? 0, vector: palette.layout.vector,
       storedBits: clustering.storedBits(of: name, shape: shape.axes), error: error,
       psnr: psnr(ofError: error))
   }

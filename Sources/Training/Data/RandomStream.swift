@@ -13,6 +13,8 @@ enum RandomStream: UInt32 {
   case caption
   case tags
   case order
+  case guidance
+  case trajectory
 }
 
 extension CounterGenerator {

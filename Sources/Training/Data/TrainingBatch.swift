@@ -1,3 +1,4 @@
+internal import Kernels
 package import Recipes
 package import StableDiffusion
 package import Tensors
@@ -38,7 +39,9 @@ package struct BatchSource: Sendable {
       sampling.timestep(at: (Float(i) + random.uniform()) / Float(count), of: schedule.timesteps)
     }
     for i in stride(from: count - 1, to: 0, by: -1) { steps.swapAt(i, random.integer(below: i + 1)) }
-    let isEmpty = drawn.samples.map { _ in random.uniform() < Float(training.emptyPrompts) }
+    // Guided pictures are all asked without their prompts, too.
+    let emptyPrompts = training.guidance.share > 0 ? 0 : Float(training.emptyPrompts)
+    let isEmpty = drawn.samples.map { _ in random.uniform() < emptyPrompts }
     let samples = drawn.samples.map { dataset.sizes[drawn.size].samples[$0] }
     let prompts = zip(prompts(of: samples, step), isEmpty).map { $1 ? .empty : $0 }
 
@@ -52,11 +55,26 @@ package struct BatchSource: Sendable {
       .shifted(atMost: training.shift, seed: seed, step: step)
     var noiseSource = CounterGenerator(seed: seed, .noise, step: step)
     let noise = Tensor(clean.shape, noiseSource.normals(clean.shape.count))
-    return TrainingBatch(
-      noisy: schedule.noisy(clean, noise, at: steps).channelsLast(), timesteps: Tensor([count], steps.map(Float.init)),
+    let batch = TrainingBatch(
+      noisy: schedule.noisy(clean, noise, at: steps).channelsLast(), timesteps: steps,
       prompts: prompts, target: schedule.target(clean, noise, at: steps).channelsLast(),
-      sizes: dataset.sizeConditions(place, samples: drawn.samples),
-      weights: TrainingBatch.weights(training, schedule, steps))
+      sizes: dataset.sizeConditions(place, samples: drawn.samples), weights: weights(steps))
+    guard training.guidance.share > 0 else { return batch }
+    var scales = CounterGenerator(seed: seed, .guidance, step: step)
+    let guidance = training.guidance
+    return batch.guided(
+      (0..<count).map { _ in Float(guidance.least) + scales.uniform() * Float(guidance.most - guidance.least) })
+  }
+
+  /// How much the samples at some timesteps count; nil if all count alike.
+  func weights(_ timesteps: [Int]) -> [Float]? {
+    guard training.minimumSNR > 0 || training.signalExponent > 0 else { return nil }
+    return timesteps.map { timestep in
+      let limited =
+        training.minimumSNR > 0
+        ? schedule.minimumSNRWeight(at: timestep, limit: Float(training.minimumSNR)) : 1
+      return limited / schedule.signalPower(at: timestep, exponent: Float(training.signalExponent))
+    }
   }
 
   /// One of each sample's captions.
@@ -87,33 +105,29 @@ package struct TrainingBatch: Sendable {
   /// How much each sample's squared error counts; nil if all count alike.
   let weights: [Float]?
 
-  fileprivate static func weights(
-    _ training: TrainingRecipe, _ schedule: NoiseSchedule, _ timesteps: [Int]
-  ) -> [Float]? {
-    guard training.minimumSNR > 0 || training.signalExponent > 0 else { return nil }
-    return timesteps.map { timestep in
-      let limited =
-        training.minimumSNR > 0
-        ? schedule.minimumSNRWeight(at: timestep, limit: Float(training.minimumSNR)) : 1
-      return limited / schedule.signalPower(at: timestep, exponent: Float(training.signalExponent))
-    }
-  }
+  /// The guidance of each picture, whose rows come once with their prompts and then once without; nil if each picture
+  /// is one row.
+  package let guidance: [Float]?
 
   /// The samples that one of several equal shares has.
   ///
   /// - Precondition: as many shares as divide the batch.
-  func share(_ index: Int, of count: Int) -> TrainingBatch {
-    let size = prompts.count / count
-    precondition(size * count == prompts.count, "batch of \(prompts.count) in \(count) shares")
-    let rows = Array(index * size..<(index + 1) * size)
+  package func share(_ index: Int, of count: Int) -> TrainingBatch {
+    let pictures = guidance?.count ?? prompts.count
+    let size = pictures / count
+    precondition(size * count == pictures, "batch of \(pictures) in \(count) shares")
+    let own = Array(index * size..<(index + 1) * size)
+    let rows = guidance == nil ? own : own + own.map { $0 + pictures }
     return TrainingBatch(
       noisy: noisy.rows(rows), timesteps: timesteps.rows(rows), prompts: rows.map { prompts[$0] },
       target: target.rows(rows), sizes: rows.map { sizes[$0] },
-      weights: weights.map { weights in rows.map { weights[$0] } })
+      weights: weights.map { weights in rows.map { weights[$0] } },
+      guidance: guidance.map { guidance in own.map { guidance[$0] } })
   }
 
-  fileprivate init(
-    noisy: Tensor, timesteps: Tensor, prompts: [Captions.Prompt], target: Tensor, sizes: [[Float]], weights: [Float]?
+  private init(
+    noisy: Tensor, timesteps: Tensor, prompts: [Captions.Prompt], target: Tensor, sizes: [[Float]], weights: [Float]?,
+    guidance: [Float]?
   ) {
     self.noisy = noisy
     self.timesteps = timesteps
@@ -121,6 +135,32 @@ package struct TrainingBatch: Sendable {
     self.target = target
     self.sizes = sizes
     self.weights = weights
+    self.guidance = guidance
+  }
+
+  /// A row a picture.
+  init(
+    noisy: Tensor, timesteps: [Int], prompts: [Captions.Prompt], target: Tensor, sizes: [[Float]], weights: [Float]?
+  ) {
+    self.init(
+      noisy: noisy, timesteps: Tensor([timesteps.count], timesteps.map(Float.init)), prompts: prompts, target: target,
+      sizes: sizes, weights: weights, guidance: nil)
+  }
+
+  /// Every picture asked twice, with its prompt and without.
+  func guided(_ guidance: [Float]) -> TrainingBatch {
+    let rows = Array(0..<guidance.count) + Array(0..<guidance.count)
+    return TrainingBatch(
+      noisy: noisy.rows(rows), timesteps: timesteps.rows(rows),
+      prompts: prompts + guidance.map { _ in .empty }, target: target.rows(rows), sizes: sizes + sizes,
+      weights: weights.map { $0 + $0 }, guidance: guidance)
+  }
+
+  /// The mean squared distance of two networks' answers, of guided ones where pictures are asked twice.
+  func meanSquaredError(_ answer: Tensor, _ reference: Tensor) -> Double {
+    guard let guidance else { return Double(answer.meanSquaredError(to: reference).scalar) }
+    let weights = [Float](repeating: 1, count: guidance.count)
+    return Double(answer.guidedSquaredError(to: reference, scales: guidance, weights: weights).scalar)
   }
 
   /// The weighted mean of the squared distance of a prediction to what the network should predict, to what the teacher
@@ -130,15 +170,31 @@ package struct TrainingBatch: Sendable {
   ///   - prediction: `[batch, height, width, channels]`
   ///   - teacher: its prediction; not needed where distillation has no share.
   ///   - distillation: the teacher's share, from 0 to 1.
+  ///   - guided: of the teacher's share that of guided answers, from 0 to 1.
   ///   - weight: how much all of it counts.
-  func loss(_ prediction: Tensor, teacher: Tensor? = nil, distillation: Double = 0, weight: Double = 1) -> Tensor {
+  func loss(
+    _ prediction: Tensor, teacher: Tensor? = nil, distillation: Double = 0, guided: Double = 0, weight: Double = 1,
+    effects: PictureEffects? = nil
+  ) -> Tensor {
+    let guided = guidance == nil ? 0 : guided
     var parts: [Tensor] = []
-    for (target, share) in [(target as Tensor?, 1 - distillation), (teacher, distillation)] {
+    for (target, share) in [
+      (target as Tensor?, 1 - distillation), (teacher, distillation * (1 - guided)),
+    ] {
       guard let target, share > 0 else { continue }
       let factor = share * weight
       let scaled =
         factor == 1 ? weights : (weights ?? [Float](repeating: 1, count: prompts.count)).map { $0 * Float(factor) }
       parts.append(prediction.meanSquaredError(to: target, weights: scaled))
+    }
+    if let guidance, let teacher, distillation * guided > 0 {
+      let factor = Float(distillation * guided * weight)
+      let own = guidance.indices.map { index in
+        effects.map { $0.weight(at: Int(timesteps.buffer[index])) } ?? weights?[index] ?? 1
+      }
+      parts.append(
+        prediction.guidedSquaredError(
+          to: teacher, scales: guidance, weights: guidance.indices.map { own[$0] * factor }))
     }
     precondition(!parts.isEmpty, "loss: no target")
     return parts.dropFirst().reduce(parts[0]) { $0 + $1 }

@@ -45,7 +45,7 @@ package enum RunCheckpoint {
       CheckpointContents(attributes: attributes, arrays: arrays), to: path)
   }
 
-  /// All that a state keeps of single weights.
+  /// All that a state keeps of single weights and samplers.
   static func arrays(of state: RunState) -> [String: CheckpointArray] {
     var arrays: [String: CheckpointArray] = [:]
     arrays.add(state.parameters, under: "parameters")
@@ -60,6 +60,9 @@ package enum RunCheckpoint {
       arrays["frozen/tables/\(name)"] = CheckpointArray(frozen.table, shape: [frozen.table.count])
       arrays["frozen/indices/\(name)"] = CheckpointArray(
         shape: [frozen.indices.count], .bytes(frozen.indices))
+    }
+    for (number, latents) in state.samplers {
+      arrays["samplers/\(number)"] = CheckpointArray(latents.buffer, shape: latents.shape.axes)
     }
     return arrays
   }
@@ -78,6 +81,7 @@ package enum RunCheckpoint {
     let palettes = PaletteArrays(arrays: arrays, recipe: recipe)
     var state = try palettes.state(
       step: step, parameters: try arrays.parameters("parameters"), losses: try arrays.losses(steps: step))
+    state.samplers = try arrays.samplers()
     if case .double(let scale) = contents.attributes["rateScale"], scale > 0, scale < 1 { state.rateScale = scale }
     var geometry: RunGeometry?
     if case .string(let json) = contents.attributes["geometry"] {

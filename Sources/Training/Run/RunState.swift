@@ -24,6 +24,8 @@ package struct RunState: Sendable {
   package var losses: [StepLoss]
   /// What the recipe's learning rates are multiplied with: halved whenever the run went back (`training.onNaN`).
   package var rateScale = 1.0
+  /// Where samplers are (``Trajectories``), by number; none before the first step.
+  var samplers: [Int: Tensor] = [:]
 
   package init(
     step: Int, parameters: NamedArrays,

@@ -55,6 +55,22 @@ struct StateArrays {
     return parameters
   }
 
+  /// Where samplers are, by number.
+  func samplers() throws(FileError) -> [Int: Tensor] {
+    var samplers: [Int: Tensor] = [:]
+    for name in names(in: "samplers") {
+      let latents = try floats("samplers/\(name)")
+      let shape = arrays["samplers/\(name)"]?.shape ?? []
+      guard let number = Int(name), shape.count == 4, shape[0] == 1, latents.elements.allSatisfy(\.isFinite) else {
+        throw .malformedItem(
+          file: path, item: "samplers/\(name)",
+          expected: "finite latents of a numbered sampler, [1, height, width, channels]", found: "\(shape)")
+      }
+      samplers[number] = Tensor(Shape(shape), latents)
+    }
+    return samplers
+  }
+
   func losses(steps: Int) throws(FileError) -> [RunState.StepLoss] {
     guard let loss = arrays["losses/loss"]?.doubles,
       let norm = arrays["losses/gradient_norm"]?.doubles, loss.count == steps, norm.count == steps

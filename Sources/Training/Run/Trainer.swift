@@ -16,6 +16,8 @@ package struct Trainer: Sendable {
   let ranks: Ranks
   let weights: TrainedWeights
   private let sampling: TimestepSampling
+  private let trajectories: Trajectories?
+  private let effects: PictureEffects?
 
   /// - Parameter ranks: the processes that share out every batch.
   package init(_ recipe: Recipe, _ inputs: RunInputs, ranks: Ranks = .alone) throws {
@@ -27,6 +29,13 @@ package struct Trainer: Sendable {
     priorBatches = inputs.prior.map { BatchSource(recipe, $0.data, inputs.schedule, seed: recipe.seed &+ 1) }
     weights = try TrainedWeights(inputs.weights, recipe.clustering, ranks)
     sampling = try TimestepSampling(recipe, inputs)
+    effects =
+      recipe.training.guidance.share > 0 && recipe.training.guidance.weights == .picture
+      ? try PictureEffects(recipe, inputs) : nil
+    let size = recipe.training.batchSize / ranks.count
+    trajectories =
+      recipe.training.trajectories.share > 0
+      ? Trajectories(batches: inputs.batches, samplers: ranks.rank * size..<(ranks.rank + 1) * size) : nil
   }
 
   /// What a step did, for the log.
@@ -45,6 +54,7 @@ package struct Trainer: Sendable {
   /// - Throws: ``TrainingError/diverged`` with the weight's name.
   package func step(_ state: inout RunState) throws -> StepReport {
     let started = ContinuousClock.now
+    if state.samplers.isEmpty, let trajectories { state.samplers = try trajectories.start() }
     let phase = recipe.phase(at: state.step)
     if state.step == recipe.polishStart { try freeze(&state) }
     let time = PaletteTime()
@@ -52,11 +62,15 @@ package struct Trainer: Sendable {
 
     let source = try layerWeights(state, palettes, time)
     let apart = recipe.trainsBlocksApart(at: state.step)
+    let part = try part(of: state, step: state.step)
+    var answers = Answers()
     let loss = try Execution.recomputing(recipe.training.recompute) {
-      try self.loss(part(of: state.step), source, blocksApart: apart)
+      try self.loss(part, source, blocksApart: apart) { answers = $0 }
     }
     // Several ranks learn of it together, below; alone, nothing has changed yet.
-    if ranks.count == 1, !loss.scalar.isFinite { throw try divergence(state, source, apart, loss: Double(loss.scalar)) }
+    if ranks.count == 1, !loss.scalar.isFinite {
+      throw try divergence(state, part, source, apart, loss: Double(loss.scalar))
+    }
     var update = StepUpdate(state, palettes, optimizer(state, phase), weights, ranks, time)
     Execution.recomputing(recipe.training.recompute) {
       // Every rank has the mean over its share of the batch.
@@ -92,6 +106,9 @@ package struct Trainer: Sendable {
       let place = bad.map { "the palette of '\($0)'" } ?? "a palette of another rank"
       throw TrainingError.diverged(step: state.step, place: place, reason: "its entries are not finite")
     }
+    if part.isTrajectory, let trajectories, let leading = answers[recipe.training.trajectories.leader] {
+      state.samplers = trajectories.next(state.samplers, after: place(of: state.step).trajectorySteps, leading)
+    }
     state.losses.append(measured)
     state.step += 1
     return StepReport(
@@ -101,9 +118,8 @@ package struct Trainer: Sendable {
 
   /// What a loss that is not finite came from.
   private func divergence(
-    _ state: RunState, _ source: any ParameterSource, _ blocksApart: Bool, loss: Double
+    _ state: RunState, _ part: Part, _ source: any ParameterSource, _ blocksApart: Bool, loss: Double
   ) throws -> TrainingError {
-    let part = try part(of: state.step)
     let teacher = Execution.withoutGradients { self.teacher.outputs(part.batch, part.text) }
     let place = try Divergence(state).forward(
       {
@@ -118,18 +134,57 @@ package struct Trainer: Sendable {
     let batch: TrainingBatch
     let text: Conditioning
     let weight: Double
+    var isTrajectory = false
   }
 
-  private func part(of step: Int) throws -> Part {
-    // Steps of either kind are spread evenly and counted apart, so that an epoch has every picture of its set.
-    let (share, before) = (recipe.prior.share, Int(recipe.prior.share * Double(step)))
-    if let prior = inputs.prior, let batches = priorBatches, Int(share * Double(step + 1)) > before {
-      let batch = try batches.batch(of: before, sampling).share(ranks.rank, of: ranks.count)
-      return Part(batch: batch, text: prior.states[batch.prompts], weight: recipe.prior.weight)
+  /// What the networks answered, without its history.
+  private struct Answers {
+    private(set) var student: Tensor?
+    private(set) var teacher: Tensor?
+
+    init() {}
+
+    init(student: Tensor, teacher: Tensor?) {
+      self.student = Tensor(student.shape, student.buffer)
+      self.teacher = teacher
     }
-    let own = inputs.prior == nil ? step : step - before
-    let batch = try inputs.batches.batch(of: own, sampling).share(ranks.rank, of: ranks.count)
-    return Part(batch: batch, text: inputs.trainingStates[batch.prompts], weight: 1)
+
+    subscript(leader: TrajectoryRecipe.Leader) -> Tensor? { leader == .student ? student : teacher }
+  }
+
+  /// What a step learns from, and how many steps of its kind there were before it. Kinds are spread evenly and counted
+  /// apart, so that an epoch has every picture of its set.
+  private func place(of step: Int) -> (kind: Kind, priorSteps: Int, trajectorySteps: Int, dataSteps: Int) {
+    let prior = inputs.prior == nil ? 0 : recipe.prior.share
+    let share = recipe.training.trajectories.share
+    let priorSteps = Int(prior * Double(step))
+    let own = step - priorSteps
+    let trajectorySteps = Int(share * Double(own))
+    let kind: Kind =
+      Int(prior * Double(step + 1)) > priorSteps
+      ? .prior : Int(share * Double(own + 1)) > trajectorySteps ? .trajectories : .data
+    return (kind, priorSteps, trajectorySteps, own - trajectorySteps)
+  }
+
+  private enum Kind { case prior, trajectories, data }
+
+  /// - Parameter step: the state's or the one before it.
+  private func part(of state: RunState, step: Int) throws -> Part {
+    let place = place(of: step)
+    switch place.kind {
+    case .prior:
+      guard let prior = inputs.prior, let batches = priorBatches else { preconditionFailure("no prior") }
+      let batch = try batches.batch(of: place.priorSteps, sampling).share(ranks.rank, of: ranks.count)
+      return Part(batch: batch, text: prior.states[batch.prompts], weight: recipe.prior.weight)
+    case .trajectories:
+      guard let trajectories else { preconditionFailure("no trajectories") }
+      // The samplers have no earlier states.
+      let batch = trajectories.batch(state.samplers, after: self.place(of: state.step).trajectorySteps)
+      return Part(batch: batch, text: inputs.trainingStates[batch.prompts], weight: 1, isTrajectory: true)
+    case .data:
+      let batch = try inputs.batches.batch(of: place.dataSteps, sampling).share(ranks.rank, of: ranks.count)
+      return Part(batch: batch, text: inputs.trainingStates[batch.prompts], weight: 1)
+    }
   }
 
   /// Over ranks.
@@ -138,17 +193,21 @@ package struct Trainer: Sendable {
   }
 
   /// - Parameter blocksApart: whether every block is fed the teacher's activations and trained to reproduce its output.
-  private func loss(_ part: Part, _ source: any ParameterSource, blocksApart: Bool = false) throws -> Tensor {
+  private func loss(
+    _ part: Part, _ source: any ParameterSource, blocksApart: Bool = false, answered: (Answers) -> Void = { _ in }
+  ) throws -> Tensor {
     let (training, batch) = (recipe.training, part.batch)
     let featureWeight = blocksApart ? 1 : training.featureWeight
     let teacher =
-      training.loss != .diffusion || blocksApart || featureWeight > 0
+      training.asksTeacher || blocksApart || featureWeight > 0
       ? Execution.withoutGradients { self.teacher.outputs(batch, part.text) } : nil
     let student = try UNet(source, configuration).outputs(
       batch, part.text, following: blocksApart ? teacher?.blocks : nil)
+    answered(Answers(student: student.prediction, teacher: teacher?.prediction))
     let loss = batch.loss(
       student.prediction, teacher: teacher?.prediction,
-      distillation: blocksApart ? 1 : training.distillation, weight: part.weight)
+      distillation: blocksApart || part.isTrajectory ? 1 : training.distillation, guided: training.guidance.share,
+      weight: part.weight, effects: effects)
     guard featureWeight > 0, let teacher else { return loss }
     return try zip(student.blocks, teacher.blocks).reduce(loss) { sum, blocks in
       let meanSquare = try mean(Elementwise.sumOfSquares(blocks.1.buffer) / Double(blocks.1.shape.count))
@@ -168,7 +227,7 @@ package struct Trainer: Sendable {
   func loss(_ state: RunState, _ palettes: [String: StepPalette]) throws -> Double {
     let source = try layerWeights(state, palettes)
     return try Execution.withoutGradients {
-      try mean(Double(try loss(part(of: max(0, state.step - 1)), source).scalar))
+      try mean(Double(try loss(part(of: state, step: max(0, state.step - 1)), source).scalar))
     }
   }
 

@@ -14,6 +14,7 @@ extension RunState {
       scales: scales.filter { names.contains($0.key) }, frozen: frozen.filter { names.contains($0.key) },
       losses: losses)
     part.rateScale = rateScale
+    part.samplers = samplers
     return part
   }
 
@@ -27,6 +28,7 @@ extension RunState {
     var whole = try PaletteArrays(arrays: all, recipe: recipe).state(
       step: step, parameters: try all.parameters("parameters"), losses: losses)
     whole.rateScale = rateScale
+    whole.samplers = try all.samplers()
     return whole
   }
 }

@@ -46,6 +46,10 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
   @Option(parsing: .upToNextOption, help: "Channels in a group to choose from; 0 is one palette a tensor.")
   var groupSizes: [Int] = [0]
 
+  @Option(
+    parsing: .upToNextOption, help: "Weights to an index to choose from: 1, 2 or 4; vectors have no groups.")
+  var vectors: [Int] = [1]
+
   @Option(help: "Batches of pictures, prompts and timesteps to measure on.")
   var batches = 2
 
@@ -69,6 +73,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     try require("--apple-input", appleInput != nil, for: [("--apple-recipe", appleRecipe != nil)])
     let measuring = [
       ("--apple-output", appleOutput != nil), ("--bits", !bits.isEmpty), ("--group-sizes", groupSizes != [0]),
+      ("--vectors", vectors != [1]),
     ]
     if appleInput != nil, let idle = measuring.first(where: \.1) {
       throw ValidationError("\(idle.0): expected measurements, found --apple-input instead of them")
@@ -82,6 +87,9 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     }
     if let bad = groupSizes.first(where: { $0 < 0 }) {
       throw ValidationError("--group-sizes: expected 0 or more channels, found \(bad)")
+    }
+    if vectors.isEmpty || !vectors.allSatisfy([1, 2, 4].contains) {
+      throw ValidationError("--vectors: expected some of 1, 2 and 4, found \(vectors)")
     }
     guard batches > 0 else { throw ValidationError("--batches: expected 1 or more, found \(batches)") }
   }
@@ -99,7 +107,8 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     }
     let widths = bits.isEmpty ? base.supportedBits : bits
     let job = AnalyzeJob(
-      base.recipe, folder: base.folder, options: .init(bits: widths, groupSizes: groupSizes, batches: batches))
+      base.recipe, folder: base.folder,
+      options: .init(bits: widths, groupSizes: groupSizes, vectors: vectors, batches: batches))
     let result = try job(
       budget ?? .averageBits(Double(base.recipe.clustering.bits)),
       progress: { done, total, left in
