@@ -27,5 +27,9 @@ import Testing
     let same = PairedComparison(("a", first), ("b", first.enumerated().map { $1 + ($0 % 2 == 0 ? 0.5 : -0.5) }))
     #expect(!same.isSignificant && abs(same.difference) < 1e-9 && same.interval.low < 0 && same.interval.high > 0)
     #expect(PairedComparison(("a", first), ("b", first)).probability == 1)
+    // As many prompts as an integer has bits, and more.
+    for count in [63, 64, 66] {
+      #expect(PromptStatistics.signFlipProbability([Double](repeating: 1, count: count)) == 1.0 / 10_001)
+    }
   }
 }

@@ -58,7 +58,7 @@ package enum PromptStatistics {
     let observed = abs(differences.reduce(0, +))
     // Sums of the same numbers in another order differ by their last bits.
     let limit = observed - 1e-9 * differences.reduce(0) { $0 + abs($1) }
-    if 1 << differences.count <= draws {
+    if differences.count < Int.bitWidth - 1, 1 << differences.count <= draws {
       let count = 1 << differences.count
       let extreme = (0..<count).count { signs in
         abs(differences.indices.reduce(0.0) { $0 + (signs >> $1 & 1 == 0 ? 1 : -1) * differences[$1] }) >= limit
