@@ -185,6 +185,19 @@ package struct TrainingRun: Sendable {
       throw TrainingError.otherRecipe(
         file: checkpoint, difference: earlier.difference(from: recipe))
     }
+    try check(contents.state, of: checkpoint)
     return contents.state.part(owned)
+  }
+
+  /// - Throws: ``FileError/malformedItem(file:item:expected:found:)`` where a sampler that the recipe follows is not there.
+  private func check(_ state: RunState, of checkpoint: String) throws(FileError) {
+    guard recipe.training.trajectories.share > 0, state.step > 0 || !state.samplers.isEmpty else { return }
+    let size = inputs.training.shapes[0]
+    let expected = Shape([1, size[1], size[2], size[0]])
+    for number in 0..<recipe.training.batchSize where state.samplers[number]?.shape != expected {
+      throw .malformedItem(
+        file: checkpoint, item: "samplers/\(number)", expected: "latents of \(expected)",
+        found: state.samplers[number].map { "\($0.shape)" } ?? "nothing")
+    }
   }
 }
