@@ -33,6 +33,11 @@ package struct GuidanceRecipe: Codable, Sendable, Equatable {
     weights = try values.value(.weights, defaults.weights)
   }
 
+  /// A picture's guidance.
+  ///
+  /// - Parameter u: evenly drawn from 0 to 1.
+  package func scale(at u: Float) -> Float { Float(least) + u * Float(most - least) }
+
   func validate() throws(RecipeError) {
     try Check.that((0...1).contains(share), "training.guidance.share", "between 0 and 1", share)
     try Check.that((1...100).contains(least), "training.guidance.least", "1 to 100", least)

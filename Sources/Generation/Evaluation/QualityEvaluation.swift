@@ -240,11 +240,9 @@ package struct QualityEvaluation: Sendable {
     for part in (1..<max(1, count)).cut(length: together ? 4 * Parallel.threads : 1) {
       if isInterrupted() { throw GenerationError.interrupted }
       progress(Double(results.count) / Double(count))
-      let made = Parallel.map(part.count > 1 ? part.count : 0) { index in
-        Swift.Result { try body(part.lowerBound + index) }
-      }
       // One alone has all threads.
-      results += try part.count > 1 ? made.map { try $0.get() } : [body(part.lowerBound)]
+      let made = Parallel.map(part.count) { index in Swift.Result { try body(part.lowerBound + index) } }
+      results += try made.map { try $0.get() }
     }
     progress(1)
     return (results, seconds)

@@ -69,9 +69,8 @@ struct PictureEffects: Sendable {
         let found = answers(student, own, at: position)
         guided.append(
           own.indices.reduce(0) { sum, index in
-            let scale = Double(trajectories[index].guidance)
             func mixed(_ answer: Answers) -> Tensor {
-              .combination((scale, answer.conditional), (1 - scale, answer.unconditional))
+              trajectories[index].guided(answer.conditional, answer.unconditional)
             }
             return sum + squares(mixed(found[index]), mixed(expected[index]))
           })
@@ -82,10 +81,11 @@ struct PictureEffects: Sendable {
     let effects = (0..<steps).map { position in
       (0..<Self.pictures).reduce(0) { $0 + squares(latents[(position + 1) * Self.pictures + $1], latents[$1]) }
     }
-    let scale = plain / effects.reduce(0, +)
+    let total = effects.reduce(0, +)
+    let scale = total > 0 ? plain / total : 0
     points = (0..<steps).reversed().map { position in
       let timestep = trajectories.reduce(0) { $0 + Double($1.timesteps[position]) } / Double(Self.pictures)
-      return (timestep, log(max(scale * effects[position] / guided[position], .leastNormalMagnitude)))
+      return (timestep, log(max(scale * effects[position] / max(guided[position], .leastNormalMagnitude), 1e-30)))
     }
   }
 }

@@ -61,9 +61,7 @@ package struct BatchSource: Sendable {
       sizes: dataset.sizeConditions(place, samples: drawn.samples), weights: weights(steps))
     guard training.guidance.share > 0 else { return batch }
     var scales = CounterGenerator(seed: seed, .guidance, step: step)
-    let guidance = training.guidance
-    return batch.guided(
-      (0..<count).map { _ in Float(guidance.least) + scales.uniform() * Float(guidance.most - guidance.least) })
+    return batch.guided((0..<count).map { _ in training.guidance.scale(at: scales.uniform()) })
   }
 
   /// How much the samples at some timesteps count; nil if all count alike.

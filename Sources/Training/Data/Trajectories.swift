@@ -11,17 +11,17 @@ package struct Trajectories: Sendable {
   /// Numbers of this rank's samplers.
   let samplers: Range<Int>
 
+  package init(batches: BatchSource, samplers: Range<Int>) {
+    self.batches = batches
+    self.samplers = samplers
+  }
+
   /// Where a sampler is after so many steps of all.
   private func place(_ sampler: Int, after steps: Int) -> (trajectory: Int, position: Int) {
     let (length, count) = (batches.training.trajectories.steps, batches.training.batchSize)
     // Samplers are spread over the timesteps.
     let all = steps + sampler * length / count
     return (all / length * count + sampler, all % length)
-  }
-
-  package init(batches: BatchSource, samplers: Range<Int>) {
-    self.batches = batches
-    self.samplers = samplers
   }
 
   /// The states before the first step: noise, and noisy pictures for those that begin on the way.

@@ -20,10 +20,15 @@ package struct Trajectory: Sendable {
   package func next(
     _ latents: Tensor, conditional: Tensor, unconditional: Tensor, at position: Int, _ schedule: NoiseSchedule
   ) -> Tensor {
-    let scale = Double(guidance)
-    let answer = Tensor.combination((scale, conditional), (1 - scale, unconditional))
+    let answer = guided(conditional, unconditional)
     let next = position + 1 < timesteps.count ? timesteps[position + 1] : 0
     return schedule.stepped(latents, answer, from: timesteps[position], to: next)
+  }
+
+  /// The answer that guidance makes of two.
+  func guided(_ conditional: Tensor, _ unconditional: Tensor) -> Tensor {
+    let scale = Double(guidance)
+    return .combination((scale, conditional), (1 - scale, unconditional))
   }
 }
 
@@ -34,9 +39,7 @@ extension BatchSource {
     var random = CounterGenerator(seed: seed, .trajectory, step: number)
     let size = dataset.sizes[0]
     let sample = size.samples[random.integer(below: size.samples.count)]
-    let scale =
-      Float(training.guidance.least)
-      + random.uniform() * Float(training.guidance.most - training.guidance.least)
+    let scale = training.guidance.scale(at: random.uniform())
     let (count, steps, shift) = (schedule.timesteps, training.trajectories.steps, random.uniform())
     let timesteps = (0..<steps).map { position in
       min(count - 1, Int((1 - (Float(position) + shift) / Float(steps)) * Float(count)))
