@@ -16,6 +16,8 @@ package struct ClusteringRecipe: Codable, Sendable, Equatable {
     /// The least squared error, each weight's counted by how much it moves the output (its diagonal Fisher
     /// information).
     case fisher
+    /// What moves the output least, to second order, errors of a layer's weights taken together.
+    case calibrated
   }
 
   /// Softness τ of the assignment, as a multiple of each tensor's variance, annealed geometrically.
@@ -40,6 +42,8 @@ package struct ClusteringRecipe: Codable, Sendable, Equatable {
   package var iterations: Int
   package var gradient: Gradient
   package var start: Start
+  /// Pictures that calibrated palettes are measured on.
+  package var calibrationSamples: Int
   package var temperature: Temperature
   /// Bound on the factor that a weight's own gradient takes near the border of two cells.
   package var maximumGain: Double
@@ -63,6 +67,7 @@ package struct ClusteringRecipe: Codable, Sendable, Equatable {
     iterations = try values.value(.iterations, 3)
     gradient = try values.value(.gradient, .unrolled)
     start = try values.value(.start, .optimal)
+    calibrationSamples = try values.value(.calibrationSamples, 512)
     temperature = try values.value(.temperature, Temperature(start: 0.02, end: 0.0005))
     maximumGain = try values.value(.maximumGain, 10)
     hardShare = try values.value(.hardShare, 0.3)
@@ -79,6 +84,8 @@ package struct ClusteringRecipe: Codable, Sendable, Equatable {
       minimumElements >= 0, "clustering.minimumElements", "0 or more", minimumElements)
     try Check.that(
       (1...100).contains(iterations), "clustering.iterations", "1 to 100", iterations)
+    try Check.that(
+      (1...1_000_000).contains(calibrationSamples), "clustering.calibrationSamples", "1 to 1000000", calibrationSamples)
     for (key, value) in [("start", temperature.start), ("end", temperature.end)] {
       try Check.that(
         value > 0 && value < 2, "clustering.temperature.\(key)",

@@ -59,6 +59,7 @@ package enum Execution {
   @TaskLocal static var recomputes = false
   @TaskLocal static var rounds = false
   @TaskLocal static var scope: RecomputationScope?
+  @TaskLocal static var observer: (any WeightObserver)?
 
   /// Runs without recording: nothing is kept for gradients.
   package static func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {

@@ -7,6 +7,7 @@
 
 #include "attention.h"
 #include "axis.h"
+#include "coordinate_descent.h"
 #include "elementwise.h"
 #include "half.h"
 #include "low_rank.h"

@@ -1,5 +1,6 @@
 internal import Clustering
 internal import CoreMLExport
+package import Foundation
 internal import Layers
 internal import MIL
 package import Models
@@ -11,32 +12,53 @@ internal import Training
 /// Optimal post-training palettes of a UNet, without any training.
 package struct PalettizeJob: Sendable {
   private let model: ModelSource
-  private let clustering: ClusteringRecipe
-  private let export: ExportRecipe
+  private let recipe: Recipe
+  private let folder: URL
+  private var clustering: ClusteringRecipe { recipe.clustering }
+  private var export: ExportRecipe { recipe.export }
 
-  package init(model: ModelSource, clustering: ClusteringRecipe, export: ExportRecipe) {
+  /// - Parameters:
+  ///   - recipe: whose palettes and export are taken, and the data that calibrated palettes are measured on.
+  ///   - folder: what the recipe's paths are relative to.
+  package init(model: ModelSource, recipe: Recipe, folder: URL) {
     self.model = model
-    self.clustering = clustering
-    self.export = export
+    self.recipe = recipe
+    self.folder = folder
   }
 
-  /// - Parameter tokens: of a prompt; the text encoder's longest if nil.
+  /// - Parameters:
+  ///   - tokens: of a prompt; the text encoder's longest if nil.
+  ///   - progress: of a calibration; how much is done, of how much, and seconds left.
   /// - Returns: average bits a weight.
-  package func callAsFunction(output: String, tokens: Int?, warn: (String) -> Void) throws -> Double {
+  package func callAsFunction(
+    output: String, tokens: Int?, warn: (String) -> Void, progress: (Int, Int, Double) -> Void
+  ) throws -> Double {
     model.warnings.forEach(warn)
     let (unet, store) = try model.component(.unet).unet()
     clustering.warnings(store, of: model.path).forEach(warn)
-    let weights = try HardWeights(postTraining: store, clustering)
+    let calibrated = clustering.start == .calibrated ? try calibrated(progress) : [:]
+    let weights = try HardWeights(postTraining: store, clustering, calibrated: calibrated)
     let exporter = UNetExporter(
       unet.configuration, options: export.options, batch: export.batch, height: unet.configuration.sampleHeight,
       width: unet.configuration.sampleWidth, tokens: try tokens ?? model.tokenCount(),
       timeIdentifiers: unet.configuration.timeIdentifierCount(pooled: model.pooledFeatures) ?? 6)
     var metadata = Metadata()
-    metadata.shortDescription = "Stable Diffusion UNet with optimal post-training palettes"
+    metadata.shortDescription =
+      "Stable Diffusion UNet with \(clustering.start == .calibrated ? "calibrated" : "optimal") post-training palettes"
     metadata.author = "sdtune"
     metadata.userDefined["sdtune.prediction_type"] = try model.prediction()
     try exporter.write(weights, to: output, metadata: metadata)
     return weights.bitsPerWeight
+  }
+
+  private func calibrated(_ progress: (Int, Int, Double) -> Void) throws -> [String: PalettizedTensor] {
+    let tuned = try TuningModel(model)
+    let inputs = try RunInputs(recipe, tuned, RunData(prepared: recipe, model: tuned, folder: folder))
+    let started = ContinuousClock.now
+    return try Calibration(recipe, inputs)(tuned.weights.names, progress: { done in
+      let seconds = (ContinuousClock.now - started).seconds
+      progress(done.done, done.total, seconds / Double(done.done) * Double(done.total - done.done))
+    })
   }
 }
 

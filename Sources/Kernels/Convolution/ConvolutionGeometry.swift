@@ -41,10 +41,10 @@ package struct ConvolutionGeometry: Sendable, Equatable {
   package var outputHeight: Int { (height + top + bottom - kernelHeight) / stride + 1 }
   package var outputWidth: Int { (width + left + right - kernelWidth) / stride + 1 }
   /// Positions of the output over the whole batch.
-  var rows: Int { batch * outputHeight * outputWidth }
+  package var rows: Int { batch * outputHeight * outputWidth }
   var taps: Int { kernelHeight * kernelWidth }
   /// Length of one unfolded patch.
-  var patch: Int { taps * inputs }
+  package var patch: Int { taps * inputs }
   /// Whether the convolution is a product of matrices as it stands.
   var isPointwise: Bool {
     taps == 1 && stride == 1 && top == 0 && left == 0 && bottom == 0 && right == 0

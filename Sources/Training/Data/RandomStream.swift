@@ -15,6 +15,7 @@ enum RandomStream: UInt32 {
   case order
   case guidance
   case trajectory
+  case calibration
 }
 
 extension CounterGenerator {

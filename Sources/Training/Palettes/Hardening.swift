@@ -6,13 +6,17 @@ internal import Tensors
 
 extension HardWeights {
   /// Optimal post-training palettes: exact one-dimensional k-means of every weight (no training).
+  ///
+  /// - Parameter calibrated: palettes that are already chosen (``Calibration``).
   package init(
-    postTraining weights: ParameterStore, _ clustering: ClusteringRecipe
+    postTraining weights: ParameterStore, _ clustering: ClusteringRecipe,
+    calibrated: [String: PalettizedTensor] = [:]
   ) throws {
     let names = weights.names
     let tensors = Parallel.map(names.count) { index -> Result<Weight, any Error> in
       let name = names[index]
       return Result {
+        if let palettized = calibrated[name] { return .palettized(palettized) }
         guard let shape = weights.shape(of: name), let buffer = try weights.halfPrecisionBuffer(name) else {
           preconditionFailure("weight \(name) without elements")
         }

@@ -11,14 +11,15 @@ extension RunState {
   /// - Parameters:
   ///   - owned: names of the weights that it is to hold.
   ///   - sensitivities: of the elements of each weight, for palettes that heed them.
+  ///   - calibrated: palettes to start from, where they are already chosen.
   ///   - scratch: where weights and moments are kept; nil for memory.
   init(
     _ weights: ParameterStore, _ recipe: Recipe, owned: Set<String>, sensitivities: [String: Buffer] = [:],
-    scratch: ScratchFile? = nil
+    calibrated: [String: PalettizedTensor] = [:], scratch: ScratchFile? = nil
   ) throws {
     let names = weights.names.filter(owned.contains)
     let started = try Parallel.map(names.count) { index in
-      Result { try Start(names[index], weights, recipe, sensitivities[names[index]], scratch) }
+      Result { try Start(names[index], weights, recipe, sensitivities[names[index]], calibrated[names[index]], scratch) }
     }.map { try $0.get() }
     var parameters: NamedArrays = [:]
     var moments: [String: AdamW.Moments] = [:]
@@ -48,7 +49,8 @@ extension RunState {
     var scale: Buffer?
 
     init(
-      _ name: String, _ store: ParameterStore, _ recipe: Recipe, _ sensitivities: Buffer?, _ scratch: ScratchFile?
+      _ name: String, _ store: ParameterStore, _ recipe: Recipe, _ sensitivities: Buffer?,
+      _ calibrated: PalettizedTensor?, _ scratch: ScratchFile?
     ) throws {
       // What no package can hold should be known before the training, not after it.
       guard let shape = store.shape(of: name), let original = try store.halfPrecisionBuffer(name) else {
@@ -59,10 +61,15 @@ extension RunState {
       let copy = Buffer(uninitialized: original.count)
       copy.copy(from: original, 0..<original.count, at: 0)
       let palette = WeightPalette(recipe.clustering, name, shape: shape.axes)
-      let kept = palette?.pruned(copy) ?? copy
+      let kept = calibrated?.decoded() ?? palette?.pruned(copy) ?? copy
       weights = try scratch?.keep(kept) ?? kept
       guard let palette else { return }
       defer { weights.letGo() }
+      if let calibrated {
+        scale = calibrated.scale.map { Buffer($0.map { HalfPrecision.decode($0) }) }
+        centroids = calibrated.entries.values
+        return
+      }
       scale = palette.startingScale(weights)
       centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale)
         .optimalTable(sensitivities: sensitivities)

@@ -171,7 +171,9 @@ package struct TrainingRun: Sendable {
     guard let checkpoint else {
       let fisher = recipe.clustering.start == .fisher
       let sensitivities = fisher ? try FisherInformation(recipe, inputs).diagonal : [:]
-      return try RunState(inputs.weights, recipe, owned: owned, sensitivities: sensitivities, scratch: scratch)
+      let calibrated = recipe.clustering.start == .calibrated ? try Calibration(recipe, inputs)(owned.sorted()) : [:]
+      return try RunState(
+        inputs.weights, recipe, owned: owned, sensitivities: sensitivities, calibrated: calibrated, scratch: scratch)
     }
     let contents: RunCheckpoint.Contents
     do { contents = try RunCheckpoint.read(checkpoint, keepingIn: scratch) } catch let error as FileError {

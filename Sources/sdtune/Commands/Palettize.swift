@@ -23,6 +23,16 @@ struct Palettize: ParsableCommand {
   @Option(help: "Bits a weight: 1, 2, 3, 4, 6 or 8.")
   var bits: Int?
 
+  @Flag(
+    help: """
+      Choose entries and indices by what they do to the UNet's answers, measured on pictures and prompts; minutes instead \
+      of seconds.
+      """)
+  var calibrate = false
+
+  @Option(help: "Latents and token numbers to calibrate on (default: the recipe's, or MODEL/latents.h5).")
+  var data: String?
+
   @Option(help: "A recipe whose palettes and export are taken.", completion: .file(extensions: ["json"]))
   var recipe: String?
 
@@ -59,14 +69,19 @@ struct Palettize: ParsableCommand {
 
   func run() throws {
     let recipe = try wanted()
-    guard recipe.clustering.start == .optimal else {
+    guard recipe.clustering.start != .fisher else {
       throw JobError.option(
-        name: "clustering.start", expected: "optimal: palettize sees no data to weigh weights by",
-        found: recipe.clustering.start.rawValue)
+        name: "clustering.start", expected: "optimal or calibrated", found: recipe.clustering.start.rawValue)
     }
     let job = PalettizeJob(
-      model: try ModelSource(model, additions.additions), clustering: recipe.clustering, export: recipe.export)
-    let average = try job(output: output, tokens: tokens) { Terminal.note("warning: \($0)") }
+      model: try ModelSource(model, additions.additions), recipe: recipe,
+      folder: RecipeFile.folder(of: self.recipe ?? ""))
+    let average = try job(
+      output: output, tokens: tokens, warn: { Terminal.note("warning: \($0)") },
+      progress: { done, total, left in
+        guard done % max(1, total / 20) == 0 || done == total else { return }
+        Terminal.note(String(format: "calibrated %d %%, %d:%02d left", 100 * done / total, Int(left) / 60, Int(left) % 60))
+      })
     try options.show(
       Summary(package: output, bitsPerWeight: average),
       text: String(format: "%@: %.3f bits a weight", output as NSString, average))
@@ -79,8 +94,18 @@ struct Palettize: ParsableCommand {
       ("export.batch", batch.map(String.init)),
     ]
     let settings = values.compactMap { key, value in value.map { "\(key)=\($0)" } } + self.settings.assignments
-    if let recipe { return try RecipeFile.read(recipe, settings: settings) }
-    return try RecipeFile.standard(
-      name: "palettize", model: model, data: "", steps: 0, settings: settings, choosesTarget: target == nil)
+    var wanted: Recipe
+    if let recipe {
+      wanted = try RecipeFile.read(recipe, settings: settings)
+    } else {
+      wanted = try RecipeFile.standard(
+        name: "palettize", model: model, data: "", steps: 0, settings: settings, choosesTarget: target == nil)
+    }
+    if calibrate { wanted.clustering.start = .calibrated }
+    // Paths of options are relative to where the command runs.
+    if let data = data ?? (recipe == nil ? "\(model)/latents.h5" : nil) {
+      wanted.data = URL(filePath: data).standardizedFileURL.path
+    }
+    return wanted
   }
 }
