@@ -12,10 +12,21 @@ package struct SecondOrderRounding: Sendable {
   private let descent: CoordinateDescent
   private let keepsZeros: Bool
 
-  /// Times that entries and indices are chosen in turn.
-  private static let rounds = 5
-  /// Steps of conjugate gradients for the entries.
-  private static let steps = 8
+  /// Times that entries and indices are chosen in turn, at most: fewer if fewer than one weight in 10,000 moves.
+  private static let mostRounds = 20
+  /// Steps of conjugate gradients for the entries, at most.
+  private static let mostSteps = 8
+  /// FLOPs that a weight may take, about: a minute or less. Of 1280×1280 kernels of 3×3 a product is 0.4 of 10¹².
+  private static let most = 6e12
+
+  /// How often entries and indices are chosen within ``most``, and the steps for the entries.
+  private var rounds: (count: Int, steps: Int) {
+    let (rows, columns) = (Double(elements.layout.shape[0]), Double(weights.count / elements.layout.shape[0]))
+    let product = 2 * rows * columns * (rows + columns)
+    let affordable = Int(Self.most / product)
+    let steps = max(2, min(Self.mostSteps, affordable / 16))
+    return (max(2, min(Self.mostRounds, affordable / (steps + 2))), steps)
+  }
 
   /// - Parameters:
   ///   - weights: `[outputs, …]`
@@ -33,17 +44,18 @@ package struct SecondOrderRounding: Sendable {
       columns: layout.count / layout.shape[0], fixed: keepsZeros ? weights.elements.map { $0 == 0 } : nil)
   }
 
-  package func callAsFunction() throws -> PalettizedTensor {
+  /// - Parameter rounds: a lower limit to the rounds than that of the weight's size.
+  package func callAsFunction(rounds limit: Int = .max) throws -> PalettizedTensor {
     var state = try start()
-    for _ in 0..<Self.rounds {
+    for _ in 0..<min(limit, rounds.count) {
       let residual = residual(state)
       chooseEntries(&state, residual)
-      descend(&state, residual)
+      if descend(&state, residual) * 10_000 < weights.count { break }
     }
     chooseEntries(&state, residual(state))
     let layout = elements.layout
     state.table = StoredEntries(rounding: state.table, elements.form, groups: layout.groups).values
-    descend(&state, residual(state))
+    _ = descend(&state, residual(state))
     return elements.palettized(state.table, indices: layout.arrangement.arranged(state.indices))
   }
 
@@ -106,7 +118,7 @@ package struct SecondOrderRounding: Sendable {
     var direction = scaled(gradient)
     var size = Self.dot(gradient, direction)
     let first = size
-    for _ in 0..<Self.steps where size > 1e-8 * first && size > 0 {
+    for _ in 0..<rounds.steps where size > 1e-8 * first && size > 0 {
       let change = descent.product(decoded(direction.map(Float.init), state.indices))
       let image = sums(change, over: state).map(Double.init)
       let steepness = Self.dot(direction, image)
@@ -145,8 +157,9 @@ package struct SecondOrderRounding: Sendable {
     state.table = places.map { state.table[$0] }
   }
 
-  private func descend(_ state: inout State, _ residual: Buffer) {
-    _ = descent.pass(
+  /// - Returns: how many weights moved.
+  private func descend(_ state: inout State, _ residual: Buffer) -> Int {
+    descent.pass(
       values: decoded(state.table, state.indices), indices: &state.indices, residual: residual,
       tables: tables(state.table))
   }

@@ -5,7 +5,8 @@ import Testing
 
 /// Palettes chosen by what errors do, not by how large they are.
 @Suite struct SecondOrderRoundingTests {
-  private let (rows, columns) = (12, 36)
+  private let rows = 12
+  private let columns = 36
 
   private func identity(_ size: Int) -> Buffer {
     Buffer((0..<size * size).map { $0 % (size + 1) == 0 ? 1 : 0 })

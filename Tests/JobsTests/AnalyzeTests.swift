@@ -43,13 +43,44 @@ import Testing
     #expect(bits == layers.map { [$0.match, "\($0.bits ?? 0)"] })
   }
 
-  /// Pairs of weights beside single ones, measured by guided answers.
+  /// What was measured serves another budget at once, and is refused where something else would be measured.
+  @Test func keepsItsMeasurements() throws {
+    let scratch = try ScratchFolder()
+    let kept = ["--bits", "2", "4", "--measurements", scratch.file("kept.json")]
+    func analyze(_ name: String, _ options: [String]) throws -> Program.Result {
+      try Program.run(quick + kept + options + ["--output", scratch.file("\(name).json")])
+    }
+    let interrupted = Program.start(
+      quick + kept + ["--average-bits", "3", "--output", scratch.file("whole.json")])
+    interrupted.standardError = FileHandle.nullDevice
+    try interrupted.run()
+    while interrupted.isRunning, !FileManager.default.fileExists(atPath: scratch.file("kept.json")) { usleep(1000) }
+    interrupted.interrupt()
+    interrupted.waitUntilExit()
+    #expect(interrupted.terminationStatus == 130)
+    let (whole, other) = (
+      try analyze("whole", ["--average-bits", "3"]), try analyze("other", ["--average-bits", "2.5"])
+    )
+    #expect(whole.status == 0 && other.status == 0, "\(whole.errors)\(other.errors)")
+    #expect(whole.errors.contains("measured") && !other.errors.contains("measured"), "\(other.errors)")
+    let anew = try Program.run(
+      quick + ["--bits", "2", "4", "--average-bits", "2.5", "--output", scratch.file("anew.json")])
+    #expect(anew.status == 0 && anew.output.split(separator: "\n")[0] == other.output.split(separator: "\n")[0])
+
+    let different = try analyze("different", ["--average-bits", "3", "--set", "training.batchSize=4"])
+    #expect(
+      different.status == 1 && different.errors.contains("\"batchSize\" : 2 there, \"batchSize\" : 4 here")
+        || different.errors.contains("batchSize"), "\(different.errors)")
+  }
+
+  /// Pairs of weights beside single ones, which are calibrated, measured by guided answers.
   @Test func vectorsAreChosenToo() throws {
     let scratch = try ScratchFolder()
     let output = scratch.file("pairs.json")
     let result = try Program.run(
       quick + [
         "--bits", "2", "4", "--vectors", "1", "2", "--average-bits", "2.2", "--set", "training.guidance.share=0.5",
+        "--set", "clustering.start=calibrated", "--set", "clustering.calibrationSamples=4",
         "--output", output,
       ])
     #expect(result.status == 0, "\(result.errors)")

@@ -130,6 +130,32 @@ import Testing
     #expect(lines.count == 1 && lines[0].hasPrefix("error: " + line), "\(result.errors)")
   }
 
+  /// Where a model has a safety checker, the vision half of CLIP in it looks at the pictures, too.
+  @Test(.enabled(if: References.exists("models/safety-tiny"))) func evaluationAsksCLIP() throws {
+    let scratch = try ScratchFolder()
+    let model = scratch.file("model")
+    try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
+    let files = FileManager.default
+    for name in try files.contentsOfDirectory(atPath: Program.repository.appending(path: Self.model).path) {
+      try files.createSymbolicLink(
+        atPath: "\(model)/\(name)",
+        withDestinationPath: Program.repository.appending(path: "\(Self.model)/\(name)").path)
+    }
+    try files.createSymbolicLink(
+      atPath: model + "/safety_checker", withDestinationPath: References.path("models/safety-tiny/safety_checker"))
+    let result = try Program.run([
+      "evaluate", "--reference", model, "--package", try palettized(2, scratch), "--prompt", "cat", "--seeds", "3",
+      "--steps",
+      "2", "--output", scratch.file("evaluation"), "--json",
+    ])
+    #expect(result.status == 0, "\(result.errors)")
+    let outcome = try JSONDecoder().decode(EvaluateJob.Outcome.self, from: Data(result.output.utf8))
+    let seen = try outcome.candidates.map { try #require($0.figures.clip) }
+    #expect(seen.count == 2 && seen[0].cosine.mean > seen[1].cosine.mean && seen[0].cosine.mean <= 1 + 1e-9)
+    #expect(
+      seen[0].maximumMeanDiscrepancy >= -1e-9 && seen[0].maximumMeanDiscrepancy < seen[1].maximumMeanDiscrepancy)
+  }
+
   /// Figures, files and, where a browser is installed, what it shows of the page.
   @Test func evaluationMeasuresPackages() throws {
     let scratch = try ScratchFolder()

@@ -43,4 +43,28 @@ import Testing
     let verified = try Program.run(["verify", package])
     #expect(verified.status == 0, "\(verified.errors)")
   }
+
+  /// The same bytes, other entries and indices, the same ones every time.
+  @Test func calibrates() throws {
+    let scratch = try ScratchFolder()
+    let few = ["--set", "clustering.calibrationSamples=16", "--set", "clustering.minimumElements=40000"]
+    let packages = ["plain", "first", "second"].map { scratch.file("\($0).mlpackage") }
+    for (package, options) in zip(packages, [[], ["--calibrate"], ["--calibrate"]]) {
+      let result = try Program.run(palettize + ["--bits", "2", "--output", package] + few + options)
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(options.isEmpty || result.errors.contains("calibrated 100 %"), "\(result.errors)")
+    }
+    let weights = try packages.map {
+      try Data(contentsOf: URL(filePath: $0 + "/Data/com.apple.CoreML/weights/weight.bin"))
+    }
+    #expect(weights[0] != weights[1] && weights[0].count == weights[1].count && weights[1] == weights[2])
+    let verified = try Program.run(["verify", packages[1]])
+    #expect(verified.status == 0, "\(verified.errors)")
+
+    let noData = try Program.run(
+      palettize + [
+        "--bits", "2", "--calibrate", "--data", scratch.file("none.h5"), "--output", scratch.file("c.mlpackage"),
+      ])
+    #expect(noData.status == 1 && noData.errors.contains("none.h5: no such file"), "\(noData.errors)")
+  }
 }

@@ -6,10 +6,11 @@ import Testing
 @Suite(.serialized) struct ResumeTests {
   private let recipe = ["--recipe", "recipes/smoke.json"]
 
-  /// Plain palettes, groups of vectors whose entries and factors are learned, weights and moments in a file, and guided
+  /// Plain palettes, calibrated ones, groups of vectors whose entries and factors are learned, weights and moments in a file, and guided
   /// answers at states of samplers.
   @Test(arguments: [
     [],
+    ["clustering.start=calibrated", "clustering.calibrationSamples=8"],
     [
       "training.guidance.share=0.5", "training.guidance.weights=picture", "training.trajectories.share=0.75",
       "training.trajectories.steps=5", "training.batchSize=4",

@@ -3,7 +3,8 @@ import Testing
 
 /// Indices moved one by one under a quadratic error of two factors.
 @Suite struct CoordinateDescentTests {
-  private let (rows, columns) = (7, 130)
+  private let rows = 7
+  private let columns = 130
 
   /// A symmetric positive matrix: X Xᵀ of correlated numbers.
   private func factor(_ size: Int, seed: Int) -> Buffer {

@@ -47,6 +47,12 @@ struct SafetyChecking: Sendable {
     }
   }
 
+  /// What CLIP's vision half makes of a picture; nil of a package, which keeps that to itself. `[projection]`
+  func embedding(_ picture: Picture) -> [Float]? {
+    guard case .native(let checker) = engine else { return nil }
+    return Execution.withoutGradients { checker.embedding(normalized(picture, side: checker.side)).elements }
+  }
+
   /// The picture as CLIP takes it, `[1, side, side, 3]`.
   private func normalized(_ picture: Picture, side: Int) -> Tensor {
     let small: Picture

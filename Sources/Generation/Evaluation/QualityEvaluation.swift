@@ -43,6 +43,8 @@ package struct QualityEvaluation: Sendable {
     package let imagePSNRInterval: ConfidenceInterval
     /// Structural similarity, 1 of equal pictures.
     package let imageSSIM: Spread
+    /// To CLIP, where the reference has a safety checker, which holds its vision half.
+    package let clip: EmbeddingSimilarity?
     /// Apple's mixed-bit measure after a single step, mean over the prompts, in dB.
     package let appleMixedBitPSNR: Double
     /// Of a call of the network with all its rows.
@@ -69,6 +71,9 @@ package struct QualityEvaluation: Sendable {
   private let size: (height: Int, width: Int)
   /// Latents after a single step of the reference, for Apple's measure; one a prompt.
   private let singleSteps: [Tensor]
+  private let safety: SafetyChecking?
+  /// Of the reference's pictures; nil where nothing can see them.
+  private let embeddings: [[Float]]?
   package let referenceSecondsPerStep: Double
 
   /// Runs the reference.
@@ -111,6 +116,8 @@ package struct QualityEvaluation: Sendable {
     singleSteps = try loops.map { loop in
       try Self.run(loop, denoiser, configuration, 1, size, seed: settings.seeds[0]).latents
     }
+    safety = try models.safetyChecker.map { try SafetyChecking($0, .diffusers) }
+    embeddings = Self.embeddings(traces.map(\.picture), safety)
     (self.configuration, self.decoder) = (configuration, decoder)
     (self.settings, self.size) = (resolved, size)
   }
@@ -183,6 +190,9 @@ package struct QualityEvaluation: Sendable {
       latentPSNR: Spread(zip(runs, traces).map { Similarity.psnr($0.latents, reference: $1.run.latents) }),
       imagePSNR: Spread(imagePSNR), imagePSNRInterval: ConfidenceInterval(ofMean: byPrompt(imagePSNR)),
       imageSSIM: Spread(zip(pictures, traces).map { Similarity.structure($0, $1.picture) }),
+      clip: embeddings.flatMap { references in
+        Self.embeddings(pictures, safety).map { EmbeddingSimilarity($0, references: references) }
+      },
       appleMixedBitPSNR: apple.reduce(0, +) / Double(max(1, apple.count)),
       secondsPerStep: secondsPerStep)
     return (figures, pictures)
@@ -191,6 +201,12 @@ package struct QualityEvaluation: Sendable {
   /// How far a candidate's pictures are from the reference's, in dB: one number a prompt, the mean over seeds.
   package func imagePSNRByPrompt(_ pictures: [Picture]) -> [Double] {
     byPrompt(zip(pictures, traces).map { Similarity.psnr($0, reference: $1.picture) })
+  }
+
+  private static func embeddings(_ pictures: [Picture], _ safety: SafetyChecking?) -> [[Float]]? {
+    guard let safety else { return nil }
+    let embeddings = pictures.compactMap { safety.embedding($0) }
+    return embeddings.count == pictures.count ? embeddings : nil
   }
 
   private func byPrompt(_ values: [Double]) -> [Double] {

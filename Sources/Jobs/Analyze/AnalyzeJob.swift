@@ -36,9 +36,15 @@ package struct AnalyzeJob: Sendable {
   private let recipe: Recipe
   private let folder: URL
   private let options: SensitivityAnalysis.Options
+  private let measurements: String?
 
-  /// - Parameter folder: what the recipe's paths are relative to.
-  package init(_ recipe: Recipe, folder: URL, options: SensitivityAnalysis.Options) {
+  /// - Parameters:
+  ///   - folder: what the recipe's paths are relative to.
+  ///   - measurements: a file that what was measured is kept in, and taken from.
+  package init(
+    _ recipe: Recipe, folder: URL, options: SensitivityAnalysis.Options, measurements: String? = nil
+  ) {
+    self.measurements = measurements
     self.recipe = recipe
     self.folder = folder
     self.options = options
@@ -49,18 +55,27 @@ package struct AnalyzeJob: Sendable {
   ) throws -> Result {
     let inputs = try RunInputs(recipe, folder: folder)
     let analysis = try SensitivityAnalysis(recipe, inputs, batches: options.batches)
-    let started = ContinuousClock.now
-    let tensors = try analysis(
-      options,
-      progress: { done, total in
-        let seconds = (ContinuousClock.now - started).seconds
-        progress(done, total, seconds / Double(done) * Double(total - done))
-      }, isInterrupted: isInterrupted)
+    let tensors = try measured(analysis, progress: progress, isInterrupted: isInterrupted)
     let names = Set(tensors.map(\.name))
     let fixed = inputs.weights.names.filter { !names.contains($0) }.reduce(0) {
       $0 + (inputs.weights.shape(of: $1)?.count ?? 0) * 16
     }
     return try solve(tensors, budget, otherBits: fixed, analysis)
+  }
+
+  private func measured(
+    _ analysis: SensitivityAnalysis, progress: (Int, Int, Double) -> Void, isInterrupted: () -> Bool
+  ) throws -> [SensitivityAnalysis.Tensor] {
+    var kept = SensitivityMeasurements(recipe, options, peak: analysis.peak)
+    if let measurements { kept = try .read(measurements, expecting: kept) }
+    let (started, known) = (ContinuousClock.now, kept.tensors)
+    return try analysis(
+      options, known: known,
+      measured: { tensor in if let measurements { try kept.add(tensor, to: measurements) } },
+      progress: { done, total in
+        let seconds = (ContinuousClock.now - started).seconds
+        progress(done, total, seconds / Double(done - known.count) * Double(total - done))
+      }, isInterrupted: isInterrupted)
   }
 
   private func solve(

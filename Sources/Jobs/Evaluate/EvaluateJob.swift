@@ -223,7 +223,13 @@ extension EvaluateJob.Outcome {
           + ($0.psnr.map { String(format: ", PSNR %.2f dB", $0) } ?? "")
       }
     }
-    return ([head] + lines + predictions + comparisons.map(\.text)).joined(separator: "\n")
+    let seen = candidates.compactMap { candidate in
+      candidate.figures.clip.map {
+        candidate.name.padding(toLength: 14, withPad: " ", startingAt: 0)
+          + String(format: "  CLIP similarity %.4f, CMMD %.3f", $0.cosine.mean, $0.maximumMeanDiscrepancy)
+      }
+    }
+    return ([head] + lines + predictions + seen + comparisons.map(\.text)).joined(separator: "\n")
   }
 }
 

@@ -60,7 +60,7 @@ package struct EvaluationPage {
 
   private var table: String {
     let heads = [
-      "", "bytes", "output PSNR", "latents PSNR", "pictures PSNR", "SSIM", "Apple's measure",
+      "", "bytes", "output PSNR", "latents PSNR", "pictures PSNR", "SSIM", "CLIP similarity", "CMMD", "Apple's measure",
       "peak memory", "s a step",
     ]
     let lines = outcome.candidates.map { candidate in
@@ -68,7 +68,8 @@ package struct EvaluationPage {
       let cells = [
         HTMLPage.escaped(candidate.name), "\(candidate.bytes)", Self.text(Self.outputPSNR(figures), 2),
         Self.spread(figures.latentPSNR, 2), Self.spread(figures.imagePSNR, 2),
-        Self.spread(figures.imageSSIM, 4), Self.text(figures.appleMixedBitPSNR, 2),
+        Self.spread(figures.imageSSIM, 4), figures.clip.map { Self.spread($0.cosine, 4) } ?? "–",
+        figures.clip.map { Self.text($0.maximumMeanDiscrepancy, 3) } ?? "–", Self.text(figures.appleMixedBitPSNR, 2),
         candidate.peakMemoryBytes.map { "\($0 / 1_048_576) MiB" } ?? "–",
         Self.text(figures.secondsPerStep, 3),
       ]

@@ -55,10 +55,12 @@ package struct PalettizeJob: Sendable {
     let tuned = try TuningModel(model)
     let inputs = try RunInputs(recipe, tuned, RunData(prepared: recipe, model: tuned, folder: folder))
     let started = ContinuousClock.now
-    return try Calibration(recipe, inputs)(tuned.weights.names, progress: { done in
-      let seconds = (ContinuousClock.now - started).seconds
-      progress(done.done, done.total, seconds / Double(done.done) * Double(done.total - done.done))
-    })
+    return try Calibration(recipe, inputs)(
+      tuned.weights.names,
+      progress: { done in
+        let seconds = (ContinuousClock.now - started).seconds
+        progress(done.done, done.total, seconds / Double(done.done) * Double(done.total - done.done))
+      })
   }
 }
 

@@ -53,7 +53,12 @@ package struct TuneJob: Sendable {
     if claim != nil, !resume, let line = try folder.setAside() { notify(.warning(line)) }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
-    let outcome = try run(resume: resume, control: control, warn: { notify(.warning($0)) }) { notify(.step($0)) }
+    let outcome = try run(
+      resume: resume, control: control, warn: { notify(.warning($0)) },
+      calibrating: { done in
+        guard done.done % max(1, done.total / 10) == 0 else { return }
+        notify(.stage("calibrating palettes to start from: \(100 * done.done / done.total) %"))
+      }, progress: { notify(.step($0)) })
     // The others wait for the first one here, not for its evaluation.
     ranks.finish()
     guard let outcome else { return nil }

@@ -11,34 +11,51 @@ package enum OuterProducts {
   ///
   /// - Parameters:
   ///   - x: `[rows, width]`
+  ///   - every: which rows count: every so many, from the first on.
   ///   - sum: `[width, width]`
-  package static func accumulate(_ x: Buffer, rows: Int, width: Int, into sum: Buffer) {
+  /// - Returns: how many rows counted.
+  @discardableResult package static func accumulate(
+    _ x: Buffer, rows: Int, width: Int, every: Int = 1, into sum: Buffer
+  ) -> Int {
     precondition(
-      rows * width <= x.count && sum.count == width * width, "outer products of \(x.count) into \(sum.count)")
+      rows * width <= x.count && sum.count == width * width && every > 0,
+      "outer products of \(x.count) into \(sum.count)")
+    let counted = (rows + every - 1) / every
     let blocks = (0..<width).cut(length: block)
     // The first rows of a triangle are the longest.
     Parallel.forEach(blocks.count) { index in
       let part = blocks[index]
       MatrixProduct.multiplyInline(
-        Matrix(x, offset: part.lowerBound, stride: width, transposed: true),
-        Matrix(x, offset: part.lowerBound, stride: width),
+        Matrix(x, offset: part.lowerBound, stride: every * width, transposed: true),
+        Matrix(x, offset: part.lowerBound, stride: every * width),
         into: Matrix(sum, offset: part.lowerBound * (width + 1), stride: width), m: part.count,
-        n: width - part.lowerBound, k: rows, beta: 1)
+        n: width - part.lowerBound, k: counted, beta: 1)
     }
+    return counted
   }
 
   /// Adds Σ p pᵀ over all patches p of a convolution's input, `[inputs, kernelHeight, kernelWidth]` as weights are stored,
   /// to the upper triangle of `sum`, by blocks of rows.
-  package static func accumulatePatches(_ x: Buffer, of g: ConvolutionGeometry, into sum: Buffer) {
-    guard !g.isPointwise else { return accumulate(x, rows: g.rows, width: g.patch, into: sum) }
-    let patches = Buffer(uninitialized: min(tile, g.rows) * g.patch)
-    for rows in (0..<g.rows).cut(length: tile) {
-      Parallel.ranges(rows.count, grain: 64) { part in
+  ///
+  /// - Parameter every: which patches count: those of every so many lines of the output, or for kernels of one pixel every
+  ///   so many of all.
+  /// - Returns: how many patches counted.
+  package static func accumulatePatches(
+    _ x: Buffer, of g: ConvolutionGeometry, every: Int = 1, into sum: Buffer
+  ) -> Int {
+    guard !g.isPointwise else { return accumulate(x, rows: g.rows, width: g.patch, every: every, into: sum) }
+    let lines = Array(stride(from: 0, to: g.rows / g.outputWidth, by: every))
+    let together = max(1, tile / g.outputWidth)
+    let patches = Buffer(uninitialized: min(together, lines.count) * g.outputWidth * g.patch)
+    for some in lines.indices.cut(length: together) {
+      Parallel.forEach(some.count) { index in
         sd_unfold_channels(
-          x.pointer, patches.pointer + part.lowerBound * g.patch, rows.lowerBound + part.lowerBound, part.count, g.shape)
+          x.pointer, patches.pointer + index * g.outputWidth * g.patch, lines[some.lowerBound + index] * g.outputWidth,
+          g.outputWidth, g.shape)
       }
-      accumulate(patches, rows: rows.count, width: g.patch, into: sum)
+      accumulate(patches, rows: some.count * g.outputWidth, width: g.patch, into: sum)
     }
+    return lines.count * g.outputWidth
   }
 
   /// Copies the upper triangle to the lower one and divides both by a number.

@@ -125,7 +125,8 @@ package struct CoordinateDescent: Sendable {
     }
     MatrixProduct.multiply(
       Matrix(moved, stride: rows, transposed: true),
-      Matrix(columnFactor, offset: block.lowerBound * columns, stride: columns), into: Matrix(residual, stride: columns),
+      Matrix(columnFactor, offset: block.lowerBound * columns, stride: columns),
+      into: Matrix(residual, stride: columns),
       m: rows, n: columns, k: width, alpha: -1, beta: 1)
     return flips
   }

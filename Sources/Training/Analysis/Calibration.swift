@@ -34,45 +34,68 @@ package struct Calibration: Sendable {
   package func callAsFunction(
     _ names: [String], isInterrupted: () -> Bool = { false }, progress: (Progress) -> Void = { _ in }
   ) throws -> [String: PalettizedTensor] {
-    let parts = parts(names)
-    let total = parts.reduce(0) { $0 + batches + $1.count }
-    var done = 0
-    var palettes: [String: PalettizedTensor] = [:]
-    for part in parts {
-      let sums = FactorSums(Dictionary(uniqueKeysWithValues: part.map { ($0.name, $0.shape) }))
-      for batch in 0..<batches {
-        if isInterrupted() { throw TrainingError.stopped(what: "the calibration, which starts anew next time") }
-        try measure(batch, sums)
-        done += 1
-        progress(Progress(done: done, total: total))
+    let weights = names.compactMap { name in
+      inputs.weights.shape(of: name).flatMap { shape in
+        WeightPalette(recipe.clustering, name, shape: shape.axes).map { (name: name, palette: $0) }
       }
-      let factors = sums.factors()
+    }.filter { $0.palette.layout.vector == 1 }
+    let palettes = Dictionary(uniqueKeysWithValues: weights.map { ($0.name, $0.palette) })
+    let total = parts(weights.map(\.name)).count * batches + weights.count
+    var done = 0
+    func advance(_ count: Int) {
+      done += count
+      progress(Progress(done: done, total: total))
+    }
+    var chosen: [String: PalettizedTensor] = [:]
+    try measured(weights.map(\.name), isInterrupted: isInterrupted, ran: { advance(1) }) { part, factors in
       for some in part.indices.cut(length: Parallel.threads) {
-        if isInterrupted() { throw TrainingError.stopped(what: "the calibration, which starts anew next time") }
-        let chosen = Parallel.map(some.count) { index in
-          let weight = part[some.lowerBound + index]
-          return Result { try factors[weight.name].map { try rounded(weight.name, weight.palette, $0) } }
+        if isInterrupted() { throw Self.stopped }
+        let results = Parallel.map(some.count) { index in
+          let name = part[some.lowerBound + index]
+          return Result {
+            guard let palette = palettes[name], let factors = factors[name] else { return nil as PalettizedTensor? }
+            return try rounded(name, palette, factors)
+          }
         }
-        for (index, result) in zip(some, chosen) { palettes[part[index].name] = try result.get() }
-        done += some.count
-        progress(Progress(done: done, total: total))
+        for (index, result) in zip(some, results) { chosen[part[index]] = try result.get() }
+        advance(some.count)
       }
     }
-    return palettes
+    return chosen
   }
 
-  /// What is measured at a time; the largest weights first, so that those of a size are rounded beside each other.
-  private func parts(_ names: [String]) -> [[(name: String, shape: Shape, palette: WeightPalette)]] {
-    let weights = names.compactMap { name -> (name: String, shape: Shape, palette: WeightPalette)? in
-      guard let shape = inputs.weights.shape(of: name),
-        let palette = WeightPalette(recipe.clustering, name, shape: shape.axes), palette.layout.vector == 1
-      else { return nil }
-      return (name, shape, palette)
-    }.sorted { a, b in
-      let (x, y) = (FactorSums.bytes(a.shape), FactorSums.bytes(b.shape))
-      return x == y ? a.name < b.name : x > y
+  private static let stopped = TrainingError.stopped(what: "the calibration, which starts anew next time")
+
+  /// Measures the factors of some weights, of as many at a time as memory allows; the largest first, so that those of a
+  /// size can be worked on beside each other.
+  ///
+  /// - Parameters:
+  ///   - ran: called after each batch.
+  ///   - body: gets the names of a part and their factors.
+  func measured(
+    _ names: [String], isInterrupted: () -> Bool, ran: () -> Void = {},
+    body: ([String], [String: KroneckerFactors]) throws -> Void
+  ) throws {
+    for part in parts(names) {
+      let sums = FactorSums(
+        Dictionary(uniqueKeysWithValues: part.map { ($0.name, $0.shape) }),
+        pictures: recipe.training.batchSize * (recipe.training.guidance.share > 0 ? 2 : 1))
+      for number in 0..<batches {
+        if isInterrupted() { throw Self.stopped }
+        try measure(number, sums)
+        ran()
+      }
+      try body(part.map(\.name), sums.factors())
     }
-    var parts: [[(name: String, shape: Shape, palette: WeightPalette)]] = []
+  }
+
+  private func parts(_ names: [String]) -> [[(name: String, shape: Shape)]] {
+    let weights = names.compactMap { name in inputs.weights.shape(of: name).map { (name: name, shape: $0) } }
+      .sorted { a, b in
+        let (x, y) = (FactorSums.bytes(a.shape), FactorSums.bytes(b.shape))
+        return x == y ? a.name < b.name : x > y
+      }
+    var parts: [[(name: String, shape: Shape)]] = []
     var size = 0
     for weight in weights {
       let bytes = FactorSums.bytes(weight.shape)
@@ -99,15 +122,18 @@ package struct Calibration: Sendable {
     }
   }
 
-  private func rounded(
-    _ name: String, _ palette: WeightPalette, _ factors: KroneckerFactors
+  /// A weight's palette by its factors.
+  ///
+  /// - Parameter rounds: at most; see ``SecondOrderRounding``.
+  func rounded(
+    _ name: String, _ palette: WeightPalette, _ factors: KroneckerFactors, rounds: Int = .max
   ) throws -> PalettizedTensor {
     guard let weights = try inputs.weights.halfPrecisionBuffer(name) else {
       preconditionFailure("weight \(name) without elements")
     }
     let kept = palette.pruned(weights)
     let elements = PaletteElements(kept, palette.form, palette.layout, scale: palette.startingScale(kept))
-    return try SecondOrderRounding(kept, elements, factors, keepsZeros: palette.prune > 0)()
+    return try SecondOrderRounding(kept, elements, factors, keepsZeros: palette.prune > 0)(rounds: rounds)
   }
 }
 

@@ -11,13 +11,22 @@ final class FactorSums: WeightObserver {
   }
 
   private let sums: [String: Sums]
+  /// Rows of a batch.
+  private let pictures: Int
   private let rows = Mutex<[String: (read: Int, gave: Int)]>([:])
 
-  /// - Parameter shapes: of the weights, by name.
-  init(_ shapes: [String: Shape]) {
+  /// Positions of a picture that count at most: neighbours tell little that is new.
+  private static let positions = 1024
+
+  /// - Parameters:
+  ///   - shapes: of the weights, by name.
+  ///   - pictures: rows of every batch that the network gets.
+  init(_ shapes: [String: Shape], pictures: Int) {
+    self.pictures = pictures
     sums = shapes.mapValues { shape in
       let (outputs, inputs) = (shape[0], shape.count / shape[0])
-      return Sums(inputs: Buffer(repeating: 0, count: inputs * inputs), outputs: Buffer(repeating: 0, count: outputs * outputs))
+      return Sums(
+        inputs: Buffer(repeating: 0, count: inputs * inputs), outputs: Buffer(repeating: 0, count: outputs * outputs))
     }
   }
 
@@ -29,14 +38,19 @@ final class FactorSums: WeightObserver {
 
   func read(_ weight: String, _ input: Buffer, _ geometry: ConvolutionGeometry) {
     guard let sum = sums[weight] else { return }
-    OuterProducts.accumulatePatches(input, of: geometry, into: sum.inputs)
-    rows.withLock { $0[weight, default: (0, 0)].read += geometry.rows }
+    let counted = OuterProducts.accumulatePatches(input, of: geometry, every: every(geometry), into: sum.inputs)
+    rows.withLock { $0[weight, default: (0, 0)].read += counted }
   }
 
   func gave(_ weight: String, gradient: Buffer, _ geometry: ConvolutionGeometry) {
     guard let sum = sums[weight] else { return }
-    OuterProducts.accumulate(gradient, rows: geometry.rows, width: geometry.outputs, into: sum.outputs)
-    rows.withLock { $0[weight, default: (0, 0)].gave += geometry.rows }
+    let counted = OuterProducts.accumulate(
+      gradient, rows: geometry.rows, width: geometry.outputs, every: every(geometry), into: sum.outputs)
+    rows.withLock { $0[weight, default: (0, 0)].gave += counted }
+  }
+
+  private func every(_ geometry: ConvolutionGeometry) -> Int {
+    max(1, geometry.rows / max(1, pictures) / Self.positions)
   }
 
   /// The means; nothing for weights that the network did not use. The sums are used up.

@@ -33,7 +33,7 @@ package struct SensitivityAnalysis: Sendable {
   }
 
   /// What is tried.
-  package struct Options: Sendable, Equatable {
+  package struct Options: Sendable, Codable, Equatable {
     package var bits: [Int]
     package var groupSizes: [Int]
     /// Lengths of vectors; groups are tried with single weights alone.
@@ -54,10 +54,13 @@ package struct SensitivityAnalysis: Sendable {
   private let batches: [TrainingBatch]
   private let references: [Tensors.Tensor]
   package let peak: Double
+  /// Where the recipe's palettes are calibrated, those that are tried are so, too.
+  private let calibration: Calibration?
 
   package init(_ recipe: Recipe, _ inputs: RunInputs, batches count: Int) throws {
     self.recipe = recipe
     self.inputs = inputs
+    calibration = recipe.clustering.start == .calibrated ? Calibration(recipe, inputs) : nil
     batches = try (0..<count).map { try inputs.batches.batch(of: $0) }
     references = batches.map { Self.answer(inputs.unet, $0, inputs) }
     peak = references.reduce(0) { peak, answer in
@@ -72,24 +75,36 @@ package struct SensitivityAnalysis: Sendable {
   }
 
   /// - Parameters:
+  ///   - known: tensors that need not be measured again.
+  ///   - measured: told of each tensor that was.
   ///   - progress: told after each tensor how many are done, and of how many.
   package func callAsFunction(
-    _ options: Options, progress: (Int, Int) -> Void, isInterrupted: () -> Bool
+    _ options: Options, known: [Tensor] = [], measured: (Tensor) throws -> Void = { _ in },
+    progress: (Int, Int) -> Void, isInterrupted: () -> Bool
   ) throws -> [Tensor] {
     let store = inputs.weights
-    let names = store.names.filter {
+    let all = store.names.filter {
       recipe.clustering.palette(of: $0, shape: store.shape(of: $0)?.axes ?? []) != nil
     }
-    var tensors: [Tensor] = []
-    for name in names {
-      if isInterrupted() { throw TrainingError.stopped(what: "the analysis, which starts anew next time") }
-      tensors.append(try tensor(name, options))
-      progress(tensors.count, names.count)
+    let left = Set(all).subtracting(known.map(\.name)).sorted()
+    var tensors = known
+    func measure(_ names: [String], _ factors: [String: KroneckerFactors]) throws {
+      for name in names {
+        if isInterrupted() { throw TrainingError.stopped(what: "the analysis, which goes on with its --measurements") }
+        tensors.append(try tensor(name, options, factors[name]))
+        try measured(tensors[tensors.count - 1])
+        progress(tensors.count, all.count)
+      }
     }
-    return tensors
+    if let calibration {
+      try calibration.measured(left, isInterrupted: isInterrupted) { names, factors in try measure(names, factors) }
+    } else {
+      try measure(left, [:])
+    }
+    return tensors.sorted { $0.name < $1.name }
   }
 
-  private func tensor(_ name: String, _ options: Options) throws -> Tensor {
+  private func tensor(_ name: String, _ options: Options, _ factors: KroneckerFactors?) throws -> Tensor {
     guard let shape = inputs.weights.shape(of: name), let weights = inputs.weights.buffer(name) else {
       preconditionFailure("weight \(name) without elements")
     }
@@ -114,18 +129,17 @@ package struct SensitivityAnalysis: Sendable {
     let measured = tried.indices.cut(length: together ? tried.count : 1).flatMap { part in
       Parallel.map(part.count) { [tried] index in
         let (clustering, palette) = tried[part.lowerBound + index]
-        return Result { try candidate(name, palette, clustering, weights, shape) }
+        return Result { try candidate(name, palette, clustering, weights, shape, factors) }
       }
     }
     return Tensor(name: name, elements: shape.count, candidates: try measured.map { try $0.get() })
   }
 
   private func candidate(
-    _ name: String, _ palette: WeightPalette, _ clustering: ClusteringRecipe, _ weights: Buffer, _ shape: Shape
+    _ name: String, _ palette: WeightPalette, _ clustering: ClusteringRecipe, _ weights: Buffer, _ shape: Shape,
+    _ factors: KroneckerFactors?
   ) throws -> Candidate {
-    let kept = palette.pruned(weights)
-    let elements = PaletteElements(kept, palette.form, palette.layout, scale: palette.startingScale(kept))
-    let decoded = try elements.palettized(elements.optimalTable()).decoded()
+    let decoded = try palettized(name, palette, weights, factors).decoded()
     let store = inputs.weights.replacing(name, with: decoded)
     let unet = try UNet(store, inputs.unet.configuration)
     let errors = zip(batches, references).map { batch, reference in
@@ -136,6 +150,20 @@ package struct SensitivityAnalysis: Sendable {
       bits: palette.form.bits, groupSize: palette.form.groupSize ?? 0, vector: palette.layout.vector,
       storedBits: clustering.storedBits(of: name, shape: shape.axes), error: error,
       psnr: psnr(ofError: error))
+  }
+
+  /// Rounds of calibration: further ones improve all candidates alike.
+  private static let rounds = 3
+
+  private func palettized(
+    _ name: String, _ palette: WeightPalette, _ weights: Buffer, _ factors: KroneckerFactors?
+  ) throws -> PalettizedTensor {
+    if let calibration, let factors, palette.layout.vector == 1 {
+      return try calibration.rounded(name, palette, factors, rounds: Self.rounds)
+    }
+    let kept = palette.pruned(weights)
+    let elements = PaletteElements(kept, palette.form, palette.layout, scale: palette.startingScale(kept))
+    return try elements.palettized(elements.optimalTable())
   }
 
   package func psnr(ofError error: Double) -> Double { Decibels.ratio(peak * peak, toError: error) }

@@ -19,7 +19,9 @@ extension RunState {
   ) throws {
     let names = weights.names.filter(owned.contains)
     let started = try Parallel.map(names.count) { index in
-      Result { try Start(names[index], weights, recipe, sensitivities[names[index]], calibrated[names[index]], scratch) }
+      Result {
+        try Start(names[index], weights, recipe, sensitivities[names[index]], calibrated[names[index]], scratch)
+      }
     }.map { try $0.get() }
     var parameters: NamedArrays = [:]
     var moments: [String: AdamW.Moments] = [:]

@@ -65,13 +65,20 @@ package struct TrainingRun: Sendable {
   ///   - resume: continue from the folder's checkpoint.
   ///   - control: asked after every step.
   ///   - warn: told when the run goes back to a checkpoint.
+  ///   - calibrating: told how far the palettes are that the run starts from.
   /// - Returns: nil on all ranks but the first.
   package func callAsFunction(
-    resume: Bool, control: RunControl, warn: (String) -> Void = { _ in }, progress: (Progress) -> Void
+    resume: Bool, control: RunControl, warn: (String) -> Void = { _ in },
+    calibrating: (Calibration.Progress) -> Void = { _ in }, progress: (Progress) -> Void
   ) throws -> Outcome? {
     try Self.check(recipe, ranks)
     try folder.create()
-    var state = try start(resume: resume)
+    func begin() throws -> RunState {
+      try start {
+        try Calibration(recipe, inputs)($0, isInterrupted: control.isInterrupted, progress: calibrating)
+      }
+    }
+    var state = resume ? try resumed() : try begin()
     let trainer = try Trainer(recipe, inputs, ranks: ranks)
     // What lies in the folder may be of an earlier run.
     var (hasCheckpoint, totals) = (resume, RunLog.Totals())
@@ -86,9 +93,9 @@ package struct TrainingRun: Sendable {
         let diverged = state.step
         // Checkpoints that lead to the same place again were too late already.
         if let last, diverged <= last.diverged {
-          state = try start(before: last.restored)
+          state = try folder.keptCheckpoint(before: last.restored).map { try start(from: $0) } ?? begin()
         } else {
-          state = try start(resume: hasCheckpoint)
+          state = hasCheckpoint ? try resumed() : try begin()
         }
         state.rateScale = scale
         last = (state.step, diverged)
@@ -154,27 +161,31 @@ package struct TrainingRun: Sendable {
   /// Whether it is so on any rank; all know when it returns.
   private func isAny(_ value: Bool) throws(RankError) -> Bool { try ranks.sum([value ? 1 : 0])[0] > 0 }
 
-  /// From the newest of the kept checkpoints of fewer steps, or from the beginning.
-  private func start(before step: Int) throws -> RunState {
-    try start(from: folder.keptCheckpoint(before: step))
+  private func resumed() throws -> RunState {
+    guard folder.hasCheckpoint else { throw TrainingError.nothingToResume(file: folder.checkpoint) }
+    return try start(from: folder.checkpoint)
   }
 
-  private func start(resume: Bool) throws -> RunState {
-    guard !resume || folder.hasCheckpoint else { throw TrainingError.nothingToResume(file: folder.checkpoint) }
-    return try start(from: resume ? folder.checkpoint : nil)
+  private func owned() throws -> Set<String> { try TrainedWeights(inputs.weights, recipe.clustering, ranks).owned }
+
+  private func scratch() throws -> ScratchFile? {
+    recipe.training.state == .file ? try ScratchFile(in: folder.path) : nil
   }
 
-  /// - Parameter checkpoint: nil for the beginning.
-  private func start(from checkpoint: String?) throws -> RunState {
-    let owned = try TrainedWeights(inputs.weights, recipe.clustering, ranks).owned
-    let scratch = recipe.training.state == .file ? try ScratchFile(in: folder.path) : nil
-    guard let checkpoint else {
-      let fisher = recipe.clustering.start == .fisher
-      let sensitivities = fisher ? try FisherInformation(recipe, inputs).diagonal : [:]
-      let calibrated = recipe.clustering.start == .calibrated ? try Calibration(recipe, inputs)(owned.sorted()) : [:]
-      return try RunState(
-        inputs.weights, recipe, owned: owned, sensitivities: sensitivities, calibrated: calibrated, scratch: scratch)
-    }
+  /// The state before the first step.
+  ///
+  /// - Parameter calibrated: gives palettes of the weights named.
+  private func start(_ calibrated: ([String]) throws -> [String: PalettizedTensor]) throws -> RunState {
+    let (owned, scratch) = (try owned(), try scratch())
+    let start = recipe.clustering.start
+    return try RunState(
+      inputs.weights, recipe, owned: owned,
+      sensitivities: start == .fisher ? FisherInformation(recipe, inputs).diagonal : [:],
+      calibrated: start == .calibrated ? calibrated(owned.sorted()) : [:], scratch: scratch)
+  }
+
+  private func start(from checkpoint: String) throws -> RunState {
+    let (owned, scratch) = (try owned(), try scratch())
     let contents: RunCheckpoint.Contents
     do { contents = try RunCheckpoint.read(checkpoint, keepingIn: scratch) } catch let error as FileError {
       guard let older = folder.olderCheckpoint else { throw error }

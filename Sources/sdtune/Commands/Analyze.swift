@@ -53,6 +53,12 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
   @Option(help: "Batches of pictures, prompts and timesteps to measure on.")
   var batches = 2
 
+  @Option(
+    help: """
+      A file that keeps what was measured: an analysis that was stopped goes on, and another budget measures nothing.
+      """)
+  var measurements: String?
+
   @Option(help: "Also write the measurements and bits as Apple's mixed-bit recipe JSON.")
   var appleOutput: String?
 
@@ -73,7 +79,7 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     try require("--apple-input", appleInput != nil, for: [("--apple-recipe", appleRecipe != nil)])
     let measuring = [
       ("--apple-output", appleOutput != nil), ("--bits", !bits.isEmpty), ("--group-sizes", groupSizes != [0]),
-      ("--vectors", vectors != [1]),
+      ("--vectors", vectors != [1]), ("--measurements", measurements != nil),
     ]
     if appleInput != nil, let idle = measuring.first(where: \.1) {
       throw ValidationError("\(idle.0): expected measurements, found --apple-input instead of them")
@@ -108,7 +114,8 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     let widths = bits.isEmpty ? base.supportedBits : bits
     let job = AnalyzeJob(
       base.recipe, folder: base.folder,
-      options: .init(bits: widths, groupSizes: groupSizes, vectors: vectors, batches: batches))
+      options: .init(bits: widths, groupSizes: groupSizes, vectors: vectors, batches: batches),
+      measurements: measurements)
     let result = try job(
       budget ?? .averageBits(Double(base.recipe.clustering.bits)),
       progress: { done, total, left in

@@ -80,7 +80,8 @@ struct Palettize: ParsableCommand {
       output: output, tokens: tokens, warn: { Terminal.note("warning: \($0)") },
       progress: { done, total, left in
         guard done % max(1, total / 20) == 0 || done == total else { return }
-        Terminal.note(String(format: "calibrated %d %%, %d:%02d left", 100 * done / total, Int(left) / 60, Int(left) % 60))
+        Terminal.note(
+          String(format: "calibrated %d %%, %d:%02d left", 100 * done / total, Int(left) / 60, Int(left) % 60))
       })
     try options.show(
       Summary(package: output, bitsPerWeight: average),
