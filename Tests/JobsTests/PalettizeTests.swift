@@ -65,6 +65,6 @@ import Testing
       palettize + [
         "--bits", "2", "--calibrate", "--data", scratch.file("none.h5"), "--output", scratch.file("c.mlpackage"),
       ])
-    #expect(noData.status == 1 && noData.errors.contains("none.h5: no such file"), "\(noData.errors)")
+    #expect(noData.status == 1 && noData.errors.contains("none.h5: cannot be read"), "\(noData.errors)")
   }
 }
