@@ -19,21 +19,23 @@ package struct KroneckerFactors: Sendable {
   /// bundled model, answers are best with a tenth to three tenths (docs/quality.md).
   private static let damping = 0.2
 
-  /// The factors with a multiple of the identity added to each.
-  package var damped: KroneckerFactors {
-    KroneckerFactors(inputs: Self.damped(inputs), outputs: Self.damped(outputs))
+  /// Of factors that were measured, with a multiple of the identity added to each in place.
+  package static func damping(inputs: Buffer, outputs: Buffer) -> KroneckerFactors {
+    damp(inputs)
+    damp(outputs)
+    return KroneckerFactors(inputs: inputs, outputs: outputs)
   }
 
-  private static func damped(_ factor: Buffer) -> Buffer {
-    let size = Int(Double(factor.count).squareRoot().rounded())
-    let diagonal = stride(from: 0, to: factor.count, by: size + 1)
+  private static func damp(_ factor: Buffer) {
+    let diagonal = stride(from: 0, to: factor.count, by: width(factor) + 1)
     let sum = diagonal.reduce(0) { $0 + Double(factor[$1]) }
     // Where nothing was seen, weights count alike.
-    let added = sum > 0 ? Float(damping * sum / Double(size)) : 1
-    let damped = Buffer(factor.elements)
-    for place in diagonal { damped.pointer[place] += added }
-    return damped
+    let added = sum > 0 ? Float(damping * sum / Double(width(factor))) : 1
+    for place in diagonal { factor.pointer[place] += added }
   }
+
+  /// Rows of a square factor.
+  package static func width(_ factor: Buffer) -> Int { Int(Double(factor.count).squareRoot().rounded()) }
 
   /// What the square of each weight's error counts when it alone errs. `[outputs, inputs]`
   package var diagonal: Buffer {
@@ -42,7 +44,6 @@ package struct KroneckerFactors: Sendable {
   }
 
   private static func diagonal(_ factor: Buffer) -> [Float] {
-    let size = Int(Double(factor.count).squareRoot().rounded())
-    return stride(from: 0, to: factor.count, by: size + 1).map { factor[$0] }
+    stride(from: 0, to: factor.count, by: width(factor) + 1).map { factor[$0] }
   }
 }

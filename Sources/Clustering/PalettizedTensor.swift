@@ -54,6 +54,19 @@ package struct PalettizedTensor: Sendable, Equatable {
       layout: layout, bits: bits, entries: StoredEntries(codes: codes), indices: indices)
   }
 
+  /// The entries in 32 bits without the zeros that fill up a table of few distinct weights. `[groups, entries, vector]`
+  package var namedEntries: [Float] {
+    let pitch = entries.codes.count / layout.groups
+    let arranged = layout.arrangement.arranged(indices)
+    let groups = (0..<layout.groups).map { group in
+      let most = arranged[layout.indexRange(group)].max() ?? 0
+      let own = Array(entries.values[group * pitch..<(group + 1) * pitch])
+      let filled = own.suffix(from: (Int(most) + 1) * layout.vector)
+      return filled.allSatisfy { $0 == 0 } ? Array(own.prefix((Int(most) + 1) * layout.vector)) : own
+    }
+    return PaletteElements.joined(groups)
+  }
+
   /// Bits that indices, entries and scales take when stored.
   package var storedBits: Int {
     let numbers = entries.quantized.map { $0.values.count * 8 + $0.steps.count * 16 } ?? entries.codes.count * 16

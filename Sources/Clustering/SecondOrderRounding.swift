@@ -16,7 +16,8 @@ package struct SecondOrderRounding: Sendable {
   private static let mostRounds = 20
   /// Steps of conjugate gradients for the entries, at most.
   private static let mostSteps = 8
-  /// FLOPs that a weight may take, about: a minute or less. Of 1280×1280 kernels of 3×3 a product is 0.4 of 10¹².
+  /// FLOPs that a weight may take, about, but for one round at least: of 1280×1280 kernels of 3×3 a product of
+  /// ``CoordinateDescent`` is 0.4 of 10¹².
   private static let most = 6e12
 
   /// How often entries and indices are chosen within ``most``, and the steps for the entries.
@@ -25,7 +26,8 @@ package struct SecondOrderRounding: Sendable {
     let product = 2 * rows * columns * (rows + columns)
     let affordable = Int(Self.most / product)
     let steps = max(2, min(Self.mostSteps, affordable / 16))
-    return (max(2, min(Self.mostRounds, affordable / (steps + 2))), steps)
+    // The entries are chosen once more at the end.
+    return (max(1, min(Self.mostRounds, affordable / (steps + 2) - 1)), steps)
   }
 
   /// - Parameters:
@@ -37,7 +39,7 @@ package struct SecondOrderRounding: Sendable {
     precondition(layout.vector == 1, "second-order rounding: vectors of \(layout.vector)")
     self.weights = weights
     self.elements = elements
-    self.factors = factors.damped
+    self.factors = factors
     self.keepsZeros = keepsZeros
     descent = CoordinateDescent(
       rowFactor: self.factors.outputs, columnFactor: self.factors.inputs, rows: layout.shape[0],

@@ -12,9 +12,12 @@ package enum Parallel {
   package static let threads: Int = {
     let environment = ProcessInfo.processInfo.environment
     if let asked = environment["SDTUNE_THREADS"].flatMap({ Int($0) }) { return max(1, asked) }
-    let neighbours = environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap { Int($0) } ?? 1
-    return max(1, ProcessInfo.processInfo.activeProcessorCount / max(1, neighbours))
+    return max(1, ProcessInfo.processInfo.activeProcessorCount / neighbours)
   }()
+
+  /// Processes of the same `mpirun` on this machine, this one included.
+  package static let neighbours = max(
+    1, ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap { Int($0) } ?? 1)
 
   /// Calls `body` for every index below `count`, some at the same time.
   package static func forEach(_ count: Int, _ body: @Sendable (Int) -> Void) {

@@ -71,7 +71,7 @@ import Testing
 
   /// A layer that nothing was seen of is clustered as without calibration.
   @Test func nothingSeen() throws {
-    let nothing = KroneckerFactors(
+    let nothing = KroneckerFactors.damping(
       inputs: Buffer(repeating: 0, count: columns * columns), outputs: Buffer(repeating: 0, count: rows * rows))
     let weights = weights()
     let form = PaletteForm(bits: 2)

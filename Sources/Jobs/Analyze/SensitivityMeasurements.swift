@@ -6,9 +6,11 @@ package import Training
 
 /// What an analysis has measured so far, in a file: it goes on after an interruption, and serves any budget.
 struct SensitivityMeasurements: Codable, Equatable {
-  /// Of this layout.
-  private var version = 1
-  /// What was measured with; without its name, and with paths as they were given.
+  /// Of the file's layout.
+  private static let version = 1
+
+  private var version = Self.version
+  /// What was measured with, without name, paths and steps.
   let recipe: Recipe
   let options: SensitivityAnalysis.Options
   /// Of full precision's answers. Another model, or other pictures, have another one.
@@ -22,7 +24,7 @@ struct SensitivityMeasurements: Codable, Equatable {
     tensors = []
   }
 
-  /// What decides the measurements; all else may differ.
+  /// What must be the same: all but names, paths and steps.
   private static func comparable(_ recipe: Recipe) -> Recipe {
     var recipe = recipe
     recipe.name = ""
@@ -48,8 +50,9 @@ struct SensitivityMeasurements: Codable, Equatable {
     let found: SensitivityMeasurements
     do {
       found = try JSONDecoder().decode(Self.self, from: Data(contentsOf: URL(filePath: path)))
+      guard found.version == Self.version else { throw JobError.unusable(file: path, expected: "", found: "") }
     } catch {
-      throw JobError.unusable(file: path, expected: "measurements of sdtune analyze", found: "other JSON")
+      throw JobError.unusable(file: path, expected: "measurements of this sdtune's analyze", found: "other JSON")
     }
     let difference =
       found.recipe != new.recipe

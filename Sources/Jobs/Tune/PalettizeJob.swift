@@ -36,7 +36,7 @@ package struct PalettizeJob: Sendable {
     model.warnings.forEach(warn)
     let (unet, store) = try model.component(.unet).unet()
     clustering.warnings(store, of: model.path).forEach(warn)
-    let calibrated = clustering.start == .calibrated ? try calibrated(progress) : [:]
+    let calibrated = clustering.start == .calibrated ? try calibrated(store, warn, progress) : [:]
     let weights = try HardWeights(postTraining: store, clustering, calibrated: calibrated)
     let exporter = UNetExporter(
       unet.configuration, options: export.options, batch: export.batch, height: unet.configuration.sampleHeight,
@@ -51,7 +51,15 @@ package struct PalettizeJob: Sendable {
     return weights.bitsPerWeight
   }
 
-  private func calibrated(_ progress: (Int, Int, Double) -> Void) throws -> [String: PalettizedTensor] {
+  private func calibrated(
+    _ store: ParameterStore, _ warn: (String) -> Void, _ progress: (Int, Int, Double) -> Void
+  ) throws -> [String: PalettizedTensor] {
+    let vectors = store.names.filter {
+      clustering.palette(of: $0, shape: store.shape(of: $0)?.axes ?? []).map { $0.vector > 1 } ?? false
+    }
+    if let first = vectors.first {
+      warn("palettes of vectors are not calibrated: \(vectors.count) of \(model.path), first '\(first)'")
+    }
     let tuned = try TuningModel(model)
     let inputs = try RunInputs(recipe, tuned, RunData(prepared: recipe, model: tuned, folder: folder))
     let started = ContinuousClock.now

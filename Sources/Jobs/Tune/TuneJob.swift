@@ -53,11 +53,13 @@ package struct TuneJob: Sendable {
     if claim != nil, !resume, let line = try folder.setAside() { notify(.warning(line)) }
     let run = TrainingRun(recipe, inputs, in: folder, ranks: ranks)
     notify(.stage("tuning to \(folder.checkpoint)"))
+    var tenths = -1
     let outcome = try run(
       resume: resume, control: control, warn: { notify(.warning($0)) },
-      calibrating: { done in
-        guard done.done % max(1, done.total / 10) == 0 else { return }
-        notify(.stage("calibrating palettes to start from: \(100 * done.done / done.total) %"))
+      calibrating: { calibration in
+        guard 10 * calibration.done / calibration.total > tenths else { return }
+        tenths = 10 * calibration.done / calibration.total
+        notify(.stage("calibrating palettes to start from: \(10 * tenths) %"))
       }, progress: { notify(.step($0)) })
     // The others wait for the first one here, not for its evaluation.
     ranks.finish()

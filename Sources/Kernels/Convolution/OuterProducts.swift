@@ -7,55 +7,51 @@ package enum OuterProducts {
   /// Patches unfolded at a time.
   private static let tile = 1024
 
-  /// Adds Σ x xᵀ over rows of a matrix to the upper triangle of `sum`, by blocks of rows.
+  /// Adds Σ x xᵀ over the rows of some lines to the upper triangle of `sum`, by blocks of rows.
   ///
   /// - Parameters:
-  ///   - x: `[rows, width]`
-  ///   - every: which rows count: every so many, from the first on.
+  ///   - x: `[lines, length, width]`
+  ///   - lines: which of them count.
   ///   - sum: `[width, width]`
-  /// - Returns: how many rows counted.
-  @discardableResult package static func accumulate(
-    _ x: Buffer, rows: Int, width: Int, every: Int = 1, into sum: Buffer
-  ) -> Int {
-    precondition(
-      rows * width <= x.count && sum.count == width * width && every > 0,
-      "outer products of \(x.count) into \(sum.count)")
-    let counted = (rows + every - 1) / every
-    let blocks = (0..<width).cut(length: block)
-    // The first rows of a triangle are the longest.
-    Parallel.forEach(blocks.count) { index in
-      let part = blocks[index]
-      MatrixProduct.multiplyInline(
-        Matrix(x, offset: part.lowerBound, stride: every * width, transposed: true),
-        Matrix(x, offset: part.lowerBound, stride: every * width),
-        into: Matrix(sum, offset: part.lowerBound * (width + 1), stride: width), m: part.count,
-        n: width - part.lowerBound, k: counted, beta: 1)
+  package static func accumulate(_ x: Buffer, lines: [Int], length: Int, width: Int, into sum: Buffer) {
+    accumulate(lines, length: length, width: width, into: sum) { line, y, at in
+      y.copy(from: x, line * length * width..<(line + 1) * length * width, at: at)
     }
-    return counted
   }
 
-  /// Adds Σ p pᵀ over all patches p of a convolution's input, `[inputs, kernelHeight, kernelWidth]` as weights are stored,
-  /// to the upper triangle of `sum`, by blocks of rows.
-  ///
-  /// - Parameter every: which patches count: those of every so many lines of the output, or for kernels of one pixel every
-  ///   so many of all.
-  /// - Returns: how many patches counted.
+  /// Adds Σ p pᵀ over the patches p of some lines of a convolution's output, `[inputs, kernelHeight, kernelWidth]` as
+  /// weights are stored, to the upper triangle of `sum`, by blocks of rows.
   package static func accumulatePatches(
-    _ x: Buffer, of g: ConvolutionGeometry, every: Int = 1, into sum: Buffer
-  ) -> Int {
-    guard !g.isPointwise else { return accumulate(x, rows: g.rows, width: g.patch, every: every, into: sum) }
-    let lines = Array(stride(from: 0, to: g.rows / g.outputWidth, by: every))
-    let together = max(1, tile / g.outputWidth)
-    let patches = Buffer(uninitialized: min(together, lines.count) * g.outputWidth * g.patch)
-    for some in lines.indices.cut(length: together) {
-      Parallel.forEach(some.count) { index in
-        sd_unfold_channels(
-          x.pointer, patches.pointer + index * g.outputWidth * g.patch, lines[some.lowerBound + index] * g.outputWidth,
-          g.outputWidth, g.shape)
-      }
-      accumulate(patches, rows: some.count * g.outputWidth, width: g.patch, into: sum)
+    _ x: Buffer, of g: ConvolutionGeometry, lines: [Int], into sum: Buffer
+  ) {
+    guard !g.isPointwise else {
+      return accumulate(x, lines: lines, length: g.outputWidth, width: g.patch, into: sum)
     }
-    return lines.count * g.outputWidth
+    accumulate(lines, length: g.outputWidth, width: g.patch, into: sum) { line, y, at in
+      sd_unfold_channels(x.pointer, y.pointer + at, line * g.outputWidth, g.outputWidth, g.shape)
+    }
+  }
+
+  /// - Parameter write: writes a line's rows into a buffer, from a place on.
+  private static func accumulate(
+    _ lines: [Int], length: Int, width: Int, into sum: Buffer, _ write: @Sendable (Int, Buffer, Int) -> Void
+  ) {
+    precondition(sum.count == width * width, "outer products of rows of \(width) into \(sum.count)")
+    let together = max(1, tile / length)
+    let rows = Buffer(uninitialized: min(together, lines.count) * length * width)
+    let blocks = (0..<width).cut(length: block)
+    for some in lines.indices.cut(length: together) {
+      Parallel.forEach(some.count) { write(lines[some.lowerBound + $0], rows, $0 * length * width) }
+      // The first blocks of a triangle are the longest.
+      Parallel.forEach(blocks.count) { index in
+        let part = blocks[index]
+        MatrixProduct.multiplyInline(
+          Matrix(rows, offset: part.lowerBound, stride: width, transposed: true),
+          Matrix(rows, offset: part.lowerBound, stride: width),
+          into: Matrix(sum, offset: part.lowerBound * (width + 1), stride: width), m: part.count,
+          n: width - part.lowerBound, k: some.count * length, beta: 1)
+      }
+    }
   }
 
   /// Copies the upper triangle to the lower one and divides both by a number.

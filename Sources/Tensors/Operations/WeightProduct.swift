@@ -6,7 +6,7 @@ extension ConvolutionGeometry {
   package struct Residuals: Sendable {
     let x: Buffer
     let weight: @Sendable () -> WeightElements
-    /// Who wants to see the output's gradient, and under which name.
+    /// Who wants to see the gradient go through, and the weight's name.
     let observed: (observer: any WeightObserver, weight: String)?
   }
 
@@ -15,13 +15,14 @@ extension ConvolutionGeometry {
     let (input, weight) = (x[0].buffer, x[1].weight)
     Convolution.forward(input, weight: weight(), bias: x.count > 2 ? x[2].buffer : nil, into: y, self)
     let observed = Execution.observer.flatMap { observer in x[1].node.map { (observer: observer, weight: $0.name) } }
-    if let observed { observed.observer.read(observed.weight, input, self) }
     return Residuals(x: input, weight: weight, observed: observed)
   }
 
   /// Gradients of input, weight and bias, where they are needed.
   func pullback(_ dy: Buffer, _ residuals: Residuals, needed: [Bool]) -> [Buffer?] {
-    if let observed = residuals.observed { observed.observer.gave(observed.weight, gradient: dy, self) }
+    if let observed = residuals.observed {
+      observed.observer.saw(observed.weight, input: residuals.x, gradient: dy, self)
+    }
     var gradients = [Buffer?](repeating: nil, count: needed.count)
     if needed[0] {
       let dx = Buffer(uninitialized: residuals.x.count)

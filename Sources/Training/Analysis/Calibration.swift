@@ -25,7 +25,7 @@ package struct Calibration: Sendable {
     self.inputs = inputs
     let size = recipe.training.batchSize
     batches = (recipe.clustering.calibrationSamples + size - 1) / size
-    budget = MemoryLimit.current.bytes / 4
+    budget = MemoryLimit.current.bytes / 4 / Parallel.neighbours
   }
 
   /// The palettes of some weights of the model.
@@ -64,7 +64,7 @@ package struct Calibration: Sendable {
     return chosen
   }
 
-  private static let stopped = TrainingError.stopped(what: "the calibration, which starts anew next time")
+  private static let stopped = TrainingError.stopped(what: "the calibration")
 
   /// Measures the factors of some weights, of as many at a time as memory allows; the largest first, so that those of a
   /// size can be worked on beside each other.
@@ -132,7 +132,9 @@ package struct Calibration: Sendable {
       preconditionFailure("weight \(name) without elements")
     }
     let kept = palette.pruned(weights)
-    let elements = PaletteElements(kept, palette.form, palette.layout, scale: palette.startingScale(kept))
+    // As they are stored.
+    let scale = palette.startingScale(kept).map { HalfPrecision.rounded($0) }
+    let elements = PaletteElements(kept, palette.form, palette.layout, scale: scale)
     return try SecondOrderRounding(kept, elements, factors, keepsZeros: palette.prune > 0)(rounds: rounds)
   }
 }

@@ -13,9 +13,9 @@ final class FactorSums: WeightObserver {
   private let sums: [String: Sums]
   /// Rows of a batch.
   private let pictures: Int
-  private let rows = Mutex<[String: (read: Int, gave: Int)]>([:])
+  private let counts = Mutex<[String: (batches: Int, rows: Int)]>([:])
 
-  /// Positions of a picture that count at most: neighbours tell little that is new.
+  /// Positions of a picture that count, about: neighbours tell little that is new.
   private static let positions = 1024
 
   /// - Parameters:
@@ -36,36 +36,37 @@ final class FactorSums: WeightObserver {
     return 4 * (inputs * inputs + shape[0] * shape[0])
   }
 
-  func read(_ weight: String, _ input: Buffer, _ geometry: ConvolutionGeometry) {
+  func saw(_ weight: String, input: Buffer, gradient: Buffer, _ geometry: ConvolutionGeometry) {
     guard let sum = sums[weight] else { return }
-    let counted = OuterProducts.accumulatePatches(input, of: geometry, every: every(geometry), into: sum.inputs)
-    rows.withLock { $0[weight, default: (0, 0)].read += counted }
+    let length = geometry.outputWidth
+    let every = every(geometry.rows / max(1, pictures))
+    let seen = counts.withLock { $0[weight]?.batches ?? 0 }
+    let lines = Array(
+      stride(from: min(seen % every, geometry.rows / length - 1), to: geometry.rows / length, by: every))
+    OuterProducts.accumulatePatches(input, of: geometry, lines: lines, into: sum.inputs)
+    OuterProducts.accumulate(gradient, lines: lines, length: length, width: geometry.outputs, into: sum.outputs)
+    counts.withLock {
+      let earlier = $0[weight] ?? (0, 0)
+      $0[weight] = (earlier.batches + 1, earlier.rows + lines.count * length)
+    }
   }
 
-  func gave(_ weight: String, gradient: Buffer, _ geometry: ConvolutionGeometry) {
-    guard let sum = sums[weight] else { return }
-    let counted = OuterProducts.accumulate(
-      gradient, rows: geometry.rows, width: geometry.outputs, every: every(geometry), into: sum.outputs)
-    rows.withLock { $0[weight, default: (0, 0)].gave += counted }
+  /// One of how many lines counts: an odd number, so that lines of pictures of an even height take turns.
+  private func every(_ positions: Int) -> Int {
+    positions > Self.positions ? (positions + Self.positions - 1) / Self.positions | 1 : 1
   }
 
-  private func every(_ geometry: ConvolutionGeometry) -> Int {
-    max(1, geometry.rows / max(1, pictures) / Self.positions)
-  }
-
-  /// The means; nothing for weights that the network did not use. The sums are used up.
+  /// The means, damped; nothing for weights that the network did not use. The sums are used up.
   func factors() -> [String: KroneckerFactors] {
-    let rows = rows.withLock { $0 }
+    let counts = counts.withLock { $0 }
     var factors: [String: KroneckerFactors] = [:]
     for (name, sum) in sums {
-      guard let count = rows[name], count.read > 0, count.gave > 0 else { continue }
-      let (inputs, outputs) = (Self.size(sum.inputs), Self.size(sum.outputs))
-      OuterProducts.finish(sum.inputs, width: inputs, dividingBy: Double(count.read))
-      OuterProducts.finish(sum.outputs, width: outputs, dividingBy: Double(count.gave))
-      factors[name] = KroneckerFactors(inputs: sum.inputs, outputs: sum.outputs)
+      guard let count = counts[name], count.rows > 0 else { continue }
+      for factor in [sum.inputs, sum.outputs] {
+        OuterProducts.finish(factor, width: KroneckerFactors.width(factor), dividingBy: Double(count.rows))
+      }
+      factors[name] = .damping(inputs: sum.inputs, outputs: sum.outputs)
     }
     return factors
   }
-
-  private static func size(_ factor: Buffer) -> Int { Int(Double(factor.count).squareRoot().rounded()) }
 }

@@ -90,7 +90,7 @@ package struct SensitivityAnalysis: Sendable {
     var tensors = known
     func measure(_ names: [String], _ factors: [String: KroneckerFactors]) throws {
       for name in names {
-        if isInterrupted() { throw TrainingError.stopped(what: "the analysis, which goes on with its --measurements") }
+        if isInterrupted() { throw TrainingError.stopped(what: "the analysis") }
         tensors.append(try tensor(name, options, factors[name]))
         try measured(tensors[tensors.count - 1])
         progress(tensors.count, all.count)
@@ -126,7 +126,7 @@ package struct SensitivityAnalysis: Sendable {
     }
     // A small network leaves cores idle; a large one needs the memory.
     let together = batches[0].noisy.shape[1] * batches[0].noisy.shape[2] <= 32 * 32
-    let measured = tried.indices.cut(length: together ? tried.count : 1).flatMap { part in
+    let measured = tried.indices.cut(length: together ? max(1, tried.count) : 1).flatMap { part in
       Parallel.map(part.count) { [tried] index in
         let (clustering, palette) = tried[part.lowerBound + index]
         return Result { try candidate(name, palette, clustering, weights, shape, factors) }

@@ -5,7 +5,7 @@ package import Recipes
 internal import Tensors
 
 extension HardWeights {
-  /// Optimal post-training palettes: exact one-dimensional k-means of every weight (no training).
+  /// Post-training palettes: exact one-dimensional k-means of every weight, or what was chosen before (no training).
   ///
   /// - Parameter calibrated: palettes that are already chosen (``Calibration``).
   package init(

@@ -6,7 +6,8 @@ internal import Recipes
 internal import Tensors
 
 extension RunState {
-  /// The state before the first step: a copy of the model's weights, optimal palettes, zero moments.
+  /// The state before the first step: a copy of the model's weights, optimal palettes, zero moments; where palettes are
+  /// calibrated, weights start at their entries.
   ///
   /// - Parameters:
   ///   - owned: names of the weights that it is to hold.
@@ -63,18 +64,26 @@ extension RunState {
       let copy = Buffer(uninitialized: original.count)
       copy.copy(from: original, 0..<original.count, at: 0)
       let palette = WeightPalette(recipe.clustering, name, shape: shape.axes)
-      let kept = calibrated?.decoded() ?? palette?.pruned(copy) ?? copy
+      let pruned = palette?.pruned(copy) ?? copy
+      let kept = calibrated.map { Self.weights(at: $0, pruned, keepsZeros: palette?.prune ?? 0 > 0) } ?? pruned
       weights = try scratch?.keep(kept) ?? kept
       guard let palette else { return }
       defer { weights.letGo() }
       if let calibrated {
         scale = calibrated.scale.map { Buffer($0.map { HalfPrecision.decode($0) }) }
-        centroids = calibrated.entries.values
+        centroids = calibrated.namedEntries
         return
       }
       scale = palette.startingScale(weights)
       centroids = try PaletteElements(weights, palette.form, palette.layout, scale: scale)
         .optimalTable(sensitivities: sensitivities)
+    }
+
+    /// Entries, but where zeros are to stay zeros: what is not pruned must not become one.
+    private static func weights(at palettized: PalettizedTensor, _ pruned: Buffer, keepsZeros: Bool) -> Buffer {
+      let entries = palettized.decoded()
+      guard keepsZeros else { return entries }
+      return Buffer(zip(entries.elements, pruned.elements).map { $0 == 0 ? $1 : $0 })
     }
   }
 }

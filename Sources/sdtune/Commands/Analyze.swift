@@ -84,6 +84,9 @@ struct Analyze: ParsableCommand, InterruptibleCommand {
     if appleInput != nil, let idle = measuring.first(where: \.1) {
       throw ValidationError("\(idle.0): expected measurements, found --apple-input instead of them")
     }
+    if let measurements, [output, appleOutput].contains(measurements) {
+      throw ValidationError("--measurements: expected a file of its own, found \(measurements)")
+    }
     for (name, value, most) in [("--average-bits", averageBits, 64), ("--megabytes", megabytes, 1e6)] {
       guard let value, value > most else { continue }
       throw ValidationError("\(name): expected at most \(Int(most)), found \(value)")

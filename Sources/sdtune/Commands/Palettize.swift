@@ -25,8 +25,8 @@ struct Palettize: ParsableCommand {
 
   @Flag(
     help: """
-      Choose entries and indices by what they do to the UNet's answers, measured on pictures and prompts; minutes instead \
-      of seconds.
+      Choose entries and indices by what they do to the UNet's answers, measured on pictures and prompts: longer, for much \
+      better answers at the same size.
       """)
   var calibrate = false
 
@@ -75,7 +75,7 @@ struct Palettize: ParsableCommand {
     }
     let job = PalettizeJob(
       model: try ModelSource(model, additions.additions), recipe: recipe,
-      folder: RecipeFile.folder(of: self.recipe ?? ""))
+      folder: self.recipe.map { RecipeFile.folder(of: $0) } ?? URL(filePath: "."))
     let average = try job(
       output: output, tokens: tokens, warn: { Terminal.note("warning: \($0)") },
       progress: { done, total, left in
@@ -95,18 +95,29 @@ struct Palettize: ParsableCommand {
       ("export.batch", batch.map(String.init)),
     ]
     let settings = values.compactMap { key, value in value.map { "\(key)=\($0)" } } + self.settings.assignments
+    let isFolder = ModelSource.isFolder(model)
     var wanted: Recipe
     if let recipe {
       wanted = try RecipeFile.read(recipe, settings: settings)
     } else {
       wanted = try RecipeFile.standard(
-        name: "palettize", model: model, data: "", steps: 0, settings: settings, choosesTarget: target == nil)
+        name: "palettize", model: model, data: isFolder ? absolute("\(model)/latents.h5") : "", steps: 0,
+        settings: settings, choosesTarget: target == nil)
     }
     if calibrate { wanted.clustering.start = .calibrated }
-    // Paths of options are relative to where the command runs.
-    if let data = data ?? (recipe == nil ? "\(model)/latents.h5" : nil) {
-      wanted.data = URL(filePath: data).standardizedFileURL.path
+    if let data { wanted.data = absolute(data) }
+    guard wanted.clustering.start == .calibrated else {
+      guard data == nil else {
+        throw JobError.option(name: "--data", expected: "--calibrate with it", found: "none")
+      }
+      return wanted
+    }
+    guard !wanted.data.isEmpty else {
+      throw JobError.option(name: "--calibrate", expected: "--data with it where the model is a file", found: "none")
     }
     return wanted
   }
+
+  /// Paths of options are relative to where the command runs, those of recipes to their folder.
+  private func absolute(_ path: String) -> String { URL(filePath: path).standardizedFileURL.path }
 }
