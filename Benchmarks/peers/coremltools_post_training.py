@@ -69,7 +69,7 @@ peak = reference.abs().max().item()
 for bits in arguments.bits:
     for name in ("PostTrainingPalettizer", "SKMPalettizer"):
         started = time.monotonic()
-        common = {"n_bits": bits, "granularity": "per_tensor", "weight_threshold": 2047}
+        common = {"n_bits": bits, "granularity": "per_tensor"}
         if name == "SKMPalettizer":
             config = SKMPalettizerConfig.from_dict(
                 {"global_config": common, "calibration_nsamples": arguments.samples // arguments.batch})
