@@ -64,6 +64,9 @@ def loss(network, batch):
     return torch.nn.functional.mse_loss(network(noisy, timesteps, encoder_hidden_states=text).sample, noise)
 
 
+# Layers that sdtune leaves in half precision, too.
+small = {name: None for name, module in model.named_modules()
+         if hasattr(module, "weight") and module.weight is not None and module.weight.numel() <= 2048}
 reference = answers(model)
 peak = reference.abs().max().item()
 for bits in arguments.bits:
@@ -71,11 +74,12 @@ for bits in arguments.bits:
         started = time.monotonic()
         common = {"n_bits": bits, "granularity": "per_tensor"}
         if name == "SKMPalettizer":
-            config = SKMPalettizerConfig.from_dict(
-                {"global_config": common, "calibration_nsamples": arguments.samples // arguments.batch})
+            config = SKMPalettizerConfig.from_dict({
+                "global_config": common, "module_name_configs": small,
+                "calibration_nsamples": arguments.samples // arguments.batch})
             result = SKMPalettizer(model, config).compress(dataloader=batches(), loss_fn=loss)
         else:
-            config = PostTrainingPalettizerConfig.from_dict({"global_config": common})
+            config = PostTrainingPalettizerConfig.from_dict({"global_config": common, "module_name_configs": small})
             result = PostTrainingPalettizer(model, config).compress()
         seconds = time.monotonic() - started
         error = (answers(result.eval()) - reference).square().mean().item()
