@@ -10,7 +10,6 @@ package struct SecondOrderRounding: Sendable {
   private let elements: PaletteElements
   private let factors: KroneckerFactors
   private let descent: CoordinateDescent
-  private let keepsZeros: Bool
 
   /// Times that entries and indices are chosen in turn, at most: fewer if fewer than one weight in 10,000 moves.
   private static let mostRounds = 20
@@ -40,7 +39,6 @@ package struct SecondOrderRounding: Sendable {
     self.weights = weights
     self.elements = elements
     self.factors = factors
-    self.keepsZeros = keepsZeros
     descent = CoordinateDescent(
       rowFactor: self.factors.outputs, columnFactor: self.factors.inputs, rows: layout.shape[0],
       columns: layout.count / layout.shape[0], fixed: keepsZeros ? weights.elements.map { $0 == 0 } : nil)
